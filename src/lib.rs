@@ -1,0 +1,19 @@
+//! hubctl runs a fleet of NixOS and nix-darwin hosts, and the hub that describes them, from one flake.
+//!
+//! The layers, of which each imports only those below it (`tests/layering.rs` holds them to it):
+//!
+//! ```text
+//! cli                   one file per subcommand; clap's types end here
+//! run                   one straight list of steps per host, under one supervisor
+//! state                 what was done and with what outcome, in SQLite
+//! report                typed events in; bars, plain lines or NDJSON out
+//! plan                  what to do with a host, decided by pure functions
+//! fleet                 hosts, selectors, hub.toml
+//! remote                targets: probe, activate
+//! nix                   sources, evaluation, builds, copies; all that depends on Nix's version
+//! process               the only place that spawns children
+//! error                 kinds, hints, exit codes
+//! ```
+
+pub mod error;
+pub mod process;

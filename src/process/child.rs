@@ -1,0 +1,258 @@
+//! The life of one child: spawned in its own process group, read, waited for, stopped.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{Child, Command};
+
+use super::cancel::{Cancel, Level};
+use super::cmd::{Cmd, Output};
+use super::failure::{End, Failure};
+use super::lines::{LineSink, for_each_line};
+
+/// How long a child may take to end after TERM before it is killed.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How many lines of standard error are kept for messages.
+const TAIL_LINES: usize = 40;
+
+/// A process group that does not outlive this value: whoever drops it early, by an error or by dropping the future that
+/// waits, ends the children with it.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(child: &Child) -> Self {
+        Self(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw))
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(pid) = self.0 {
+            // The group may have ended by itself meanwhile, which is what the signal is for.
+            let _ = kill_process_group(pid, signal);
+        }
+    }
+
+    fn release(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+    }
+}
+
+/// Runs `cmd` to its end. Its standard output is collected, unless `on_stdout` takes it line by line.
+pub(super) async fn captured(
+    cmd: &Cmd,
+    cancel: &Cancel,
+    on_stdout: Option<LineSink<'_>>,
+    on_stderr: LineSink<'_>,
+) -> Result<Output, Failure> {
+    let mut child = spawn(cmd, |command| {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        die_with_parent(command);
+    })?;
+    let group = Group::of(&child);
+    let mut output = Output::default();
+    let mut tail = VecDeque::new();
+
+    let stdin = child.stdin.take();
+    let stdout = child.stdout.take();
+    let stderr = child.stderr.take();
+    let work = async {
+        let feed = async {
+            if let Some(mut pipe) = stdin {
+                // A child that does not read its input ends that by closing it, which is no error of its own.
+                let _ = pipe.write_all(&cmd.stdin).await;
+            }
+        };
+        let read_stdout = async {
+            match on_stdout {
+                Some(on_line) => read_lines(stdout, on_line).await,
+                None => read_all(stdout, &mut output.stdout).await,
+            }
+        };
+        let mut keep_tail = |line: &str| {
+            keep(&mut tail, line);
+            on_stderr(line);
+        };
+        let ((), read_out, read_err) = tokio::join!(feed, read_stdout, read_lines(stderr, &mut keep_tail));
+        read_out.and(read_err)?;
+        child.wait().await
+    };
+
+    let stopped = tokio::select! {
+        ended = work => Ok(ended),
+        () = cancel.reached(cmd.stop_at) => Err(End::Cancelled),
+        end = expired(cmd.deadline) => Err(end),
+    };
+    let end = match stopped {
+        Ok(ended) => {
+            group.release();
+            end_of(ended)
+        }
+        Err(end) => {
+            stop(&mut child, &group, cancel).await;
+            Some(end)
+        }
+    };
+    output.stderr = tail.into();
+    match end {
+        None => Ok(output),
+        Some(end) => Err(cmd.failure(end, output.stderr)),
+    }
+}
+
+pub(super) async fn foreground(cmd: &Cmd) -> Result<(), Failure> {
+    let mut child = spawn(cmd, |_| ())?;
+    // Ctrl-C goes to the whole foreground group; the program decides what it means, and hubctl waits for it.
+    let ended = loop {
+        tokio::select! {
+            ended = child.wait() => break ended,
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    };
+    end_of(ended).map_or(Ok(()), |end| Err(cmd.failure(end, Vec::new())))
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the process layer")]
+fn spawn(cmd: &Cmd, configure: impl FnOnce(&mut Command)) -> Result<Child, Failure> {
+    let mut command = Command::new(&cmd.program);
+    command.args(&cmd.args);
+    for (key, value) in &cmd.env {
+        match value {
+            Some(value) => command.env(key, value),
+            None => command.env_remove(key),
+        };
+    }
+    if let Some(dir) = &cmd.cwd {
+        command.current_dir(dir);
+    }
+    configure(&mut command);
+    command.spawn().map_err(|error| {
+        let end = if error.kind() == io::ErrorKind::NotFound { End::NotFound } else { End::Io(error) };
+        cmd.failure(end, Vec::new())
+    })
+}
+
+/// Has the kernel end the child when hubctl itself is killed. Elsewhere than on Linux it ends at its next write to the
+/// closed pipe.
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "setting the parent-death signal is only possible between fork and exec")]
+fn die_with_parent(command: &mut Command) {
+    let parent = rustix::process::getpid();
+    // SAFETY: both calls are system calls without allocation, as is required between fork and exec.
+    unsafe {
+        command.pre_exec(move || {
+            rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?;
+            // hubctl may have died between the fork and the call above; then the signal never comes.
+            if rustix::process::getppid() == Some(parent) { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
+        });
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn die_with_parent(_command: &mut Command) {}
+
+async fn stop(child: &mut Child, group: &Group, cancel: &Cancel) {
+    group.signal(Signal::TERM);
+    tokio::select! {
+        _ = child.wait() => {}
+        () = tokio::time::sleep(GRACE) => {}
+        () = cancel.reached(Level::Hard) => {}
+    }
+    group.signal(Signal::KILL);
+    // The status of a child that was killed on purpose says nothing more.
+    let _ = child.wait().await;
+}
+
+async fn expired(deadline: Option<Duration>) -> End {
+    match deadline {
+        Some(limit) => {
+            tokio::time::sleep(limit).await;
+            End::TimedOut(limit)
+        }
+        None => std::future::pending().await,
+    }
+}
+
+fn end_of(ended: io::Result<ExitStatus>) -> Option<End> {
+    match ended {
+        Ok(status) if status.success() => None,
+        Ok(status) => Some(match status.code() {
+            Some(code) => End::Code(code),
+            None => End::Signal(status.signal().unwrap_or_default()),
+        }),
+        Err(error) => Some(End::Io(error)),
+    }
+}
+
+async fn read_all(pipe: Option<impl AsyncRead + Unpin>, into: &mut Vec<u8>) -> io::Result<()> {
+    if let Some(mut pipe) = pipe {
+        pipe.read_to_end(into).await?;
+    }
+    Ok(())
+}
+
+async fn read_lines(pipe: Option<impl AsyncRead + Unpin>, on_line: LineSink<'_>) -> io::Result<()> {
+    match pipe {
+        Some(pipe) => for_each_line(pipe, on_line).await,
+        None => Ok(()),
+    }
+}
+
+fn keep(tail: &mut VecDeque<String>, line: &str) {
+    if tail.len() == TAIL_LINES {
+        tail.pop_front();
+    }
+    tail.push_back(line.to_owned());
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::super::{Cancel, Canceller, Cmd, End, Level};
+
+    #[tokio::test]
+    async fn output_and_exit_code_are_told() {
+        let output = Cmd::new("sh").args(["-c", "cat; echo warn >&2"]).stdin("in").output(&Cancel::never()).await;
+        let output = output.unwrap();
+        assert_eq!((output.text().as_str(), output.stderr.as_slice()), ("in", &["warn".to_owned()][..]));
+
+        let failure = Cmd::new("sh").args(["-c", "echo no >&2; exit 7"]).output(&Cancel::never()).await.unwrap_err();
+        assert!(matches!(failure.end, End::Code(7)));
+        assert_eq!(failure.to_string(), "`sh` exited with code 7: no");
+
+        let failure = Cmd::new("/no/such/program").output(&Cancel::never()).await.unwrap_err();
+        assert!(matches!(failure.end, End::NotFound));
+    }
+
+    #[tokio::test]
+    async fn a_deadline_ends_the_whole_group() {
+        let marker = tempfile::NamedTempFile::new().unwrap();
+        let script = format!("(sleep 3; echo late > {}) & wait", marker.path().display());
+        let begun = Instant::now();
+        let cmd = Cmd::new("sh").args(["-c", &script]).deadline(Duration::from_millis(100));
+        assert!(matches!(cmd.output(&Cancel::never()).await.unwrap_err().end, End::TimedOut(_)));
+        assert!(begun.elapsed() < Duration::from_secs(3));
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert_eq!(std::fs::read_to_string(marker.path()).unwrap(), "");
+    }
+
+    #[tokio::test]
+    async fn only_a_wish_of_its_level_stops_a_child() {
+        let (canceller, cancel) = Canceller::new();
+        canceller.raise(Level::Soft);
+        let cmd = Cmd::new("sh").args(["-c", "sleep 0.2; echo done"]).stop_at(Level::Hard);
+        assert_eq!(cmd.output(&cancel).await.unwrap().text(), "done");
+        assert!(Cmd::new("sleep").arg("9").output(&cancel).await.unwrap_err().is_cancelled());
+    }
+}

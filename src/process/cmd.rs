@@ -1,0 +1,150 @@
+//! A command to run, as a value, and the two ways of running it: for its output, or in the foreground.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use super::cancel::{Cancel, Level};
+use super::child;
+use super::failure::{End, Failure};
+use super::lines::LineSink;
+use super::quote::shell_quote;
+
+/// A command to run. It inherits the environment but for what is set or removed here.
+#[derive(Clone, Debug)]
+pub struct Cmd {
+    pub(super) program: OsString,
+    pub(super) args: Vec<OsString>,
+    pub(super) env: Vec<(OsString, Option<OsString>)>,
+    pub(super) cwd: Option<PathBuf>,
+    pub(super) stdin: Zeroizing<Vec<u8>>,
+    pub(super) deadline: Option<Duration>,
+    pub(super) stop_at: Level,
+}
+
+/// What a child that succeeded left.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// All of its standard output.
+    pub stdout: Vec<u8>,
+    /// The last lines of its standard error.
+    pub stderr: Vec<String>,
+}
+
+impl Output {
+    /// Standard output as text, without white space at its ends.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).trim().to_owned()
+    }
+}
+
+impl Cmd {
+    /// A command without arguments, with empty standard input and without a deadline, which the first Ctrl-C stops.
+    pub fn new(program: impl Into<OsString>) -> Self {
+        Self {
+            program: program.into(),
+            args: Vec::new(),
+            env: Vec::new(),
+            cwd: None,
+            stdin: Zeroizing::default(),
+            deadline: None,
+            stop_at: Level::Soft,
+        }
+    }
+
+    /// Adds an argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args(mut self, args: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets a variable of the environment.
+    #[must_use]
+    pub fn env(mut self, key: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.env.push((key.into(), Some(value.into())));
+        self
+    }
+
+    /// Removes a variable of the environment.
+    #[must_use]
+    pub fn env_remove(mut self, key: impl Into<OsString>) -> Self {
+        self.env.push((key.into(), None));
+        self
+    }
+
+    /// Runs it in `dir`.
+    #[must_use]
+    pub fn current_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.cwd = Some(dir.into());
+        self
+    }
+
+    /// What it reads on standard input; wiped from memory afterwards, since it may be a secret.
+    #[must_use]
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = Zeroizing::new(bytes.into());
+        self
+    }
+
+    /// Stops it when it runs longer than this.
+    #[must_use]
+    pub fn deadline(mut self, limit: Duration) -> Self {
+        self.deadline = Some(limit);
+        self
+    }
+
+    /// Only a wish to stop of this level stops it.
+    #[must_use]
+    pub fn stop_at(mut self, level: Level) -> Self {
+        self.stop_at = level;
+        self
+    }
+
+    /// The command line, quoted for a shell.
+    pub fn display(&self) -> String {
+        let quoted = |word: &OsStr| shell_quote(&word.to_string_lossy()).into_owned();
+        std::iter::once(quoted(&self.program))
+            .chain(self.args.iter().map(|arg| quoted(arg)))
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    /// Runs it and collects its output; anything but exit code 0 is a [`Failure`].
+    pub async fn output(&self, cancel: &Cancel) -> Result<Output, Failure> {
+        self.output_with(cancel, |_| ()).await
+    }
+
+    /// Like [`Self::output`], and gives each line of standard error to `on_line` as it comes.
+    pub async fn output_with(&self, cancel: &Cancel, mut on_line: impl FnMut(&str) + Send) -> Result<Output, Failure> {
+        child::captured(self, cancel, None, &mut on_line).await
+    }
+
+    /// Runs it and gives each line of standard output to `on_line` as it comes, instead of collecting it.
+    pub async fn lines(&self, cancel: &Cancel, on_line: LineSink<'_>) -> Result<Output, Failure> {
+        child::captured(self, cancel, Some(on_line), &mut |_| ()).await
+    }
+
+    /// Runs it in the foreground, with hubctl's own terminal: for programs that talk with the user. Ctrl-C is theirs.
+    pub async fn foreground(&self) -> Result<(), Failure> {
+        child::foreground(self).await
+    }
+
+    /// The failure of a command that could not be started for a reason of hubctl's own, such as a file it needs.
+    pub fn failed_to_start(&self, error: std::io::Error) -> Failure {
+        self.failure(End::Io(error), Vec::new())
+    }
+
+    pub(super) fn failure(&self, end: End, stderr: Vec<String>) -> Failure {
+        Failure { command: self.display(), end, stderr }
+    }
+}

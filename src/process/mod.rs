@@ -1,0 +1,15 @@
+//! The only place that spawns children: each in a process group of its own, with a deadline, stopped by TERM and then
+//! KILL, and with command line and end of output in every failure.
+
+mod cancel;
+mod child;
+mod cmd;
+mod failure;
+mod lines;
+mod quote;
+
+pub use cancel::{Cancel, Canceller, Level};
+pub use cmd::{Cmd, Output};
+pub use failure::{End, Failure};
+pub use lines::{LineSink, for_each_line};
+pub use quote::shell_quote;
