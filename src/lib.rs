@@ -16,4 +16,5 @@
 //! ```
 
 pub mod error;
+pub mod nix;
 pub mod process;

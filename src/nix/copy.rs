@@ -1,0 +1,267 @@
+//! Copying closures between stores.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tempfile::NamedTempFile;
+
+use super::log::{BuildState, LogLine};
+use super::program::Nix;
+use super::store_path::StorePath;
+use crate::process::{Cancel, Failure};
+
+/// How long copying one closure may take.
+const DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A store that Nix can copy to and from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct StoreUri {
+    /// The scheme, such as `ssh-ng`, and older alternatives to try when the first is not understood there.
+    pub schemes: Vec<&'static str>,
+    /// What follows `scheme://`.
+    pub rest: String,
+    /// The ssh connection to it, for stores that are reached by ssh.
+    pub ssh: Option<SshAccess>,
+}
+
+/// An ssh connection that Nix's own ssh is to share.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SshAccess {
+    /// The host as it stands in the store's URI, by which ssh's configuration tells stores apart.
+    pub host: String,
+    /// The control socket of the connection's master.
+    pub control_path: PathBuf,
+    /// The user's ssh configuration, where it is not ssh's default.
+    pub config_file: Option<PathBuf>,
+}
+
+/// The store that a closure comes from.
+#[derive(Clone, Copy, Debug)]
+pub enum Source<'a> {
+    /// This machine's own.
+    Local,
+    /// Another machine's.
+    Remote(&'a StoreUri),
+}
+
+/// Why a closure did not arrive.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// The receiving store takes unsigned paths only from users that it trusts.
+    #[error("the host's Nix does not trust this user with unsigned paths")]
+    Untrusted(#[source] Failure),
+    /// There is no Nix at the other end.
+    #[error("the host has no Nix that an ssh command can run")]
+    NoNix(#[source] Failure),
+    /// The store is full.
+    #[error("the host's store is full")]
+    NoSpace(#[source] Failure),
+    /// The connection broke.
+    #[error("the connection broke while copying")]
+    Disconnected(#[source] Failure),
+    /// Anything else that Nix says.
+    #[error("{0}")]
+    Nix(#[source] Failure),
+}
+
+impl CopyError {
+    /// What Nix said, and how it ended.
+    pub fn failure(&self) -> &Failure {
+        match self {
+            Self::Untrusted(failure)
+            | Self::NoNix(failure)
+            | Self::NoSpace(failure)
+            | Self::Disconnected(failure)
+            | Self::Nix(failure) => failure,
+        }
+    }
+
+    /// What helps.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Untrusted(_) => Some(
+                "add the ssh user to `nix.settings.trusted-users` on the host, set `user = \"root\"` in hub.toml, or sign \
+                 what you build (`secret-key-files` here, `trusted-public-keys` there)",
+            ),
+            Self::NoNix(_) => Some(
+                "install Nix on the host so that `ssh HOST nix-daemon --version` works: on PATH of non-interactive shells",
+            ),
+            Self::NoSpace(_) => Some("free space on the host: `nix-collect-garbage --delete-older-than 14d` there"),
+            Self::Disconnected(_) => Some("what arrived is kept: run the command again when the host is reachable"),
+            Self::Nix(_) => None,
+        }
+    }
+
+    fn of(failure: Failure) -> Self {
+        // Texts of Nix 2.8 to 2.34 and of OpenSSH, matched in whatever case.
+        let says = |texts: &[&str]| texts.iter().any(|text| failure.mentions(text));
+        if says(&["lacks a valid signature", "lacks a signature", "is not trusted", "not privileged"]) {
+            Self::Untrusted(failure)
+        } else if says(&[
+            "command not found",
+            "nix-daemon: not found",
+            "nix-store: not found",
+            "no such file or directory: nix",
+        ]) {
+            Self::NoNix(failure)
+        } else if says(&["no space left on device", "disk quota exceeded"]) {
+            Self::NoSpace(failure)
+        } else if says(&[
+            "broken pipe",
+            "connection reset",
+            "connection closed",
+            "unexpected end-of-file",
+            "disconnected unexpectedly",
+            "connection timed out",
+            "timeout, server",
+            "mux_client",
+            "control socket",
+            "failed to start ssh connection",
+            "cannot connect to",
+        ]) {
+            Self::Disconnected(failure)
+        } else {
+            Self::Nix(failure)
+        }
+    }
+}
+
+/// Copies the closure of `path` to `to`, which substitutes what it can by itself.
+pub async fn copy(
+    nix: &Nix,
+    path: &StorePath,
+    from: Source<'_>,
+    to: &StoreUri,
+    cancel: &Cancel,
+    mut on_event: impl FnMut(&BuildState, Option<&LogLine>) + Send,
+) -> Result<(), CopyError> {
+    let mut last = None;
+    for scheme in &to.schemes {
+        let ended = copy_by(nix, path, from, to, scheme, cancel, &mut on_event).await;
+        match ended.map_err(CopyError::of) {
+            Ok(()) => return Ok(()),
+            // The older protocol needs another program at the other end, so it may work where the newer does not.
+            Err(error @ CopyError::NoNix(_)) => last = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    last.map_or(Ok(()), Err)
+}
+
+async fn copy_by(
+    nix: &Nix,
+    path: &StorePath,
+    from: Source<'_>,
+    to: &StoreUri,
+    scheme: &str,
+    cancel: &Cancel,
+    on_event: &mut (impl FnMut(&BuildState, Option<&LogLine>) + Send),
+) -> Result<(), Failure> {
+    let mut cmd = nix
+        .cmd(&["copy", "--log-format", "internal-json", "--no-check-sigs", "--substitute-on-destination"])
+        .args(["--to".to_owned(), to.uri(scheme)])
+        .deadline(DEADLINE);
+    if let Source::Remote(store) = from {
+        cmd = cmd.args(["--from".to_owned(), store.uri(store.schemes[0])]);
+    } else if path.is_derivation() {
+        cmd = cmd.arg("--derivation");
+    }
+    let stores = [
+        Some(to),
+        match from {
+            Source::Local => None,
+            Source::Remote(store) => Some(store),
+        },
+    ];
+    let access = stores.into_iter().flatten().filter_map(|store| store.ssh.as_ref()).collect::<Vec<_>>();
+    // Nix splits NIX_SSHOPTS at spaces and has one for all stores, so what they need stands in a file.
+    let config = ssh_config_file(&access).map_err(|error| cmd.failed_to_start(error))?;
+    if let Some(config) = &config {
+        cmd = cmd.env("NIX_SSHOPTS", format!("-F {}", config.path().display()));
+    }
+    let mut state = BuildState::default();
+    let ended = cmd
+        .arg(path.as_str())
+        .output_with(cancel, |line| {
+            let said = state.apply(line);
+            on_event(&state, said.as_ref());
+        })
+        .await;
+    ended.map(drop).map_err(|mut failure| {
+        failure.stderr.retain(|line| !line.starts_with("@nix "));
+        failure.stderr.extend(state.failure());
+        failure
+    })
+}
+
+/// The ssh configuration by which Nix's ssh finds the masters of these connections, in a file that only its owner reads.
+fn ssh_config_file(access: &[&SshAccess]) -> io::Result<Option<NamedTempFile>> {
+    let Some(first) = access.first() else { return Ok(None) };
+    // The control directory is private and has a path without spaces.
+    let directory = first.control_path.parent().unwrap_or(&first.control_path);
+    let mut file = tempfile::Builder::new().prefix("config-").tempfile_in(directory)?;
+    file.write_all(ssh_config(access).as_bytes())?;
+    Ok(Some(file))
+}
+
+fn ssh_config(access: &[&SshAccess]) -> String {
+    let mut text = String::new();
+    for one in access {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "Host {}\n  ControlPath {}", one.host, one.control_path.display());
+    }
+    text.push_str("Host *\n  ControlMaster no\n  BatchMode yes\n");
+    match access.iter().find_map(|one| one.config_file.as_ref()) {
+        Some(file) => {
+            let _ = writeln!(text, "  Include \"{}\"", file.display());
+        }
+        None => text.push_str("  Include ~/.ssh/config\n  Include /etc/ssh/ssh_config\n"),
+    }
+    text
+}
+
+impl StoreUri {
+    fn uri(&self, scheme: &str) -> String {
+        format!("{scheme}://{}", self.rest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::End;
+
+    fn error(line: &str) -> CopyError {
+        CopyError::of(Failure { command: "nix copy".to_owned(), end: End::Code(1), stderr: vec![line.to_owned()] })
+    }
+
+    #[test]
+    fn two_stores_share_one_ssh_configuration() {
+        let access = |host: &str, config: Option<&str>| SshAccess {
+            host: host.to_owned(),
+            control_path: format!("/run/c/{host}").into(),
+            config_file: config.map(PathBuf::from),
+        };
+        let (a, b) = (access("p620", None), access("10.0.0.2", Some("/my hub/ssh_config")));
+        assert_eq!(
+            ssh_config(&[&a, &b]),
+            "Host p620\n  ControlPath /run/c/p620\nHost 10.0.0.2\n  ControlPath /run/c/10.0.0.2\n\
+             Host *\n  ControlMaster no\n  BatchMode yes\n  Include \"/my hub/ssh_config\"\n"
+        );
+    }
+
+    #[test]
+    fn what_nix_says_becomes_what_is_wrong() {
+        let path = "/nix/store/0i3kvkpqpr1i9zx4dbdzvj6dcpqnmhhb-x";
+        assert!(matches!(
+            error(&format!("error: cannot add path '{path}' because it lacks a valid signature")),
+            CopyError::Untrusted(_)
+        ));
+        assert!(matches!(error("sh: 1: nix-daemon: not found"), CopyError::NoNix(_)));
+        assert!(matches!(error("error: writing to file: No space left on device"), CopyError::NoSpace(_)));
+        assert!(matches!(error("error: unexpected end-of-file"), CopyError::Disconnected(_)));
+        assert!(matches!(error("error: something new"), CopyError::Nix(_)));
+    }
+}

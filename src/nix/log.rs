@@ -1,0 +1,252 @@
+//! Nix's log in its machine-readable form, `--log-format internal-json`: one line per event, `@nix {json}`.
+//!
+//! Source: `src/libutil/logging.hh` of Nix (the numbers of activities and results). Unknown numbers are passed over, since
+//! every version adds some.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// The activity "one derivation is built".
+const BUILD: u64 = 105;
+/// The activity "one path is copied".
+const COPY_PATH: u64 = 100;
+/// The activity that counts all builds.
+const BUILDS: u64 = 104;
+/// The activity that counts all copied paths.
+const COPY_PATHS: u64 = 103;
+/// The result "a line of a build's log".
+const BUILD_LOG_LINE: u64 = 101;
+/// The result "how far an activity is": done, expected, running, failed.
+const PROGRESS: u64 = 105;
+/// The level of an error message.
+const ERROR: u64 = 0;
+/// The level of a warning.
+const WARNING: u64 = 1;
+
+/// How many lines of each derivation's log are kept, for the message when it fails.
+const TAIL_LINES: usize = 25;
+
+#[derive(Deserialize)]
+#[serde(tag = "action", rename_all = "lowercase")]
+enum Action {
+    Start {
+        id: u64,
+        #[serde(rename = "type")]
+        kind: u64,
+        #[serde(default)]
+        fields: Vec<Value>,
+    },
+    Stop {
+        id: u64,
+    },
+    Result {
+        id: u64,
+        #[serde(rename = "type")]
+        kind: u64,
+        #[serde(default)]
+        fields: Vec<Value>,
+    },
+    Msg {
+        #[serde(default)]
+        level: u64,
+        msg: String,
+    },
+    #[serde(other)]
+    Other,
+}
+
+/// What one line of the log says to a person.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum LogLine {
+    /// A line that a builder printed, with the derivation's name.
+    Build {
+        /// The derivation's name, without hash and `.drv`.
+        name: String,
+        /// The line.
+        line: String,
+    },
+    /// An error or a warning of Nix itself, or a line in no known form.
+    Message(String),
+}
+
+/// A pure fold over the lines of one Nix command's log.
+#[derive(Clone, Debug, Default)]
+pub struct BuildState {
+    activities: BTreeMap<u64, Activity>,
+    counts: BTreeMap<u64, [u64; 3]>,
+    errors: Vec<String>,
+    last_log: BTreeMap<String, VecDeque<String>>,
+}
+
+#[derive(Clone, Debug)]
+struct Activity {
+    kind: u64,
+    name: String,
+}
+
+impl BuildState {
+    /// Takes in one line and gives what it says to a person, if anything.
+    pub fn apply(&mut self, line: &str) -> Option<LogLine> {
+        let Some(json) = line.strip_prefix("@nix ") else {
+            let text = strip_escapes(line);
+            return (!text.trim().is_empty()).then_some(LogLine::Message(text));
+        };
+        match serde_json::from_str(json).unwrap_or(Action::Other) {
+            Action::Start { id, kind, fields } => {
+                let name = fields.first().and_then(Value::as_str).map(object_name).unwrap_or_default();
+                self.activities.insert(id, Activity { kind, name });
+                None
+            }
+            Action::Stop { id } => {
+                self.activities.remove(&id);
+                None
+            }
+            Action::Result { id, kind: BUILD_LOG_LINE, fields } => self.log_line(id, &fields),
+            Action::Result { id, kind: PROGRESS, fields } => {
+                self.count(id, &fields);
+                None
+            }
+            Action::Msg { level: level @ (ERROR | WARNING), msg } => {
+                let text = strip_escapes(&msg);
+                if level == ERROR {
+                    self.errors.push(text.clone());
+                }
+                Some(LogLine::Message(text))
+            }
+            Action::Result { .. } | Action::Msg { .. } | Action::Other => None,
+        }
+    }
+
+    /// Derivations and paths done, running and expected in all.
+    pub fn progress(&self) -> (u64, u64, u64) {
+        let sum = |i: usize| self.counts.values().map(|counts| counts[i]).sum();
+        (sum(0), sum(1), sum(2))
+    }
+
+    /// The name of a derivation that is being built or a path that is being copied now.
+    pub fn current(&self) -> Option<&str> {
+        let of_kind = |kind: u64| {
+            let mut activities = self.activities.values().rev();
+            activities.find(|activity| activity.kind == kind && !activity.name.is_empty())
+        };
+        of_kind(BUILD).or_else(|| of_kind(COPY_PATH)).map(|activity| activity.name.as_str())
+    }
+
+    /// What went wrong: Nix's errors, and the end of the log of each derivation that one of them names.
+    pub fn failure(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (name, log) in &self.last_log {
+            let concerned = self.errors.iter().any(|error| error.contains(&format!("-{name}.drv")));
+            if concerned && !self.errors.iter().any(|error| log.iter().all(|line| error.contains(line.as_str()))) {
+                lines.push(format!("last lines of {name}:"));
+                lines.extend(log.iter().map(|line| format!("  {line}")));
+            }
+        }
+        lines.extend(self.errors.iter().flat_map(|error| error.lines()).map(str::to_owned));
+        lines
+    }
+
+    fn log_line(&mut self, id: u64, fields: &[Value]) -> Option<LogLine> {
+        let line = strip_escapes(fields.first()?.as_str()?);
+        let name = self.activities.get(&id).map(|activity| activity.name.clone()).unwrap_or_default();
+        let log = self.last_log.entry(name.clone()).or_default();
+        if log.len() == TAIL_LINES {
+            log.pop_front();
+        }
+        log.push_back(line.clone());
+        Some(LogLine::Build { name, line })
+    }
+
+    fn count(&mut self, id: u64, fields: &[Value]) {
+        let kind = self.activities.get(&id).map(|activity| activity.kind);
+        if !matches!(kind, Some(BUILDS | COPY_PATHS)) {
+            return;
+        }
+        let number = |i: usize| fields.get(i).and_then(Value::as_u64).unwrap_or_default();
+        self.counts.insert(id, [number(0), number(2), number(1)]);
+    }
+}
+
+/// The name of a store object without directory, hash and `.drv`.
+fn object_name(path: &str) -> String {
+    match path.parse::<super::store_path::StorePath>() {
+        Ok(path) => path.name().trim_end_matches(".drv").to_owned(),
+        Err(_) => path.to_owned(),
+    }
+}
+
+/// `text` without terminal escapes: control sequences (ECMA-48), and lone control characters but tabs and line ends.
+fn strip_escapes(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        if c == '\u{1b}' {
+            if chars.next_if_eq(&'[').is_some() {
+                while chars.next().is_some_and(|c| !('@'..='~').contains(&c)) {}
+            }
+        } else if c == '\n' || c == '\t' || !c.is_control() {
+            plain.push(c);
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DRV: &str = "/nix/store/j2wq5811p106cihi30va7a48ql6s99zg-nixos-system-a.drv";
+
+    fn run(lines: &[String]) -> (BuildState, Vec<LogLine>) {
+        let mut state = BuildState::default();
+        let said = lines.iter().filter_map(|line| state.apply(line)).collect();
+        (state, said)
+    }
+
+    #[test]
+    fn a_build_is_followed_and_its_failure_told() {
+        let mut lines = vec![
+            r#"@nix {"action":"start","id":1,"level":0,"text":"","type":104}"#.to_owned(),
+            format!(r#"@nix {{"action":"start","fields":["{DRV}","",1,1],"id":2,"level":3,"text":"","type":105}}"#),
+            r#"@nix {"action":"result","fields":[0,4,1,0],"id":1,"type":105}"#.to_owned(),
+            r#"@nix {"action":"result","fields":["\u001b[31mno such file"],"id":2,"type":101}"#.to_owned(),
+        ];
+        let (state, said) = run(&lines);
+        assert_eq!(state.progress(), (0, 1, 4));
+        assert_eq!(state.current(), Some("nixos-system-a"));
+        let line = LogLine::Build { name: "nixos-system-a".to_owned(), line: "no such file".to_owned() };
+        assert_eq!(said, [line]);
+
+        lines.push(r#"@nix {"action":"stop","id":2}"#.to_owned());
+        lines.push(format!(r#"@nix {{"action":"msg","level":0,"msg":"builder for '{DRV}' failed with exit code 3"}}"#));
+        let (state, _) = run(&lines);
+        assert_eq!(state.current(), None);
+        assert_eq!(
+            state.failure(),
+            [
+                "last lines of nixos-system-a:".to_owned(),
+                "  no such file".to_owned(),
+                format!("builder for '{DRV}' failed with exit code 3"),
+            ]
+        );
+    }
+
+    #[test]
+    fn unknown_and_broken_lines_do_no_harm() {
+        let lines = ["@nix {}", "@nix {\"action\":\"new\"}", "@nix not json", "plain text", ""].map(str::to_owned);
+        let (state, said) = run(&lines);
+        assert_eq!(said, [LogLine::Message("plain text".to_owned())]);
+        assert_eq!(state.progress(), (0, 0, 0));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_line_breaks_the_fold(line in ".*", json in ".*") {
+            let mut state = BuildState::default();
+            let _ = state.apply(&line);
+            let _ = state.apply(&format!("@nix {json}"));
+        }
+    }
+}

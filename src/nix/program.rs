@@ -1,0 +1,91 @@
+//! The `nix` program: found once, asked its version once, and the beginning of every command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::version::Version;
+use crate::process::{Cancel, Cmd, Failure};
+
+/// What the user wants every call of Nix to be told.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Settings {
+    /// `--option NAME VALUE`.
+    pub options: Vec<(String, String)>,
+    /// `--override-input INPUT REF`; for commands that read the flake.
+    pub override_inputs: Vec<(String, String)>,
+    /// `--impure`; for commands that evaluate.
+    pub impure: bool,
+}
+
+/// The `nix` program.
+#[derive(Clone, Debug)]
+pub struct Nix {
+    program: PathBuf,
+    version: Version,
+    settings: Settings,
+}
+
+/// Why Nix cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum NixError {
+    /// There is no `nix` on PATH.
+    #[error("`nix` is not on PATH")]
+    NotFound,
+    /// It does not run.
+    #[error("`nix --version` failed")]
+    Failed(#[source] Failure),
+    /// It is too old, or none that is known.
+    #[error("`nix --version` says `{0}`, which hubctl does not support")]
+    Unsupported(String),
+}
+
+impl NixError {
+    /// What helps.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::NotFound => "install Nix (https://nixos.org/download), or put its bin directory on PATH",
+            Self::Failed(_) => "run `nix --version` to see what is wrong with it",
+            Self::Unsupported(_) => "hubctl works with Nix 2.8 and newer, and with Lix",
+        }
+    }
+}
+
+impl Nix {
+    /// Finds `nix` on PATH and asks its version.
+    pub async fn detect(settings: Settings, cancel: &Cancel) -> Result<Self, NixError> {
+        let program = which::which("nix").map_err(|_| NixError::NotFound)?;
+        let asked = Cmd::new(&program).arg("--version").deadline(Duration::from_secs(20));
+        let printed = asked.output(cancel).await.map_err(NixError::Failed)?.text();
+        match Version::parse(&printed) {
+            Some(version) if version.is_supported() => Ok(Self { program, version, settings }),
+            _ => Err(NixError::Unsupported(printed)),
+        }
+    }
+
+    /// The version of Nix.
+    pub fn version(&self) -> &Version {
+        &self.version
+    }
+
+    /// What the user wants Nix to be told.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// `nix SUBCOMMAND` with what every call needs, for commands that read no flake.
+    pub(super) fn cmd(&self, subcommand: &[&str]) -> Cmd {
+        let options = self.settings.options.iter().flat_map(|(name, value)| ["--option", name, value]);
+        Cmd::new(&self.program)
+            .args(["--extra-experimental-features", "nix-command flakes"])
+            .args(subcommand)
+            .args(options)
+    }
+
+    /// `nix SUBCOMMAND` for commands that read the flake.
+    pub(super) fn flake_cmd(&self, subcommand: &[&str]) -> Cmd {
+        let overrides = self.settings.override_inputs.iter();
+        let cmd =
+            self.cmd(subcommand).args(overrides.flat_map(|(input, reference)| ["--override-input", input, reference]));
+        if self.settings.impure { cmd.arg("--impure") } else { cmd }
+    }
+}

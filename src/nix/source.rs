@@ -1,0 +1,195 @@
+//! The flake's source: locked and copied to the store once per run, and the reference that every evaluation of the run
+//! goes through.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::flake::FlakeRef;
+use super::program::Nix;
+use super::store_path::StorePath;
+use crate::process::{Cancel, Cmd, Failure};
+
+/// How long locking and copying the source may take; inputs may have to be downloaded.
+const DEADLINE: Duration = Duration::from_secs(30 * 60);
+
+/// A locked flake in the store.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The flake, as Nix resolved the user's reference.
+    pub url: String,
+    /// The source tree in the store.
+    pub path: StorePath,
+    /// The commit; none for a work tree with changes, and for sources without commits.
+    pub rev: Option<String>,
+    /// Whether this is a git work tree with changes that no commit has.
+    pub dirty: bool,
+    reference: String,
+}
+
+impl Source {
+    /// The reference that evaluations use, without `#` and attribute.
+    pub(super) fn reference(&self) -> &str {
+        &self.reference
+    }
+}
+
+/// Locks the flake and copies it to the store: `nix flake metadata`. Nix writes a missing `flake.lock` here, as every
+/// command of its own does.
+pub async fn lock(nix: &Nix, flake: &FlakeRef, cancel: &Cancel) -> Result<Source, Failure> {
+    let lock_file = flake.root().map(|root| root.join("flake.lock"));
+    let lock_text = || lock_file.as_ref().map(fs::read).and_then(Result::ok);
+    let before = lock_text();
+    let mut metadata = metadata(nix, flake, cancel).await?;
+    if lock_text() != before {
+        // Newer versions of Nix describe the tree as it was before they wrote the lock into it.
+        metadata = self::metadata(nix, flake, cancel).await?;
+    }
+    let by_path = metadata.path_reference().filter(|_| !metadata.reveals_more(&metadata.path));
+    Ok(Source {
+        reference: by_path.unwrap_or_else(|| metadata.own_reference().to_owned()),
+        dirty: metadata.is_dirty(),
+        rev: metadata.locked.rev,
+        url: metadata.resolved_url.or(metadata.url).unwrap_or_else(|| flake.to_string()),
+        path: metadata.path,
+    })
+}
+
+async fn metadata(nix: &Nix, flake: &FlakeRef, cancel: &Cancel) -> Result<Metadata, Failure> {
+    let cmd = metadata_command(nix, flake);
+    let output = cmd.output(cancel).await?;
+    serde_json::from_slice(&output.stdout).map_err(|error| cmd.failed_to_start(error.into()))
+}
+
+fn metadata_command(nix: &Nix, flake: &FlakeRef) -> Cmd {
+    // `--impure` means nothing to this command, and Nix 2.8 refuses flags that mean nothing.
+    let overrides = nix.settings().override_inputs.iter();
+    nix.cmd(&["flake", "metadata", "--json"])
+        .args(overrides.flat_map(|(input, reference)| ["--override-input", input, reference]))
+        .arg(flake.to_string())
+        .deadline(DEADLINE)
+}
+
+/// What `nix flake metadata --json` prints, as far as it matters here. Source: the Nix manual, "nix flake metadata".
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata {
+    path: StorePath,
+    url: Option<String>,
+    resolved_url: Option<String>,
+    locked: Locked,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Locked {
+    #[serde(rename = "type")]
+    kind: String,
+    nar_hash: Option<String>,
+    last_modified: Option<u64>,
+    rev: Option<String>,
+    rev_count: Option<u64>,
+    dir: Option<String>,
+}
+
+impl Metadata {
+    fn is_dirty(&self) -> bool {
+        self.locked.kind == "git" && self.locked.rev.is_none()
+    }
+
+    /// The source by its place in the store, with the hash that spares Nix reading it and the facts that `self` has in the
+    /// original as well. None where Nix gave no hash.
+    fn path_reference(&self) -> Option<String> {
+        let locked = &self.locked;
+        let hash = percent_encode(locked.nar_hash.as_deref()?);
+        let fact = |key: &str, value: Option<String>| value.map(|value| format!("&{key}={value}")).unwrap_or_default();
+        Some(format!(
+            "path:{}?narHash={hash}{}{}{}{}",
+            self.path,
+            fact("lastModified", locked.last_modified.map(|time| time.to_string())),
+            fact("rev", locked.rev.clone()),
+            // A count without its revision is something no reference of Nix's has.
+            fact("revCount", locked.rev_count.filter(|_| locked.rev.is_some()).map(|count| count.to_string())),
+            fact("dir", locked.dir.as_deref().map(percent_encode)),
+        ))
+    }
+
+    fn own_reference(&self) -> &str {
+        self.url.as_deref().or(self.resolved_url.as_deref()).unwrap_or_default()
+    }
+
+    /// Whether an evaluation could tell the user's reference from the store path: `self.dirtyRev` and `self.dirtyShortRev`
+    /// exist for changed git trees alone. A file that cannot be read counts as one that asks.
+    fn reveals_more(&self, tree: &StorePath) -> bool {
+        self.is_dirty() && mentions(tree.as_path(), &[b"dirtyRev", b"dirtyShortRev"]).unwrap_or(true)
+    }
+}
+
+/// Whether a Nix file below `dir` contains one of `words`.
+fn mentions(dir: &Path, words: &[&[u8]]) -> io::Result<bool> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        let path = entry.path();
+        let found = if kind.is_dir() {
+            mentions(&path, words)?
+        } else if kind.is_file() && path.extension().is_some_and(|ext| ext == "nix") {
+            let text = fs::read(&path)?;
+            words.iter().any(|word| text.windows(word.len()).any(|window| window == *word))
+        } else {
+            false
+        };
+        if found {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Percent-encodes for the query of a flake reference.
+fn percent_encode(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+    text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metadata(locked: &str) -> Metadata {
+        let path = "/nix/store/f20zbf95cm861qlk7hx0cqhw3635l0gk-source";
+        serde_json::from_str(&format!(r#"{{"path":"{path}","url":"git+file:///hub","locked":{locked}}}"#)).unwrap()
+    }
+
+    #[test]
+    fn a_clean_tree_keeps_its_revision() {
+        let metadata = metadata(
+            r#"{"type":"git","narHash":"sha256-a+/b=","lastModified":5,"rev":"abc","revCount":2,"url":"file:///hub"}"#,
+        );
+        assert_eq!(
+            metadata.path_reference().unwrap(),
+            "path:/nix/store/f20zbf95cm861qlk7hx0cqhw3635l0gk-source?narHash=sha256-a%2B%2Fb%3D&lastModified=5&rev=abc&revCount=2"
+        );
+        assert!(!metadata.is_dirty());
+    }
+
+    #[test]
+    fn a_dirty_tree_has_no_revision_and_a_subflake_keeps_its_directory() {
+        let metadata = metadata(r#"{"type":"git","narHash":"sha256-a","revCount":0,"dir":"nix/hub"}"#);
+        assert!(metadata.path_reference().unwrap().ends_with("-source?narHash=sha256-a&dir=nix%2Fhub"));
+        assert!(metadata.is_dirty());
+    }
+
+    #[test]
+    fn files_that_ask_for_the_dirty_revision_are_found() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("a")).unwrap();
+        fs::write(dir.path().join("a/x.txt"), "self.dirtyRev").unwrap();
+        assert!(!mentions(dir.path(), &[b"dirtyRev"]).unwrap());
+        fs::write(dir.path().join("a/x.nix"), "{ self }: self.dirtyRev or null").unwrap();
+        assert!(mentions(dir.path(), &[b"dirtyRev"]).unwrap());
+    }
+}

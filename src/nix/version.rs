@@ -1,0 +1,101 @@
+//! The Nix at hand, and the only place that knows how one version differs from another.
+//!
+//! Supported: Nix from 2.8, and Lix, which split off from Nix 2.18 and counts on from 2.90.
+
+use std::fmt;
+
+use super::store_path::StorePath;
+
+/// Which implementation of Nix it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Flavour {
+    /// The original.
+    Nix,
+    /// Lix.
+    Lix,
+}
+
+/// A release of Nix.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Version {
+    flavour: Flavour,
+    major: u32,
+    minor: u32,
+    full: String,
+}
+
+/// The oldest release that hubctl works with.
+const OLDEST: (u32, u32) = (2, 8);
+
+impl Version {
+    /// Reads what `nix --version` prints, such as `nix (Nix) 2.8.0`, `nix (Lix, like Nix) 2.91.1` or
+    /// `nix (Determinate Nix 3.6.2) 2.29.0`.
+    pub fn parse(printed: &str) -> Option<Self> {
+        let line = printed.lines().find(|line| line.starts_with("nix "))?;
+        let full = line.rsplit(' ').next()?.to_owned();
+        let flavour = if line.contains("Lix") { Flavour::Lix } else { Flavour::Nix };
+        let mut numbers = full.split(|c: char| !c.is_ascii_digit());
+        let major = numbers.next()?.parse().ok()?;
+        let minor = numbers.next()?.parse().ok()?;
+        Some(Self { flavour, major, minor, full })
+    }
+
+    /// Whether hubctl works with this release.
+    pub fn is_supported(&self) -> bool {
+        (self.major, self.minor) >= OLDEST
+    }
+
+    /// Which implementation it is.
+    pub fn flavour(&self) -> Flavour {
+        self.flavour
+    }
+
+    /// What `nix build` takes to build all outputs of a derivation. Up to 2.12 the derivation's path alone means its
+    /// outputs; later it means the derivation itself, and `^*` its outputs.
+    pub fn outputs_of(&self, drv: &StorePath) -> String {
+        if self.at_least(2, 13) { format!("{drv}^*") } else { drv.to_string() }
+    }
+
+    fn at_least(&self, major: u32, minor: u32) -> bool {
+        (self.major, self.minor) >= (major, minor)
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self.flavour {
+            Flavour::Nix => "Nix",
+            Flavour::Lix => "Lix",
+        };
+        write!(f, "{name} {}", self.full)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DRV: &str = "/nix/store/0i3kvkpqpr1i9zx4dbdzvj6dcpqnmhhb-x.drv";
+
+    #[test]
+    fn versions_of_all_flavours_are_read() {
+        for (printed, shown) in [
+            ("nix (Nix) 2.8.0", "Nix 2.8.0"),
+            ("nix (Nix) 2.26.3+1", "Nix 2.26.3+1"),
+            ("nix (Lix, like Nix) 2.91.1\n", "Lix 2.91.1"),
+            ("warning: something\nnix (Determinate Nix 3.6.2) 2.29.0", "Nix 2.29.0"),
+            ("nix (Nix) 2.34.0pre20260101_abcdef0", "Nix 2.34.0pre20260101_abcdef0"),
+        ] {
+            assert_eq!(Version::parse(printed).unwrap().to_string(), shown);
+        }
+        assert_eq!(Version::parse("zsh: command not found: nix"), None);
+        assert!(!Version::parse("nix (Nix) 2.3.16").unwrap().is_supported());
+    }
+
+    #[test]
+    fn outputs_are_named_as_each_version_wants() {
+        let drv = DRV.parse().unwrap();
+        assert_eq!(Version::parse("nix (Nix) 2.8.0").unwrap().outputs_of(&drv), DRV);
+        assert_eq!(Version::parse("nix (Nix) 2.26.3").unwrap().outputs_of(&drv), format!("{DRV}^*"));
+    }
+}
