@@ -18,3 +18,4 @@
 pub mod error;
 pub mod nix;
 pub mod process;
+pub mod remote;

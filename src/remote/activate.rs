@@ -1,0 +1,262 @@
+//! Making a host run a system that is in its store already.
+//!
+//! The whole of it runs on the host in one transient unit, under PID 1 and detached from any connection: setting the profile,
+//! switching, and writing the exit code to a file. The unit has the name that `nixos-rebuild` gives its own, so that systemd
+//! itself keeps two activations from running at once. What comes after the start is only watching, over as many connections
+//! as it takes.
+
+use std::time::Duration;
+
+use super::profile::SYSTEM_PROFILE;
+use super::script::{Remote, RunError, Script};
+use crate::nix::StorePath;
+use crate::process::{LineSink, shell_quote};
+
+/// How long starting the unit may take.
+const START_DEADLINE: Duration = Duration::from_secs(60);
+
+/// How long one connection follows an activation before it is asked anew whether it still does.
+const FOLLOW: Duration = Duration::from_secs(10 * 60);
+
+/// What to activate, and how.
+#[derive(Clone, Debug)]
+pub struct Activation {
+    /// Names the activation's directory on the host; letters, digits and dashes.
+    pub id: String,
+    /// The system.
+    pub toplevel: StorePath,
+    /// The verb for `switch-to-configuration`.
+    pub verb: &'static str,
+    /// What becomes of the profile first, and so of the boot default.
+    pub profile: ProfileStep,
+    /// The name that the host must have, where one is known.
+    pub hostname: Option<String>,
+}
+
+/// What becomes of the system profile before a system is activated.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ProfileStep {
+    /// It stays as it is.
+    Keep,
+    /// The system becomes its newest generation.
+    Set,
+    /// It goes to this generation, which must be the system's.
+    SwitchTo(u64),
+}
+
+/// The step of an activation that an exit code belongs to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Stage {
+    /// Setting the profile.
+    Profile,
+    /// `switch-to-configuration`.
+    Switch,
+}
+
+/// How an activation that was started ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ended {
+    /// With this exit code.
+    Exited {
+        /// The step that ended it.
+        stage: Stage,
+        /// The exit code.
+        code: i32,
+    },
+    /// It was killed before it could write its exit code, or the host went down with it.
+    Vanished,
+}
+
+/// Why an activation was not started. Nothing was changed.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    /// The host at this address is another one.
+    #[error("the host calls itself `{found}`, not `{expected}`")]
+    WrongHost {
+        /// The name that the configuration gives it.
+        expected: String,
+        /// The name that it has.
+        found: String,
+    },
+    /// The path is not on the host, or is no NixOS system.
+    #[error("{0} is not a NixOS system in the host's store")]
+    NotASystem(StorePath),
+    /// There is no systemd to run the activation under.
+    #[error("systemd does not run on the host")]
+    NoSystemd,
+    /// Another activation is under way.
+    #[error("another activation is under way on the host")]
+    Busy,
+    /// Only root may activate.
+    #[error("user id {0} on the host is not root")]
+    NotRoot(u32),
+}
+
+impl Refusal {
+    /// What helps.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::WrongHost { .. } => {
+                "is the address somebody else's by now? set `target` in hub.toml; a host that was renamed takes \
+                 --accept-hostname once"
+            }
+            Self::NotASystem(_) => "copy it there first: `hubctl deploy HOST`",
+            Self::NoSystemd => "hubctl activates under systemd; start the host as NixOS does",
+            Self::Busy => {
+                "`systemctl status nixos-rebuild-switch-to-configuration` there shows it; run the command again after it"
+            }
+            Self::NotRoot(_) => "set `user = \"root\"`, or `elevate = \"sudo\"`, for the host in hub.toml",
+        }
+    }
+}
+
+/// Why an activation is not known to have begun.
+#[derive(Debug, thiserror::Error)]
+pub enum ActivationError {
+    /// The host declined.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The connection, or becoming root, failed. Over a lost connection the start may still have happened.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// `systemd-run` failed.
+    #[error("systemd on the host does not start the activation: {0}")]
+    NotStarted(String),
+}
+
+/// Starts an activation and returns once it runs. [`Activation::follow`] tells how it goes.
+pub async fn activate(remote: &Remote, activation: &Activation) -> Result<(), ActivationError> {
+    let script = Script::new(activation.start_script()).as_root().deadline(START_DEADLINE);
+    let (ran, printed) = remote.run(&script).await?;
+    activation.read_start(ran.code, &printed, &ran.stderr)
+}
+
+impl Activation {
+    fn directory(&self) -> String {
+        format!("/run/hubctl/{}", self.id)
+    }
+
+    /// The script that checks, writes the unit's own script, and starts the unit. An activation of the same id that began
+    /// already, over a connection that was lost meanwhile, is left alone.
+    fn start_script(&self) -> String {
+        format!(
+            include_str!("activate.sh"),
+            directory = self.directory(),
+            toplevel = self.toplevel,
+            hostname = shell_quote(self.hostname.as_deref().unwrap_or_default()),
+            verb = self.verb,
+            set_profile = match self.profile {
+                ProfileStep::Keep => "true".to_owned(),
+                ProfileStep::Set => format!("nix-env --profile {SYSTEM_PROFILE} --set {}", self.toplevel),
+                ProfileStep::SwitchTo(number) => {
+                    format!("nix-env --profile {SYSTEM_PROFILE} --switch-generation {number}")
+                }
+            },
+        )
+    }
+
+    fn read_start(&self, code: i32, printed: &str, stderr: &str) -> Result<(), ActivationError> {
+        let answer = printed.lines().find_map(|line| line.strip_prefix("hubctl-start:")).unwrap_or_default();
+        let (word, rest) = answer.split_once(' ').unwrap_or((answer, ""));
+        Err(match word {
+            "started" => return Ok(()),
+            "wrong-host" => {
+                Refusal::WrongHost { expected: self.hostname.clone().unwrap_or_default(), found: rest.to_owned() }
+                    .into()
+            }
+            "not-a-system" => Refusal::NotASystem(self.toplevel.clone()).into(),
+            "no-systemd" => Refusal::NoSystemd.into(),
+            "busy" => Refusal::Busy.into(),
+            "not-root" => Refusal::NotRoot(rest.trim().parse().unwrap_or_default()).into(),
+            _ => {
+                let said = stderr.lines().chain(printed.lines()).rev().find(|line| !line.trim().is_empty());
+                ActivationError::NotStarted(said.map_or_else(|| format!("exit code {code}"), str::to_owned))
+            }
+        })
+    }
+
+    /// Watches a started activation until it ends or the connection does. `seen` counts the bytes of its output that were
+    /// given to `on_line` already, so that another connection goes on where this one broke. None means: still running.
+    pub async fn follow(
+        &self,
+        remote: &Remote,
+        seen: &mut u64,
+        on_line: LineSink<'_>,
+    ) -> Result<Option<Ended>, RunError> {
+        let text = format!(
+            include_str!("follow.sh"),
+            directory = self.directory(),
+            seen = *seen,
+            seconds = FOLLOW.as_secs() - 30,
+        );
+        let mut ended = None;
+        let mut watch = |line: &str| match line.strip_prefix("hubctl-follow:") {
+            Some(answer) => match answer.strip_prefix("seen ") {
+                Some(bytes) => *seen = bytes.trim().parse().unwrap_or(*seen),
+                None => ended = parse_end(answer),
+            },
+            None => {
+                if let Some(line) = line.strip_prefix('|') {
+                    on_line(line);
+                }
+            }
+        };
+        let script = Script::new(text).as_root().deadline(FOLLOW);
+        remote.run_lines(&script, &mut watch).await?;
+        Ok(ended)
+    }
+
+    /// Removes what the activation left on the host. Its output stays in the host's journal.
+    pub async fn forget(&self, remote: &Remote) -> Result<(), RunError> {
+        let script = format!("rm -rf {} && rmdir /run/hubctl 2>/dev/null; :", self.directory());
+        remote.run(&Script::new(script).as_root()).await.map(drop)
+    }
+}
+
+fn parse_end(answer: &str) -> Option<Ended> {
+    let mut words = answer.split_whitespace();
+    match words.next()? {
+        "vanished" => Some(Ended::Vanished),
+        "exited" => {
+            let stage = match words.next()? {
+                "profile" => Stage::Profile,
+                _ => Stage::Switch,
+            };
+            Some(Ended::Exited { stage, code: words.next()?.parse().ok()? })
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn activation() -> Activation {
+        Activation {
+            id: "7-p620".to_owned(),
+            toplevel: "/nix/store/0i3kvkpqpr1i9zx4dbdzvj6dcpqnmhhb-nixos-system-p620-25.11".parse().unwrap(),
+            verb: "switch",
+            profile: ProfileStep::Set,
+            hostname: Some("p620".to_owned()),
+        }
+    }
+
+    #[test]
+    fn the_hosts_answers_are_told_apart() {
+        let read = |printed: &str| activation().read_start(0, printed, "noise\n");
+        assert!(read("hubctl-start:started").is_ok());
+        let wrong = Refusal::WrongHost { expected: "p620".to_owned(), found: "p510".to_owned() };
+        assert!(matches!(read("hubctl-start:wrong-host p510"), Err(ActivationError::Refused(found)) if found == wrong));
+        assert!(matches!(read("hubctl-start:busy"), Err(ActivationError::Refused(Refusal::Busy))));
+        assert!(matches!(read(""), Err(ActivationError::NotStarted(said)) if said == "noise"));
+    }
+
+    #[test]
+    fn ends_are_read() {
+        assert_eq!(parse_end("exited switch 4"), Some(Ended::Exited { stage: Stage::Switch, code: 4 }));
+        assert_eq!(parse_end("exited profile 1"), Some(Ended::Exited { stage: Stage::Profile, code: 1 }));
+        assert_eq!(parse_end("vanished"), Some(Ended::Vanished));
+        assert_eq!(parse_end("running"), None);
+    }
+}

@@ -1,0 +1,67 @@
+# Starts an activation in a transient unit, after checking that this is the right host and that nobody else activates.
+answer() {{ printf 'hubctl-start:%s\n' "$*"; exit 0; }}
+PATH=$PATH:/run/current-system/sw/bin:/nix/var/nix/profiles/default/bin:/usr/bin:/bin
+unit=nixos-rebuild-switch-to-configuration
+directory={directory}
+toplevel={toplevel}
+expected={hostname}
+active() {{ case $(systemctl is-active "$unit.service") in active | activating | deactivating) ;; *) false ;; esac; }}
+# This very activation may have begun over a connection that broke before it could say so.
+[ -e "$directory/exit" ] && answer started
+[ -e "$directory/run" ] && active && answer started
+rm -rf "$directory"
+[ "$(id -u)" = 0 ] || answer not-root "$(id -u)"
+hostname=$(cat /proc/sys/kernel/hostname)
+[ -z "$expected" ] || [ "$hostname" = "$expected" ] || answer wrong-host "$hostname"
+[ -d /run/systemd/system ] || answer no-systemd
+[ -e "$toplevel/nixos-version" ] && [ -x "$toplevel/bin/switch-to-configuration" ] || answer not-a-system
+active && answer busy
+# The same lock that switch-to-configuration takes: whoever holds it activates by other means.
+lock=/run/nixos/switch-to-configuration.lock
+if [ -e "$lock" ] && command -v flock >/dev/null && ! flock --nonblock "$lock" true; then answer busy; fi
+
+umask 077
+mkdir -p /run/hubctl
+# Activations that ended without anybody left to ask for the result.
+for old in /run/hubctl/*/exit; do
+  [ -e "$old" ] && rm -rf "${{old%/exit}}"
+done
+mkdir "$directory" || exit 1
+cat >"$directory/new" <<'HUBCTL'
+d={directory}
+PATH=$PATH:{toplevel}/sw/bin
+stage=switch
+: >"$d/log"
+mkfifo "$d/pipe"
+tee -a "$d/log" <"$d/pipe" &
+tee=$!
+{{
+  {set_profile}
+  code=$?
+  if [ $code != 0 ]; then
+    stage=profile
+  else
+    {toplevel}/bin/switch-to-configuration {verb}
+    code=$?
+  fi
+}} >"$d/pipe" 2>&1
+# What the new system started may hold the pipe open; its output is the journal's business.
+n=0
+while kill -0 $tee 2>/dev/null && [ $n -lt 20 ]; do
+  sleep 0.05
+  n=$((n + 1))
+done
+printf '%s %s\n' "$stage" "$code" >"$d/exit.new"
+mv "$d/exit.new" "$d/exit"
+HUBCTL
+mv "$directory/new" "$directory/run"
+if ! said=$(systemd-run --unit="$unit" --collect --quiet --no-ask-password --service-type=exec \
+  --setenv=PATH="$PATH" --setenv=LOCALE_ARCHIVE="${{LOCALE_ARCHIVE-}}" --setenv=NIXOS_INSTALL_BOOTLOADER=0 \
+  --setenv=NIXOS_NO_CHECK="${{NIXOS_NO_CHECK-}}" \
+  --property="Description=hubctl activates {toplevel}" /bin/sh "$directory/run" 2>&1); then
+  rm -rf "$directory"
+  case $said in *already* | *exists*) answer busy ;; esac
+  printf '%s\n' "$said" >&2
+  exit 1
+fi
+answer started

@@ -1,0 +1,21 @@
+//! Targets: how to reach one, what it runs, and how to make it run something else. Knows targets and store paths, no hosts.
+
+mod activate;
+mod connection;
+mod elevate;
+mod local;
+mod probe;
+mod profile;
+mod script;
+mod ssh;
+mod target;
+
+pub use activate::{Activation, ActivationError, Ended, ProfileStep, Refusal, Stage, activate};
+pub use connection::{Connect, ConnectError, Connection, Executed, Lost, Password};
+pub use elevate::{Elevate, Elevation};
+pub use local::LocalConnection;
+pub use probe::{Facts, ProbeError, RebootReason, Space, parse as parse_facts, probe};
+pub use profile::{Generation, SYSTEM_PROFILE, generations};
+pub use script::{Ran, Remote, RunError, Script};
+pub use ssh::{HostKeys, SshConnector, SshOptions, private_runtime_dir};
+pub use target::{SshTarget, Target};

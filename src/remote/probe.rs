@@ -1,0 +1,211 @@
+//! What a host runs and how it stands, asked in one round trip.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::script::{Remote, RunError, Script};
+use crate::nix::StorePath;
+
+/// How long a host may take to answer. A healthy one needs some tens of milliseconds.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// How long a connection from an earlier run may take, before it is taken for dead.
+const REUSED_DEADLINE: Duration = Duration::from_secs(4);
+
+/// The questions, as a shell script.
+const QUESTIONS: &str = include_str!("probe.sh");
+
+/// What a host runs and how it stands. What the host does not know stays empty.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Facts {
+    /// The host's own name.
+    pub hostname: Option<String>,
+    /// `/etc/machine-id`.
+    pub machine_id: Option<String>,
+    /// Changes with each boot.
+    pub boot_id: Option<String>,
+    /// Since the boot, in seconds.
+    pub uptime: Option<u64>,
+    /// The kernel's machine and name, such as `x86_64-Linux`.
+    pub system: Option<String>,
+    /// The id of the user that the connection runs as.
+    pub uid: Option<u32>,
+    /// The host's clock, in seconds since 1970.
+    pub now: Option<i64>,
+    /// The toplevel that runs: `/run/current-system`.
+    pub current: Option<StorePath>,
+    /// The toplevel that was booted: `/run/booted-system`.
+    pub booted: Option<StorePath>,
+    /// The toplevel of the system profile, which is the boot default.
+    pub profile: Option<StorePath>,
+    /// The number of the profile's generation.
+    pub generation: Option<u64>,
+    /// In what the booted system differs from the running one so that only a reboot brings it.
+    pub reboot: Vec<RebootReason>,
+    /// The file system of the store.
+    pub store_space: Option<Space>,
+    /// The file system of `/boot`.
+    pub boot_space: Option<Space>,
+    /// Whether systemd runs there.
+    pub systemd: bool,
+    /// Whether an activation is under way.
+    pub activating: bool,
+    /// The units that failed.
+    pub failed_units: Vec<String>,
+    /// Where Nix is.
+    pub nix: Option<String>,
+}
+
+/// A part of the system that only a boot changes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RebootReason {
+    /// The kernel.
+    Kernel,
+    /// The initial ramdisk.
+    Initrd,
+    /// The kernel's modules.
+    KernelModules,
+    /// The kernel's command line.
+    KernelParams,
+}
+
+impl RebootReason {
+    /// What a person calls it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Kernel => "kernel",
+            Self::Initrd => "initrd",
+            Self::KernelModules => "kernel modules",
+            Self::KernelParams => "kernel parameters",
+        }
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        Some(match word {
+            "kernel" => Self::Kernel,
+            "initrd" => Self::Initrd,
+            "kernel-modules" => Self::KernelModules,
+            "kernel-params" => Self::KernelParams,
+            _ => return None,
+        })
+    }
+}
+
+/// The space of a file system, in bytes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Space {
+    /// In all.
+    pub total: u64,
+    /// Free for those who are not root.
+    pub free: u64,
+}
+
+impl Space {
+    /// Reads a line of `df -kP`: file system, 1024-byte blocks, used, available, capacity, mount point. The names at both ends
+    /// may hold spaces; the numbers stand in front of the first word with a percent sign.
+    fn parse(line: &str) -> Option<Self> {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let capacity = words.iter().position(|word| word.strip_suffix('%').is_some_and(|n| n.parse::<u8>().is_ok()))?;
+        let number = |back: usize| words.get(capacity.checked_sub(back)?)?.parse::<u64>().ok();
+        Some(Self { total: number(3)? * 1024, free: number(1)? * 1024 })
+    }
+}
+
+/// Why a host's state is not known.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// It did not answer.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// What answered is no POSIX shell.
+    #[error("the host's login shell does not run shell scripts; it printed: {0}")]
+    NoShell(String),
+}
+
+impl ProbeError {
+    /// Whether a new connection may help: this one is lost, or hangs.
+    pub fn is_connection(&self) -> bool {
+        matches!(self, Self::Run(RunError::Lost(_) | RunError::TimedOut(_)))
+    }
+}
+
+/// Asks the host what it runs. Changes nothing there and needs no root.
+pub async fn probe(remote: &Remote) -> Result<Facts, ProbeError> {
+    let deadline = if remote.connection().is_reused() { REUSED_DEADLINE } else { DEADLINE };
+    let (ran, printed) = remote.run(&Script::new(QUESTIONS).deadline(deadline)).await?;
+    parse(&printed).ok_or_else(|| {
+        let said = printed.lines().chain(ran.stderr.lines()).next().unwrap_or("nothing");
+        ProbeError::NoShell(said.to_owned())
+    })
+}
+
+/// Reads what the probe's script prints; nothing when that script did not run.
+pub fn parse(printed: &str) -> Option<Facts> {
+    let mut facts = Facts::default();
+    let mut complete = false;
+    for (key, value) in printed.lines().filter_map(|line| line.split_once('=')) {
+        let text = || Some(value.to_owned());
+        match key {
+            "probe" => complete = true,
+            "hostname" => facts.hostname = text(),
+            "machine-id" => facts.machine_id = text(),
+            "boot-id" => facts.boot_id = text(),
+            "uptime" => facts.uptime = value.parse().ok(),
+            "system" => facts.system = text(),
+            "uid" => facts.uid = value.parse().ok(),
+            "now" => facts.now = value.parse().ok(),
+            "current" => facts.current = StorePath::containing(value).ok(),
+            "booted" => facts.booted = StorePath::containing(value).ok(),
+            "profile" => facts.profile = StorePath::containing(value).ok(),
+            "generation" => facts.generation = super::profile::generation_number(value),
+            "reboot" => facts.reboot.extend(RebootReason::parse(value)),
+            "store-space" => facts.store_space = Space::parse(value),
+            "boot-space" => facts.boot_space = Space::parse(value),
+            "systemd" => facts.systemd = true,
+            "activating" => facts.activating = true,
+            "failed-unit" => facts.failed_units.push(value.to_owned()),
+            "nix" => facts.nix = text(),
+            _ => {}
+        }
+    }
+    complete.then_some(facts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_are_read() {
+        let toplevel = "/nix/store/0i3kvkpqpr1i9zx4dbdzvj6dcpqnmhhb-nixos-system-p620-25.11";
+        let printed = format!(
+            "motd of some kind\nprobe=1\nhostname=p620\ncurrent={toplevel}\ngeneration=system-42-link\nreboot=kernel\n\
+             reboot=initrd\nreboot=unheard-of\nstore-space=/dev/my disk 1000 600 400 60% /nix/store\nuid=0\nsystemd=1\n\
+             failed-unit=a.service\nfailed-unit=b.service\nfuture=1"
+        );
+        let facts = parse(&printed).unwrap();
+        assert_eq!(facts.current.unwrap().as_str(), toplevel);
+        assert_eq!((facts.generation, facts.uid, facts.activating), (Some(42), Some(0), false));
+        assert_eq!(facts.reboot, [RebootReason::Kernel, RebootReason::Initrd]);
+        assert_eq!(facts.store_space, Some(Space { total: 1_024_000, free: 409_600 }));
+        assert_eq!(facts.failed_units, ["a.service", "b.service"]);
+        assert_eq!(facts.booted, None);
+    }
+
+    #[test]
+    fn something_else_than_the_script_is_noticed() {
+        assert_eq!(parse("This account is not available."), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_answer_breaks_the_reader(printed in ".*", line in ".*") {
+            let _ = parse(&printed);
+            let _ = parse(&format!("probe=1\nstore-space={line}\ncurrent={line}\ngeneration={line}"));
+        }
+    }
+}

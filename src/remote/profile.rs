@@ -1,0 +1,67 @@
+//! The system profile of a host and its generations.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::script::{Remote, RunError, Script};
+use crate::nix::StorePath;
+
+/// The profile whose generations are the systems that a host can boot.
+pub const SYSTEM_PROFILE: &str = "/nix/var/nix/profiles/system";
+
+/// A generation of the system profile.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Generation {
+    /// Its number.
+    pub number: u64,
+    /// When it was made.
+    pub created: Option<Timestamp>,
+    /// Its toplevel.
+    pub toplevel: StorePath,
+    /// What its `nixos-version` says.
+    pub version: Option<String>,
+}
+
+/// The number in the name of a generation's link, `system-42-link`.
+pub(super) fn generation_number(link: &str) -> Option<u64> {
+    link.rsplit('/').next()?.strip_prefix("system-")?.strip_suffix("-link")?.parse().ok()
+}
+
+/// Lists the generations of the system profile, oldest first.
+pub async fn generations(remote: &Remote) -> Result<Vec<Generation>, RunError> {
+    let script = format!(
+        "for link in {SYSTEM_PROFILE}-*-link; do [ -e \"$link\" ] || continue\n\
+         created=$(stat -c %Y \"$link\" 2>/dev/null || stat -f %m \"$link\")\n\
+         version=$(cat \"$link/nixos-version\" 2>/dev/null)\n\
+         printf '%s\\t%s\\t%s\\t%s\\n' \"$link\" \"$created\" \"$(readlink -f \"$link\")\" \"$version\"\ndone"
+    );
+    let (_, printed) = remote.run(&Script::new(script)).await?;
+    let mut found: Vec<_> = printed.lines().filter_map(parse_line).collect();
+    found.sort_by_key(|generation| generation.number);
+    Ok(found)
+}
+
+fn parse_line(line: &str) -> Option<Generation> {
+    let mut fields = line.split('\t');
+    let number = generation_number(fields.next()?)?;
+    let created = fields.next()?.parse().ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
+    let toplevel = StorePath::containing(fields.next()?).ok()?;
+    let version = fields.next().map(str::trim).filter(|version| !version.is_empty()).map(str::to_owned);
+    Some(Generation { number, created, toplevel, version })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_a_generation() {
+        let toplevel = "/nix/store/0i3kvkpqpr1i9zx4dbdzvj6dcpqnmhhb-nixos-system-p620-25.11";
+        let line = format!("/nix/var/nix/profiles/system-7-link\t1760000000\t{toplevel}\t25.11");
+        let generation = parse_line(&line).unwrap();
+        assert_eq!((generation.number, generation.toplevel.as_str()), (7, toplevel));
+        assert_eq!(generation.version.as_deref(), Some("25.11"));
+        assert_eq!(parse_line("/nix/var/nix/profiles/system-x-link\t1\t/tmp\t"), None);
+    }
+}
