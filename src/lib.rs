@@ -16,6 +16,7 @@
 //! ```
 
 pub mod error;
+pub mod fleet;
 pub mod nix;
 pub mod process;
 pub mod remote;

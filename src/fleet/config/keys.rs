@@ -1,0 +1,118 @@
+//! Every key that `hub.toml` may hold, in one place.
+
+use std::collections::BTreeMap;
+
+use toml::Spanned;
+
+use super::hub_toml::Content;
+use super::problem::Problem;
+use super::reader::{Entry, Key};
+use super::settings::{Deploy, HostSettings, Nix, Ssh};
+use super::shapes;
+use crate::fleet::HostName;
+use crate::fleet::shown::toml_key;
+
+pub(super) const ROOT: &[Key<Content>] = &[
+    Key { name: "defaults", set: |hub, entry| entry.table("defaults", HOST, &mut hub.defaults) },
+    Key { name: "roles", set: |hub, entry| entry.named("roles", |entry| role(&mut hub.roles, entry)) },
+    Key {
+        name: "hosts",
+        set: |hub, entry| {
+            let hosts = hub.hosts.get_or_insert_default();
+            entry.named("hosts", |entry| host(hosts, entry));
+        },
+    },
+    Key { name: "ssh", set: |hub, entry| entry.table("ssh", SSH, &mut hub.ssh) },
+    Key { name: "deploy", set: |hub, entry| entry.table("deploy", DEPLOY, &mut hub.deploy) },
+    Key { name: "nix", set: |hub, entry| entry.table("nix", NIX, &mut hub.nix) },
+];
+
+const HOST: &[Key<HostSettings>] = &[
+    Key { name: "target", set: |host, entry| host.target = entry.read(&shapes::TARGET) },
+    Key { name: "user", set: |host, entry| host.user = entry.read(&shapes::USER) },
+    Key { name: "port", set: |host, entry| host.port = entry.read(&shapes::PORT) },
+    Key { name: "system", set: |host, entry| host.system = entry.read(&shapes::SYSTEM) },
+    Key { name: "kind", set: |host, entry| host.kind = entry.located(&shapes::KIND) },
+    Key { name: "role", set: |host, entry| host.role = entry.located(&shapes::LABEL) },
+    Key { name: "tags", set: |host, entry| host.tags = entry.each(&shapes::TAGS, &shapes::TAG).into_iter().collect() },
+    Key { name: "archived", set: |host, entry| host.archived = entry.read(&shapes::TRUTH) },
+    Key { name: "elevate", set: |host, entry| host.elevate = entry.read(&shapes::ELEVATE) },
+    Key { name: "build-on", set: |host, entry| host.build_on = entry.located(&shapes::BUILD_ON) },
+];
+
+const SSH: &[Key<Ssh>] = &[
+    Key { name: "config-file", set: |ssh, entry| ssh.config_file = entry.read(&shapes::FILE) },
+    Key { name: "persist", set: |ssh, entry| keep(&mut ssh.persist, entry.read(&shapes::DURATION)) },
+    Key { name: "host-keys", set: |ssh, entry| keep(&mut ssh.host_keys, entry.read(&shapes::HOST_KEYS)) },
+    Key { name: "connect-timeout", set: |ssh, entry| keep(&mut ssh.connect_timeout, entry.read(&shapes::DEADLINE)) },
+];
+
+const DEPLOY: &[Key<Deploy>] = &[
+    Key { name: "parallel", set: |deploy, entry| deploy.parallel = entry.read(&shapes::COUNT) },
+    Key {
+        name: "activation-timeout",
+        set: |deploy, entry| keep(&mut deploy.activation_timeout, entry.read(&shapes::DEADLINE)),
+    },
+];
+
+const NIX: &[Key<Nix>] = &[
+    Key { name: "options", set: |nix, entry| entry.named("nix.options", |entry| nix_option(&mut nix.options, entry)) },
+    Key { name: "eval-jobs", set: |nix, entry| nix.eval_jobs = entry.read(&shapes::COUNT) },
+];
+
+/// A key that `hub.toml` may hold.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct KnownKey {
+    /// The table: `hosts.<name>` stands for `defaults` and `roles.<role>` too.
+    pub table: &'static str,
+    /// The key.
+    pub name: &'static str,
+}
+
+/// Every key that `hub.toml` may hold, table by table.
+pub fn known_keys() -> impl Iterator<Item = KnownKey> {
+    fn of<T>(table: &'static str, keys: &'static [Key<T>]) -> impl Iterator<Item = KnownKey> {
+        keys.iter().map(move |key| KnownKey { table, name: key.name })
+    }
+    of("hosts.<name>", HOST).chain(of("ssh", SSH)).chain(of("deploy", DEPLOY)).chain(of("nix", NIX))
+}
+
+/// The table that a key of this very name belongs to.
+pub(super) fn home_of(key: &str) -> Option<&'static str> {
+    known_keys().find(|known| known.name == key).map(|known| known.table)
+}
+
+/// Keeps the default where the file's value did not fit.
+fn keep<T>(place: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *place = value;
+    }
+}
+
+fn host(hosts: &mut BTreeMap<HostName, Spanned<HostSettings>>, entry: &mut Entry<'_>) {
+    let Ok(name) = entry.key.parse::<HostName>() else { return entry.refuse_name("host") };
+    let mut settings = HostSettings::default();
+    entry.table(&format!("hosts.{}", toml_key(name.as_str())), HOST, &mut settings);
+    hosts.insert(name, Spanned::new(entry.key_span.clone(), settings));
+}
+
+fn role(roles: &mut BTreeMap<String, HostSettings>, entry: &mut Entry<'_>) {
+    if !shapes::is_label(entry.key) {
+        return entry.refuse_name("role");
+    }
+    let mut settings = HostSettings::default();
+    entry.table(&format!("roles.{}", toml_key(entry.key)), HOST, &mut settings);
+    if let Some(role) = settings.role.take() {
+        entry.refuse(role.span(), Problem::RoleOfRole);
+    }
+    roles.insert(entry.key.to_owned(), settings);
+}
+
+fn nix_option(options: &mut BTreeMap<String, String>, entry: &mut Entry<'_>) {
+    if !shapes::is_nix_option(entry.key) {
+        return entry.refuse_name("Nix option");
+    }
+    if let Some(value) = entry.read(&shapes::NIX_VALUE) {
+        options.insert(entry.key.to_owned(), value);
+    }
+}

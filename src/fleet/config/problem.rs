@@ -1,0 +1,142 @@
+//! What can be wrong with a `hub.toml`.
+
+use std::ops::Range;
+
+use crate::error::nearest;
+use crate::fleet::shown::{listed, shown};
+use crate::fleet::{HostName, Kind};
+
+/// One mistake in a `hub.toml`.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Problem {
+    /// The text is no TOML.
+    #[error("not valid TOML: {0}")]
+    Syntax(String),
+    /// A key that nothing reads.
+    #[error("unknown key `{}` in {table}", shown(.key))]
+    UnknownKey {
+        /// The key as written.
+        key: String,
+        /// The table it stands in.
+        table: String,
+        /// The keys that the table may have.
+        known: Vec<&'static str>,
+        /// The table that has a key of this very name.
+        home: Option<&'static str>,
+        /// Whether the key holds a table, as a dot in a host's name makes it.
+        holds_table: bool,
+    },
+    /// A value that the key cannot take.
+    #[error("`{}` in {table} must be {wanted}, not {found}", shown(.key))]
+    Unfit {
+        /// The key as written.
+        key: String,
+        /// The table it stands in.
+        table: String,
+        /// What the key takes.
+        wanted: &'static str,
+        /// What stands there.
+        found: String,
+        /// What to write instead.
+        advice: String,
+    },
+    /// A table's name that cannot name what the table describes.
+    #[error("`{}` cannot be the name of a {of}", shown(.name))]
+    Name {
+        /// The name as written.
+        name: String,
+        /// What it would name.
+        of: &'static str,
+    },
+    /// A role that would have a role.
+    #[error("a role cannot have a role itself")]
+    RoleOfRole,
+    /// A kind that the flake contradicts.
+    #[error("`kind` is `{}`, but {} in the flake's `{}`", word(*said), stand(.hosts), actual.output())]
+    WrongKind {
+        /// What the file says.
+        said: Kind,
+        /// What the flake says.
+        actual: Kind,
+        /// The hosts that the file says it of.
+        hosts: Vec<HostName>,
+    },
+    /// A builder that is no host.
+    #[error("`build-on` names `{builder}`, which is a host neither of this file nor of the flake")]
+    UnknownBuilder {
+        /// The builder as written.
+        builder: HostName,
+        /// The host that was probably meant.
+        nearest: Option<String>,
+    },
+}
+
+impl Problem {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Syntax(_) => None,
+            Self::UnknownKey { key, known, home, holds_table, .. } => {
+                Some(unknown_key(key, known, *home, *holds_table))
+            }
+            Self::Unfit { advice, .. } => Some(advice.clone()),
+            Self::Name { of, .. } => Some(format!("a {of} is made of {}", name_rule(of))),
+            Self::RoleOfRole => {
+                Some("give the role to the hosts themselves, in `[hosts.<name>]` or `[defaults]`".into())
+            }
+            Self::WrongKind { actual, .. } => {
+                Some(format!("leave `kind` out, since the flake says it, or write `kind = \"{}\"`", word(*actual)))
+            }
+            Self::UnknownBuilder { nearest: Some(near), .. } => Some(format!("did you mean `{near}`?")),
+            Self::UnknownBuilder { nearest: None, .. } => {
+                Some("write \"here\", \"target\" or the name of a host; `hubctl hosts` lists them".into())
+            }
+        }
+    }
+}
+
+/// A problem and the bytes of the file that it is about.
+pub(super) type Located = (Range<usize>, Problem);
+
+fn word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Nixos => "nixos",
+        Kind::Darwin => "darwin",
+    }
+}
+
+fn name_rule(of: &str) -> &'static str {
+    if of == "Nix option" {
+        "lower-case letters, digits and `-`, with a letter in front"
+    } else {
+        "letters, digits, `-`, `_` and `.`, with neither `-` nor `.` in front"
+    }
+}
+
+fn unknown_key(key: &str, known: &[&'static str], home: Option<&'static str>, holds_table: bool) -> String {
+    let near = nearest(&key.replace('_', "-").to_lowercase(), known.iter().copied());
+    match (home, near) {
+        (Some(home), _) => format!("`{key}` is a key of `[{home}]`"),
+        (None, Some(near)) => format!("did you mean `{near}`?"),
+        (None, None) if holds_table => {
+            format!(
+                "the keys here are {}; a name with a dot is written in quotes",
+                listed(known.iter().copied(), "and")
+            )
+        }
+        (None, None) => format!("the keys here are {}", listed(known.iter().copied(), "and")),
+    }
+}
+
+/// Names the first hosts and counts the rest: a line in `[defaults]` can be wrong for hundreds.
+fn stand(hosts: &[HostName]) -> String {
+    const NAMED: usize = 3;
+    match hosts {
+        [one] => format!("`{one}` stands"),
+        _ if hosts.len() <= NAMED => format!("{} stand", listed(hosts.iter().map(HostName::as_str), "and")),
+        _ => {
+            let named: Vec<String> = hosts[..NAMED].iter().map(|host| format!("`{host}`")).collect();
+            format!("{} and {} more stand", named.join(", "), hosts.len() - NAMED)
+        }
+    }
+}

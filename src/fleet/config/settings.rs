@@ -1,0 +1,132 @@
+//! What `hub.toml` can say, as typed values.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::Spanned;
+
+use crate::fleet::{BuildOn, Host, HostName, Kind};
+use crate::remote::{Elevate, HostKeys};
+
+/// What one table says of a host; what it leaves unsaid, a more general table may say.
+#[derive(Clone, Debug, Default)]
+pub(in crate::fleet) struct HostSettings {
+    pub(super) target: Option<String>,
+    pub(super) user: Option<String>,
+    pub(super) port: Option<u16>,
+    pub(super) system: Option<String>,
+    pub(super) kind: Option<Spanned<Kind>>,
+    pub(super) role: Option<Spanned<String>>,
+    pub(super) tags: BTreeSet<String>,
+    pub(super) archived: Option<bool>,
+    pub(super) elevate: Option<Elevate>,
+    pub(super) build_on: Option<Spanned<BuildOn>>,
+}
+
+impl HostSettings {
+    /// These settings, and those of `general` where these say nothing. Tags add up.
+    pub(super) fn or(mut self, general: &Self) -> Self {
+        self.tags.extend(general.tags.iter().cloned());
+        Self {
+            target: self.target.or_else(|| general.target.clone()),
+            user: self.user.or_else(|| general.user.clone()),
+            port: self.port.or(general.port),
+            system: self.system.or_else(|| general.system.clone()),
+            kind: self.kind.or_else(|| general.kind.clone()),
+            role: self.role.or_else(|| general.role.clone()),
+            tags: self.tags,
+            archived: self.archived.or(general.archived),
+            elevate: self.elevate.or(general.elevate),
+            build_on: self.build_on.or_else(|| general.build_on.clone()),
+        }
+    }
+
+    /// The kind with the place where it is said.
+    pub(in crate::fleet) fn kind(&self) -> Option<&Spanned<Kind>> {
+        self.kind.as_ref()
+    }
+
+    /// The builder with the place where it is said.
+    pub(in crate::fleet) fn build_on(&self) -> Option<&Spanned<BuildOn>> {
+        self.build_on.as_ref()
+    }
+
+    /// The host `name` of these settings, with the defaults for all that they leave open.
+    pub(in crate::fleet) fn into_host(self, name: HostName, kind: Kind) -> Host {
+        let build_on = match self.build_on.map(Spanned::into_inner).unwrap_or_default() {
+            // A default such as `build-on = "p620"` holds for p620 too, which is then its own target.
+            BuildOn::Host(builder) if builder == name => BuildOn::Target,
+            other => other,
+        };
+        Host {
+            target: self.target.unwrap_or_else(|| name.to_string()),
+            name,
+            user: self.user,
+            port: self.port,
+            system: self.system,
+            kind,
+            role: self.role.map(Spanned::into_inner),
+            tags: self.tags,
+            archived: self.archived.unwrap_or_default(),
+            elevate: self.elevate.unwrap_or_default(),
+            build_on,
+        }
+    }
+}
+
+/// `[ssh]`: how hosts are reached.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Ssh {
+    /// The ssh configuration to use in place of the user's, as the file says it.
+    pub config_file: Option<PathBuf>,
+    /// How long a connection is kept for the next run; zero for not at all.
+    pub persist: Duration,
+    /// Which host keys are accepted.
+    pub host_keys: HostKeys,
+    /// How long to wait for a connection: whole seconds, at least one.
+    pub connect_timeout: Duration,
+}
+
+impl Ssh {
+    /// The ssh configuration to use in place of the user's, for a hub at `root`.
+    pub fn config_file_in(&self, root: &Path) -> Option<PathBuf> {
+        self.config_file.as_ref().map(|file| root.join(file))
+    }
+}
+
+impl Default for Ssh {
+    fn default() -> Self {
+        Self {
+            config_file: None,
+            persist: Duration::from_secs(60),
+            host_keys: HostKeys::default(),
+            connect_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// `[deploy]`: how deployments run.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Deploy {
+    /// How many hosts are worked on at once, where the file says it.
+    pub parallel: Option<NonZeroUsize>,
+    /// How long an activation may take.
+    pub activation_timeout: Duration,
+}
+
+impl Default for Deploy {
+    fn default() -> Self {
+        Self { parallel: None, activation_timeout: Duration::from_secs(30 * 60) }
+    }
+}
+
+/// `[nix]`: how Nix is called.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Nix {
+    /// Settings of Nix by name, with values as `--option` takes them.
+    pub options: BTreeMap<String, String>,
+    /// How many evaluations run at once, where the file says it.
+    pub eval_jobs: Option<NonZeroUsize>,
+}

@@ -1,0 +1,246 @@
+//! What the values of `hub.toml` look like.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+use super::reader::{Misfit, Shape};
+use crate::error::nearest;
+use crate::fleet::{BuildOn, HostName, Kind};
+use crate::remote::{Elevate, HostKeys};
+
+type Read<T> = Result<T, Misfit>;
+
+pub(super) const TARGET: Shape<String> = Shape {
+    wanted: "a name, an address or an ssh alias (letters, digits and `.-_:%+`, no `-` in front)",
+    example: "\"p620.lan\"",
+    read: |value| target(text(value)?),
+};
+
+pub(super) const USER: Shape<String> = Shape {
+    wanted: "a user's name (letters, digits and `.-_+`, no `-` in front)",
+    example: "\"root\"",
+    read: |value| word(text(value)?, ".-_+").map(str::to_owned),
+};
+
+pub(super) const PORT: Shape<u16> = Shape {
+    wanted: "a whole number from 1 to 65535",
+    example: "22",
+    read: |value| whole(value)?.try_into().ok().filter(|port| *port != 0).ok_or(Misfit::Plain),
+};
+
+/// The systems that Nix has names for and that a host of a fleet can run.
+const SYSTEMS: &[&str] = &[
+    "aarch64-darwin",
+    "aarch64-linux",
+    "armv5tel-linux",
+    "armv6l-linux",
+    "armv7a-linux",
+    "armv7l-linux",
+    "i686-linux",
+    "loongarch64-linux",
+    "mips-linux",
+    "mips64-linux",
+    "mips64el-linux",
+    "mipsel-linux",
+    "powerpc-linux",
+    "powerpc64-linux",
+    "powerpc64le-linux",
+    "riscv32-linux",
+    "riscv64-linux",
+    "s390x-linux",
+    "x86_64-darwin",
+    "x86_64-linux",
+];
+
+pub(super) const SYSTEM: Shape<String> = Shape {
+    wanted: "a system that Nix knows",
+    example: "\"x86_64-linux\"",
+    read: |value| match text(value)? {
+        known if SYSTEMS.contains(&known) => Ok(known.to_owned()),
+        other => Err(slip_of(other, SYSTEMS.iter().copied())),
+    },
+};
+
+pub(super) const KIND: Shape<Kind> = Shape {
+    wanted: "\"nixos\" or \"darwin\"",
+    example: "\"nixos\"",
+    read: |value| choice(value, &[("nixos", Kind::Nixos), ("darwin", Kind::Darwin)]),
+};
+
+pub(super) const ELEVATE: Shape<Elevate> = Shape {
+    wanted: "\"none\", \"sudo\", \"doas\" or \"run0\"",
+    example: "\"sudo\"",
+    read: |value| {
+        let all = [("none", Elevate::None), ("sudo", Elevate::Sudo), ("doas", Elevate::Doas), ("run0", Elevate::Run0)];
+        choice(value, &all)
+    },
+};
+
+pub(super) const HOST_KEYS: Shape<HostKeys> = Shape {
+    wanted: "\"strict\" or \"accept-new\"",
+    example: "\"strict\"",
+    read: |value| choice(value, &[("strict", HostKeys::Strict), ("accept-new", HostKeys::AcceptNew)]),
+};
+
+pub(super) const BUILD_ON: Shape<BuildOn> = Shape {
+    wanted: "\"here\", \"target\" or the name of a host",
+    example: "\"here\"",
+    read: |value| text(value)?.parse().map_err(|_| Misfit::Plain),
+};
+
+pub(super) const LABEL: Shape<String> = Shape {
+    wanted: "a word of letters, digits, `-`, `_` and `.`, with neither `-` nor `.` in front",
+    example: "\"server\"",
+    read: |value| label(text(value)?),
+};
+
+pub(super) const TAG: Shape<String> = Shape {
+    wanted: "words of letters, digits, `-`, `_` and `.`, with neither `-` nor `.` in front",
+    example: "[\"edge\", \"amd\"]",
+    read: |value| match text(value)? {
+        tag if tag.starts_with('@') => Err(Misfit::Slip("write the tag without `@`, which only selects by it".into())),
+        tag => label(tag),
+    },
+};
+
+pub(super) const TAGS: Shape<()> =
+    Shape { wanted: "a list of words", example: "[\"edge\", \"amd\"]", read: |_| Err(Misfit::Plain) };
+
+pub(super) const TRUTH: Shape<bool> = Shape {
+    wanted: "`true` or `false`, without quotes",
+    example: "true",
+    read: |value| value.as_bool().ok_or(Misfit::Plain),
+};
+
+pub(super) const FILE: Shape<PathBuf> = Shape {
+    wanted: "the path of a file, absolute or from the hub's root",
+    example: "\"ssh_config\"",
+    read: |value| match text(value)? {
+        "" => Err(Misfit::Plain),
+        path if path.contains('\0') => Err(Misfit::Plain),
+        path if path.starts_with('~') => {
+            Err(Misfit::Slip("`~` is not expanded here: write the path out, or from the hub's root".into()))
+        }
+        path => Ok(path.into()),
+    },
+};
+
+/// Longer than any sensible deadline, and short enough for every clock's arithmetic.
+const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+pub(super) const DURATION: Shape<Duration> =
+    Shape { wanted: "a time such as \"60s\", \"5m\" or \"1h30m\", at most a week", example: "\"60s\"", read: duration };
+
+pub(super) const DEADLINE: Shape<Duration> = Shape {
+    wanted: "a time such as \"10s\", \"5m\" or \"1h30m\", more than zero and at most a week",
+    example: "\"10s\"",
+    read: |value| duration(value).and_then(|time| if time.is_zero() { Err(Misfit::Plain) } else { Ok(time) }),
+};
+
+/// Bounded, so that it fits every counter that it may be given to.
+const MOST: usize = 10_000;
+
+pub(super) const COUNT: Shape<NonZeroUsize> = Shape {
+    wanted: "a whole number from 1 to 10000",
+    example: "8",
+    read: |value| {
+        let count = usize::try_from(whole(value)?).ok().filter(|count| *count <= MOST);
+        count.and_then(NonZeroUsize::new).ok_or(Misfit::Plain)
+    },
+};
+
+pub(super) const NIX_VALUE: Shape<String> = Shape {
+    wanted: "a text, `true`, `false` or a whole number",
+    example: "\"value\"",
+    read: |value| match value {
+        DeValue::String(text) if !text.contains('\0') => Ok(text.to_string()),
+        DeValue::Boolean(truth) => Ok(truth.to_string()),
+        DeValue::Integer(_) => Ok(whole(value)?.to_string()),
+        DeValue::Array(_) => {
+            Err(Misfit::Slip("write a list as one text with spaces between, as `nix.conf` does".into()))
+        }
+        _ => Err(Misfit::Plain),
+    },
+};
+
+/// Whether `text` can be a role or a tag: what can be a host's name, so that selectors can name it.
+pub(super) fn is_label(text: &str) -> bool {
+    text.parse::<HostName>().is_ok()
+}
+
+/// Whether `text` can be the name of a setting of Nix.
+pub(super) fn is_nix_option(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    text.starts_with(|c: char| c.is_ascii_lowercase()) && text.chars().all(fits)
+}
+
+fn text<'a>(value: &'a DeValue<'_>) -> Read<&'a str> {
+    value.as_str().ok_or(Misfit::Plain)
+}
+
+fn whole(value: &DeValue<'_>) -> Read<i64> {
+    let number = value.as_integer().ok_or(Misfit::Plain)?;
+    i64::from_str_radix(number.as_str(), number.radix()).map_err(|_| Misfit::Plain)
+}
+
+fn choice<T: Copy>(value: &DeValue<'_>, all: &[(&'static str, T)]) -> Read<T> {
+    let word = text(value)?;
+    let found = all.iter().find(|(name, _)| *name == word);
+    found.map(|(_, choice)| *choice).ok_or_else(|| slip_of(word, all.iter().map(|(name, _)| *name)))
+}
+
+fn slip_of(word: &str, known: impl IntoIterator<Item = &'static str>) -> Misfit {
+    nearest(&word.to_lowercase(), known).map_or(Misfit::Plain, |near| Misfit::Slip(format!("did you mean \"{near}\"?")))
+}
+
+fn word<'a>(text: &'a str, extra: &str) -> Read<&'a str> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || extra.contains(c);
+    let fitting = !text.is_empty() && !text.starts_with('-') && text.chars().all(fits);
+    if fitting { Ok(text) } else { Err(Misfit::Plain) }
+}
+
+fn label(text: &str) -> Read<String> {
+    if is_label(text) { Ok(text.to_owned()) } else { Err(Misfit::Plain) }
+}
+
+/// An ssh destination. The user and the port have keys of their own: written here too, they would contradict them.
+fn target(text: &str) -> Read<String> {
+    let port = text.split_once(':').filter(|(_, port)| port.parse::<u16>().is_ok());
+    if text.contains("://") {
+        Err(Misfit::Slip("write the host alone, without `ssh://`; user and port are the keys `user` and `port`".into()))
+    } else if let Some((user, host)) = text.split_once('@') {
+        let slip = || Misfit::Slip(format!("write `target = \"{host}\"` and `user = \"{user}\"`"));
+        Err(word(user, ".-_+").and(word(host, ".-_:%+")).map_or(Misfit::Plain, |_| slip()))
+    } else if let Some((host, port)) = port {
+        let slip = || Misfit::Slip(format!("write `target = \"{host}\"` and `port = {port}`"));
+        Err(word(host, ".-_").map_or(Misfit::Plain, |_| slip()))
+    } else {
+        word(text, ".-_:%+").map(str::to_owned)
+    }
+}
+
+/// A time as hours, minutes and seconds, in that order, each at most once.
+fn duration(value: &DeValue<'_>) -> Read<Duration> {
+    if let DeValue::Integer(number) = value {
+        return Err(Misfit::Slip(format!("write the unit too: \"{number}s\"")));
+    }
+    let mut rest = text(value)?;
+    if rest.is_empty() {
+        return Err(Misfit::Plain);
+    }
+    let mut seconds: u64 = 0;
+    for (unit, length) in [('h', 3600), ('m', 60), ('s', 1)] {
+        if let Some((count, behind)) = rest.split_once(unit) {
+            // `parse` alone would take a sign.
+            let digits = !count.is_empty() && count.chars().all(|c| c.is_ascii_digit());
+            let count = count.parse::<u64>().ok().filter(|_| digits).ok_or(Misfit::Plain)?;
+            seconds = count.checked_mul(length).and_then(|more| seconds.checked_add(more)).ok_or(Misfit::Plain)?;
+            rest = behind;
+        }
+    }
+    let time = Duration::from_secs(seconds);
+    if rest.is_empty() && time <= LONGEST { Ok(time) } else { Err(Misfit::Plain) }
+}

@@ -1,0 +1,15 @@
+//! The fleet: which hosts there are, how to reach and treat them, and how to name a few of them.
+
+pub mod config;
+mod host;
+mod inventory;
+mod note;
+mod select_error;
+mod selector;
+mod shown;
+
+pub use host::{BuildOn, Host, HostName, HostNameError, Kind};
+pub use inventory::{FlakeHosts, Inventory};
+pub use note::InventoryNote;
+pub use select_error::SelectError;
+pub use selector::{Selection, Selector};
