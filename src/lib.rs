@@ -18,5 +18,6 @@
 pub mod error;
 pub mod fleet;
 pub mod nix;
+pub mod plan;
 pub mod process;
 pub mod remote;

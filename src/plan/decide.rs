@@ -1,0 +1,173 @@
+//! What is left to do with a host, given what it runs and what the flake wants.
+
+use std::fmt;
+
+use super::goal::Goal;
+use crate::nix::StorePath;
+use crate::remote::{Facts, RebootReason};
+
+/// When a host that is as wanted already is left alone.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Rule {
+    /// Always: only what changed is deployed.
+    IfChanged,
+    /// Never: the system is activated again.
+    Always,
+}
+
+/// What is to be done with a host.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Action {
+    /// Nothing: it is as wanted.
+    Nothing,
+    /// Nothing, until somebody reboots it.
+    AwaitReboot,
+    /// Build, copy, and run `switch-to-configuration` with this verb.
+    Activate {
+        /// The verb.
+        verb: Goal,
+        /// Whether the profile is set first.
+        set_profile: bool,
+    },
+}
+
+/// What is to be done with a host, and why.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Decision {
+    /// What is to be done.
+    pub action: Action,
+    /// Why, for a person.
+    pub reason: Reason,
+}
+
+/// Why something is to be done.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Reason {
+    /// The host is as wanted.
+    AsWanted,
+    /// The host is as wanted, but booted with other parts of the system than it has now.
+    RebootPending(Vec<RebootReason>),
+    /// The wanted system runs, but another one is the boot default.
+    NotBootDefault,
+    /// Another system runs.
+    Differs {
+        /// What runs.
+        current: StorePath,
+    },
+    /// Another system is the boot default.
+    OtherBootDefault,
+    /// What runs is not a NixOS system, or not one that the host can name.
+    UnknownSystem,
+    /// The user asked for it.
+    Asked,
+}
+
+/// Decides what is to be done to reach `goal`. Pure: `facts` are all that is known of the host.
+pub fn decide(goal: Goal, rule: Rule, wanted: &StorePath, facts: &Facts) -> Decision {
+    let runs = facts.current.as_ref() == Some(wanted);
+    let boots = facts.profile.as_ref() == Some(wanted);
+    let activate =
+        |verb: Goal, reason| Decision { action: Action::Activate { verb, set_profile: verb.sets_profile() }, reason };
+    let as_wanted = match goal {
+        Goal::Build => true,
+        Goal::Switch => runs && boots,
+        Goal::Boot => boots,
+        Goal::Test => runs,
+        Goal::DryActivate => false,
+    };
+    match goal {
+        _ if as_wanted && (rule == Rule::IfChanged || goal == Goal::Build) => left_alone(runs, facts),
+        Goal::DryActivate => activate(goal, Reason::Asked),
+        _ if as_wanted => activate(goal, Reason::Asked),
+        // Switching would restart what runs already; what is missing is the profile and the boot loader's entry.
+        Goal::Switch if runs && rule == Rule::IfChanged => activate(Goal::Boot, Reason::NotBootDefault),
+        Goal::Switch if runs => activate(goal, Reason::NotBootDefault),
+        Goal::Boot => activate(goal, Reason::OtherBootDefault),
+        _ => {
+            let current = facts.current.clone();
+            activate(goal, current.map_or(Reason::UnknownSystem, |current| Reason::Differs { current }))
+        }
+    }
+}
+
+fn left_alone(runs: bool, facts: &Facts) -> Decision {
+    if runs && !facts.reboot.is_empty() {
+        return Decision { action: Action::AwaitReboot, reason: Reason::RebootPending(facts.reboot.clone()) };
+    }
+    Decision { action: Action::Nothing, reason: Reason::AsWanted }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AsWanted => f.write_str("as the flake wants it"),
+            Self::RebootPending(parts) => {
+                let parts: Vec<_> = parts.iter().map(|part| part.as_str()).collect();
+                write!(f, "as the flake wants it, but booted with another {}: reboot pending", parts.join(", "))
+            }
+            Self::NotBootDefault => f.write_str("it runs, but another system is the boot default"),
+            Self::Differs { current } => write!(f, "the host runs {} ({})", current.name(), current.short_hash()),
+            Self::OtherBootDefault => f.write_str("another system is the boot default"),
+            Self::UnknownSystem => f.write_str("the host runs no system that Nix knows"),
+            Self::Asked => f.write_str("asked for"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(hash: char) -> StorePath {
+        format!("/nix/store/{}-nixos-system-p620-25.11", hash.to_string().repeat(32)).parse().unwrap()
+    }
+
+    fn facts(current: char, profile: char) -> Facts {
+        Facts { current: Some(path(current)), profile: Some(path(profile)), ..Facts::default() }
+    }
+
+    fn action(goal: Goal, rule: Rule, current: char, profile: char) -> Action {
+        decide(goal, rule, &path('w'), &facts(current, profile)).action
+    }
+
+    #[test]
+    fn the_table_of_decisions() {
+        let switch = Action::Activate { verb: Goal::Switch, set_profile: true };
+        let boot = Action::Activate { verb: Goal::Boot, set_profile: true };
+        let test = Action::Activate { verb: Goal::Test, set_profile: false };
+        let dry = Action::Activate { verb: Goal::DryActivate, set_profile: false };
+        let table = [
+            // goal, rule, what runs, boot default (w is what is wanted), action
+            (Goal::Switch, Rule::IfChanged, 'w', 'w', Action::Nothing),
+            (Goal::Switch, Rule::IfChanged, 'w', 'a', boot),
+            (Goal::Switch, Rule::IfChanged, 'a', 'w', switch),
+            (Goal::Switch, Rule::IfChanged, 'a', 'a', switch),
+            (Goal::Switch, Rule::Always, 'w', 'w', switch),
+            (Goal::Switch, Rule::Always, 'w', 'a', switch),
+            (Goal::Boot, Rule::IfChanged, 'w', 'a', boot),
+            (Goal::Boot, Rule::IfChanged, 'a', 'w', Action::Nothing),
+            (Goal::Test, Rule::IfChanged, 'w', 'a', Action::Nothing),
+            (Goal::Test, Rule::IfChanged, 'a', 'w', test),
+            (Goal::DryActivate, Rule::IfChanged, 'w', 'w', dry),
+            (Goal::Build, Rule::Always, 'a', 'a', Action::Nothing),
+        ];
+        for (goal, rule, current, profile, wanted) in table {
+            assert_eq!(action(goal, rule, current, profile), wanted, "{goal} {rule:?} {current} {profile}");
+        }
+    }
+
+    #[test]
+    fn a_pending_reboot_is_told() {
+        let facts = Facts { reboot: vec![RebootReason::Kernel], ..facts('w', 'w') };
+        let decision = decide(Goal::Switch, Rule::IfChanged, &path('w'), &facts);
+        assert_eq!(decision.action, Action::AwaitReboot);
+        assert!(decision.reason.to_string().contains("another kernel: reboot pending"));
+    }
+
+    #[test]
+    fn an_unknown_system_is_never_taken_for_the_wanted_one() {
+        let decision = decide(Goal::Switch, Rule::IfChanged, &path('w'), &Facts::default());
+        assert_eq!(decision.reason, Reason::UnknownSystem);
+        assert!(matches!(decision.action, Action::Activate { .. }));
+    }
+}

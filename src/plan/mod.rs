@@ -1,0 +1,11 @@
+//! What to do with a host, decided by pure functions of the goal, what the host runs, and what the flake wants.
+
+mod decide;
+mod drift;
+mod goal;
+mod verdict;
+
+pub use decide::{Action, Decision, Reason, Rule, decide};
+pub use drift::{Drift, drift};
+pub use goal::{Goal, UnknownGoal};
+pub use verdict::{Verdict, Why, verdict};
