@@ -21,3 +21,4 @@ pub mod nix;
 pub mod plan;
 pub mod process;
 pub mod remote;
+pub mod report;

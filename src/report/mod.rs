@@ -1,0 +1,32 @@
+//! Typed events in; bars, plain lines or NDJSON out. stdout is data, everything else goes to stderr.
+
+mod bars;
+mod event;
+mod failure;
+mod json;
+mod line;
+mod next;
+mod outcome;
+mod plain;
+mod reporter;
+mod row;
+#[cfg(test)]
+mod samples;
+mod screen;
+mod state;
+mod style;
+mod summary;
+mod table;
+mod terminal;
+mod text;
+mod ui;
+pub mod units;
+
+pub use event::{Event, Failed, HostFinished, Stamped, StepName, Summary};
+pub use outcome::{Outcome, UnknownOutcome, exit_of};
+pub use reporter::{EventReceiver, EventSender, Reporter};
+pub use screen::Size;
+pub use state::{Counts, HostState, Progress, RunState};
+pub use style::{Palette, Style};
+pub use table::{Cell, Table};
+pub use ui::{Captured, LogWriter, Output, Ui};
