@@ -22,3 +22,4 @@ pub mod plan;
 pub mod process;
 pub mod remote;
 pub mod report;
+pub mod state;

@@ -1,0 +1,263 @@
+//! Deployments: who did what to which hosts, and how it ended.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, RandomState};
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension as _, Row, named_params, params};
+use serde::Serialize;
+
+use super::db::{State, StateError};
+use crate::fleet::HostName;
+use crate::nix::StorePath;
+use crate::report::{HostFinished, Outcome};
+
+/// A run that was to change hosts.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Deployment {
+    /// Its id, which sorts by time.
+    pub id: String,
+    /// The canonical command.
+    pub command: String,
+    /// What was to be reached.
+    pub goal: String,
+    /// The flake.
+    pub flake: String,
+    /// The commit, for a clean work tree.
+    pub rev: Option<String>,
+    /// Whether the work tree had changes that no commit has.
+    pub dirty: bool,
+    /// Who ran it, as `user@machine`.
+    pub operator: String,
+    /// When it began.
+    pub started: Timestamp,
+    /// When it ended; none while it runs, and for one that was killed.
+    pub finished: Option<Timestamp>,
+    /// The exit code.
+    pub exit: Option<u8>,
+    /// What became of each host.
+    pub hosts: BTreeMap<String, HostRecord>,
+}
+
+/// What became of one host in a deployment.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct HostRecord {
+    /// How it ended; none when the run was killed before.
+    pub outcome: Option<Outcome>,
+    /// How long its part took, in milliseconds.
+    pub duration_ms: Option<u64>,
+    /// What it ran before.
+    pub old: Option<StorePath>,
+    /// What the flake wanted.
+    pub wanted: Option<StorePath>,
+    /// The profile's generation afterwards.
+    pub generation: Option<u64>,
+    /// A sentence that says more than the outcome.
+    pub detail: Option<String>,
+    /// What went wrong.
+    pub error: Option<String>,
+}
+
+/// Which deployments to list.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Only those that this host took part in.
+    pub host: Option<HostName>,
+    /// Only the deployment with this id, or the only one that begins with it.
+    pub id: Option<String>,
+    /// At most so many, newest first.
+    pub limit: Option<u32>,
+}
+
+/// A new deployment's id: the time to the second, and enough chance that two runs at once differ.
+pub fn new_id(now: Timestamp) -> String {
+    let chance = RandomState::new().hash_one(std::process::id()) & 0xffff;
+    format!("{}-{chance:04x}", now.strftime("%Y%m%d-%H%M%S"))
+}
+
+impl State {
+    /// Writes down that a deployment began, with the hosts that it is for.
+    pub fn begin(&self, deployment: &Deployment) -> Result<(), StateError> {
+        let mut connection = self.connection();
+        let transaction = connection.transaction()?;
+        transaction.execute(
+            "INSERT INTO deployment (id, command, goal, flake, rev, dirty, operator, started)
+             VALUES (:id, :command, :goal, :flake, :rev, :dirty, :operator, :started)",
+            named_params! {
+                ":id": deployment.id, ":command": deployment.command, ":goal": deployment.goal,
+                ":flake": deployment.flake, ":rev": deployment.rev, ":dirty": deployment.dirty,
+                ":operator": deployment.operator, ":started": deployment.started.as_millisecond(),
+            },
+        )?;
+        for host in deployment.hosts.keys() {
+            let insert = "INSERT INTO deployment_host (deployment, host) VALUES (?, ?)";
+            transaction.execute(insert, params![deployment.id, host])?;
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// Writes down the source that a deployment is made from, once that is known.
+    pub fn source(&self, id: &str, rev: Option<&str>, dirty: bool) -> Result<(), StateError> {
+        let update = "UPDATE deployment SET rev = ?, dirty = ? WHERE id = ?";
+        self.connection().execute(update, params![rev, dirty, id])?;
+        Ok(())
+    }
+
+    /// Writes down how a host's part ended.
+    pub fn host_finished(&self, id: &str, finished: &HostFinished) -> Result<(), StateError> {
+        self.connection().execute(
+            "UPDATE deployment_host SET outcome = :outcome, duration_ms = :duration, old = :old, wanted = :wanted,
+               generation = :generation, detail = :detail, error = :error
+             WHERE deployment = :id AND host = :host",
+            named_params! {
+                ":id": id, ":host": finished.host.as_str(), ":outcome": finished.outcome.as_str(),
+                ":duration": i64::try_from(finished.duration_ms).unwrap_or(i64::MAX),
+                ":old": finished.old.as_ref().map(StorePath::as_str),
+                ":wanted": finished.wanted.as_ref().map(StorePath::as_str),
+                ":generation": finished.generation.and_then(|number| i64::try_from(number).ok()),
+                ":detail": finished.detail,
+                ":error": finished.error.as_ref().map(|error| &error.message),
+            },
+        )?;
+        Ok(())
+    }
+
+    /// Writes down that a deployment ended.
+    pub fn finish(&self, id: &str, exit: u8, now: Timestamp) -> Result<(), StateError> {
+        let update = "UPDATE deployment SET finished = ?, exit = ? WHERE id = ?";
+        self.connection().execute(update, params![now.as_millisecond(), exit, id])?;
+        Ok(())
+    }
+
+    /// The deployments that `filter` lets through, newest first, with all their hosts.
+    pub fn deployments(&self, filter: &Filter) -> Result<Vec<Deployment>, StateError> {
+        let connection = self.connection();
+        let mut select = connection.prepare(
+            "SELECT id, command, goal, flake, rev, dirty, operator, started, finished, exit FROM deployment
+             WHERE (:host IS NULL OR id IN (SELECT deployment FROM deployment_host WHERE host = :host))
+               AND (:id IS NULL OR substr(id, 1, length(:id)) = :id)
+             ORDER BY started DESC, id DESC LIMIT :limit",
+        )?;
+        let named = named_params! {
+            ":host": filter.host.as_ref().map(HostName::as_str), ":id": filter.id,
+            ":limit": filter.limit.map_or(-1, i64::from),
+        };
+        let mut found = select.query_map(named, read_deployment)?.collect::<Result<Vec<_>, _>>()?;
+        let mut hosts = connection.prepare(
+            "SELECT host, outcome, duration_ms, old, wanted, generation, detail, error FROM deployment_host
+             WHERE deployment = ?",
+        )?;
+        for deployment in &mut found {
+            let rows = hosts.query_map([&deployment.id], read_host)?;
+            deployment.hosts = rows.collect::<Result<_, _>>()?;
+        }
+        Ok(found)
+    }
+
+    /// Remembers the Nix system of a flake's host, as evaluated.
+    pub fn remember_system(&self, flake: &str, host: &HostName, system: &str) -> Result<(), StateError> {
+        let insert = "INSERT INTO host_system (flake, host, system) VALUES (?, ?, ?)
+                      ON CONFLICT DO UPDATE SET system = excluded.system WHERE system <> excluded.system";
+        self.connection().execute(insert, params![flake, host.as_str(), system])?;
+        Ok(())
+    }
+
+    /// The Nix system that a flake's host had when it was last evaluated.
+    pub fn system_of(&self, flake: &str, host: &HostName) -> Result<Option<String>, StateError> {
+        let select = "SELECT system FROM host_system WHERE flake = ? AND host = ?";
+        Ok(self.connection().query_row(select, params![flake, host.as_str()], |row| row.get(0)).optional()?)
+    }
+}
+
+fn timestamp(millisecond: i64) -> Timestamp {
+    Timestamp::from_millisecond(millisecond).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+fn read_deployment(row: &Row<'_>) -> rusqlite::Result<Deployment> {
+    Ok(Deployment {
+        id: row.get(0)?,
+        command: row.get(1)?,
+        goal: row.get(2)?,
+        flake: row.get(3)?,
+        rev: row.get(4)?,
+        dirty: row.get(5)?,
+        operator: row.get(6)?,
+        started: timestamp(row.get(7)?),
+        finished: row.get::<_, Option<i64>>(8)?.map(timestamp),
+        exit: row.get(9)?,
+        hosts: BTreeMap::new(),
+    })
+}
+
+fn read_host(row: &Row<'_>) -> rusqlite::Result<(String, HostRecord)> {
+    let path = |text: Option<String>| text.and_then(|text| text.parse().ok());
+    let number = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok());
+    let record = HostRecord {
+        outcome: row.get::<_, Option<String>>(1)?.and_then(|word| word.parse().ok()),
+        duration_ms: number(row.get(2)?),
+        old: path(row.get(3)?),
+        wanted: path(row.get(4)?),
+        generation: number(row.get(5)?),
+        detail: row.get(6)?,
+        error: row.get(7)?,
+    };
+    Ok((row.get(0)?, record))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deployment(second: i64, hosts: &[&str]) -> Deployment {
+        let started = Timestamp::from_second(second).unwrap();
+        Deployment {
+            id: new_id(started),
+            command: "quick-deploy".to_owned(),
+            goal: "switch".to_owned(),
+            flake: "/hub".to_owned(),
+            rev: None,
+            dirty: true,
+            operator: "me@here".to_owned(),
+            started,
+            finished: None,
+            exit: None,
+            hosts: hosts.iter().map(|host| ((*host).to_owned(), HostRecord::default())).collect(),
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let (state, _) = State::open(&dir.path().join("state.db")).unwrap();
+        let (first, second) = (deployment(1_000_000, &["p620", "p510"]), deployment(2_000_000, &["p510"]));
+        state.begin(&first).unwrap();
+        state.begin(&second).unwrap();
+        let finished = HostFinished {
+            host: "p620".parse().unwrap(),
+            outcome: Outcome::Deployed,
+            duration_ms: 1234,
+            detail: None,
+            old: None,
+            wanted: None,
+            system: None,
+            generation: Some(7),
+            error: None,
+        };
+        state.host_finished(&first.id, &finished).unwrap();
+        state.finish(&first.id, 0, Timestamp::from_second(1_000_003).unwrap()).unwrap();
+
+        let all = state.deployments(&Filter::default()).unwrap();
+        assert_eq!(all.iter().map(|one| &one.id).collect::<Vec<_>>(), [&second.id, &first.id]);
+        assert_eq!(all[1].hosts["p620"].outcome, Some(Outcome::Deployed));
+        assert_eq!(all[1].hosts["p510"].outcome, None);
+        assert_eq!(all[1].exit, Some(0));
+
+        let of_host = Filter { host: Some("p620".parse().unwrap()), ..Filter::default() };
+        assert_eq!(state.deployments(&of_host).unwrap().len(), 1);
+        let by_id = Filter { id: Some(second.id[..8].to_owned()), ..Filter::default() };
+        assert_eq!(state.deployments(&by_id).unwrap()[0].id, second.id);
+    }
+}

@@ -1,0 +1,9 @@
+//! What hubctl remembers between runs, in `SQLite`. Losing it loses history, never correctness.
+
+mod db;
+mod deployments;
+mod dirs;
+
+pub use db::{State, StateError};
+pub use deployments::{Deployment, Filter, HostRecord, new_id};
+pub use dirs::StateDirs;
