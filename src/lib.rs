@@ -22,4 +22,5 @@ pub mod plan;
 pub mod process;
 pub mod remote;
 pub mod report;
+pub mod run;
 pub mod state;

@@ -1,0 +1,101 @@
+//! What a run is to do, and what every host's part of it shares.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use crate::fleet::{Host, HostName};
+use crate::nix::{Nix, Source};
+use crate::plan::{Goal, Rule};
+use crate::process::Cancel;
+use crate::remote::{Connect, Elevation, SshTarget, Target};
+use crate::report::EventSender;
+
+/// What is to be done, as the command line says it. A plain value.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The run's id, under which its logs are kept and, for a deployment, its record.
+    pub id: String,
+    /// The canonical command.
+    pub command: String,
+    /// What is to be reached.
+    pub goal: Goal,
+    /// When a host that is as wanted is left alone.
+    pub rule: Rule,
+    /// The hosts, in order.
+    pub hosts: Vec<Host>,
+    /// How many hosts are worked on at once.
+    pub parallel: usize,
+    /// Takes a host for the right one whatever it calls itself.
+    pub accept_hostname: bool,
+    /// How long an activation may take, lost contact included.
+    pub activation_timeout: Duration,
+}
+
+/// Where a run leaves things on this machine.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// The directory of this run's logs.
+    pub logs: PathBuf,
+    /// The directory of the roots that keep what it works with from being collected.
+    pub gcroots: PathBuf,
+}
+
+/// Where the system comes from that a host is to run.
+#[derive(Clone, Debug)]
+pub enum Wants {
+    /// Its configuration in this source, the same for every host.
+    Flake(Source),
+    /// A generation of its own profile: this number, or the one before the newest.
+    Generation(Option<u64>),
+}
+
+/// What every host's part of a run shares.
+pub struct Context {
+    /// What is to be done.
+    pub job: Job,
+    /// Nix on this machine.
+    pub nix: Nix,
+    /// Where the system comes from that each host is to run.
+    pub wants: Wants,
+    /// All hosts of the fleet, for those that build for others.
+    pub fleet: BTreeMap<HostName, Host>,
+    /// Makes connections.
+    pub connect: Arc<dyn Connect>,
+    /// How to become root on each host that needs more than its ssh user.
+    pub elevations: BTreeMap<HostName, Elevation>,
+    /// This machine's own name, to recognise it among the hosts.
+    pub this_machine: Option<String>,
+    /// Bounds the evaluations that run at once.
+    pub evaluations: Semaphore,
+    /// Where things are left.
+    pub places: Places,
+    /// Takes what happens.
+    pub events: EventSender,
+    /// The user's wish to stop.
+    pub cancel: Cancel,
+}
+
+impl Context {
+    /// Where `host` is: this machine when it has the host's name and nothing else is said, otherwise behind ssh.
+    pub fn target_of(&self, host: &Host) -> Target {
+        target_of(host, self.this_machine.as_deref())
+    }
+
+    /// How to become root on `host`.
+    pub fn elevation_of(&self, host: &Host) -> Elevation {
+        let plain = || Elevation { how: host.elevate, password: None };
+        self.elevations.get(&host.name).cloned().unwrap_or_else(plain)
+    }
+}
+
+/// Where `host` is, seen from the machine called `this_machine`.
+pub fn target_of(host: &Host, this_machine: Option<&str>) -> Target {
+    if host.target == host.name.as_str() && this_machine == Some(host.name.as_str()) {
+        return Target::Local;
+    }
+    Target::Ssh(SshTarget { host: host.target.clone(), user: host.user.clone(), port: host.port })
+}

@@ -1,0 +1,222 @@
+//! One host's part of a run, from the first question to the last look.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::activate::activate_host;
+use super::build::{BuildPlace, build_host};
+use super::context::{Context, Wants};
+use super::copy::copy_to_host;
+use super::log::HostLog;
+use super::prepare::{Origin, Prepared, evaluate_host, prepare};
+use super::stop::Stop;
+use crate::fleet::{Host, HostName};
+use crate::nix::{BuildState, GcRoot, LogLine, StorePath};
+use crate::plan::{Action, Decision, Goal};
+use crate::report::{Event, EventSender, HostFinished, Outcome, StepName};
+
+/// Progress is told at most so often.
+const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+
+/// What `--dry-run` says of a host.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// The host.
+    pub host: HostName,
+    /// What it runs.
+    pub old: Option<StorePath>,
+    /// What the flake wants.
+    pub wanted: Option<StorePath>,
+    /// What would be done, step by step, or why that cannot be said.
+    pub decision: Result<(Decision, Vec<StepName>), Stop>,
+}
+
+/// A host's part while it goes on: what is known so far, its log, and how it tells what happens.
+pub struct HostPart {
+    pub(super) context: Arc<Context>,
+    pub(super) host: Host,
+    pub(super) log: HostLog,
+    pub(super) old: Option<StorePath>,
+    pub(super) wanted: Option<StorePath>,
+    pub(super) system: Option<String>,
+    pub(super) generation: Option<u64>,
+    begun: Instant,
+}
+
+/// How a host's part tells what happens.
+#[derive(Clone)]
+pub(super) struct HostEvents {
+    host: HostName,
+    sender: EventSender,
+}
+
+/// How a host's part reached its end.
+pub(super) struct Reached {
+    pub(super) outcome: Outcome,
+    pub(super) detail: Option<String>,
+}
+
+impl HostPart {
+    pub(super) fn new(context: Arc<Context>, host: Host) -> Self {
+        let log = HostLog::new(&context.places.logs, &host.name);
+        Self { context, host, log, old: None, wanted: None, system: None, generation: None, begun: Instant::now() }
+    }
+
+    /// The two sides that a step tells things to, so that it may do so while the part itself is in use.
+    pub(super) fn split(&mut self) -> (HostEvents, &mut HostLog) {
+        (self.events(), &mut self.log)
+    }
+
+    pub(super) fn events(&self) -> HostEvents {
+        HostEvents { host: self.host.name.clone(), sender: self.context.events.clone() }
+    }
+
+    /// A root for the closure that this host's part works with.
+    pub(super) fn gc_root(&self) -> std::io::Result<GcRoot> {
+        let directory = &self.context.places.gcroots;
+        std::fs::create_dir_all(directory)?;
+        Ok(GcRoot::at(directory.join(format!("{}-{}", self.context.job.id, self.host.name))))
+    }
+
+    /// Carries out the whole part.
+    pub(super) async fn run(mut self) -> HostFinished {
+        let ended = match self.stop_if_asked() {
+            Err(stop) => Err(stop),
+            Ok(()) if self.context.job.goal.needs_target() => self.deploy().await,
+            Ok(()) => self.build_only().await,
+        };
+        self.finished(ended)
+    }
+
+    /// Finds out what would be done, and does nothing.
+    pub(super) async fn plan(mut self) -> Planned {
+        let decision = prepare(&mut self).await.map(|prepared| (prepared.decision.clone(), prepared.steps()));
+        Planned { host: self.host.name, old: self.old, wanted: self.wanted, decision }
+    }
+
+    async fn build_only(&mut self) -> Result<Reached, Stop> {
+        let (context, host) = (self.context.clone(), self.host.clone());
+        let (events, log) = self.split();
+        let Wants::Flake(source) = &context.wants else {
+            return Err(Stop::failed(Outcome::BuildFailed, StepName::Build, "a generation is built already"));
+        };
+        let on_line = |line: &str| log.line(StepName::Evaluate, line);
+        let evaluation = events.step(StepName::Evaluate, evaluate_host(&context, source, &host, on_line)).await?;
+        self.wanted = Some(evaluation.out.clone());
+        self.system = Some(evaluation.system.clone());
+        let place = BuildPlace::of(self, None).await?;
+        build_host(self, &place, &evaluation).await?;
+        Ok(Reached { outcome: Outcome::Built, detail: Some(evaluation.out.to_string()) })
+    }
+
+    async fn deploy(&mut self) -> Result<Reached, Stop> {
+        let prepared = prepare(self).await?;
+        let reason = prepared.decision.reason.to_string();
+        let events = self.events();
+        events.decided(prepared.steps(), reason.clone());
+        match prepared.decision.action {
+            Action::Nothing => Ok(Reached { outcome: Outcome::Unchanged, detail: None }),
+            Action::AwaitReboot => Ok(Reached { outcome: Outcome::RebootNeeded, detail: Some(reason) }),
+            Action::Activate { verb, set_profile } => self.change(&prepared, verb, set_profile).await,
+        }
+    }
+
+    async fn change(&mut self, prepared: &Prepared, verb: Goal, set_profile: bool) -> Result<Reached, Stop> {
+        let mut built = None;
+        if let Origin::Flake(evaluation) = &prepared.wanted.origin {
+            let place = BuildPlace::of(self, Some(&prepared.access)).await?;
+            built = Some(build_host(self, &place, evaluation).await?);
+            self.stop_if_asked()?;
+            copy_to_host(self, &place, prepared).await?;
+            self.stop_if_asked()?;
+        }
+        let reached = activate_host(self, prepared, verb, set_profile).await;
+        // Until the host itself holds the system, this machine must not collect it.
+        drop(built);
+        reached
+    }
+
+    fn stop_if_asked(&self) -> Result<(), Stop> {
+        if self.context.cancel.is_requested() { Err(Stop::cancelled()) } else { Ok(()) }
+    }
+
+    fn finished(mut self, ended: Result<Reached, Stop>) -> HostFinished {
+        let log = self.log.path();
+        let (outcome, detail, mut error) = match ended {
+            Ok(reached) => (reached.outcome, reached.detail, None),
+            Err(stop) => (stop.outcome, None, stop.failed.map(|failed| *failed)),
+        };
+        if let Some(error) = &mut error {
+            error.log = log;
+        }
+        HostFinished {
+            host: self.host.name,
+            outcome,
+            duration_ms: milliseconds(self.begun.elapsed()),
+            detail,
+            old: self.old,
+            wanted: self.wanted,
+            system: self.system,
+            generation: self.generation,
+            error,
+        }
+    }
+}
+
+impl HostEvents {
+    /// Runs a step, telling its begin and its end.
+    pub(super) async fn step<T>(&self, step: StepName, work: impl Future<Output = T>) -> T {
+        self.sender.emit(Event::StepStarted { host: self.host.clone(), step });
+        let begun = Instant::now();
+        let result = work.await;
+        let duration_ms = milliseconds(begun.elapsed());
+        self.sender.emit(Event::StepFinished { host: self.host.clone(), step, duration_ms });
+        result
+    }
+
+    pub(super) fn decided(&self, steps: Vec<StepName>, reason: String) {
+        self.sender.emit(Event::Decided { host: self.host.clone(), steps, reason });
+    }
+
+    pub(super) fn log(&self, step: StepName, line: &str) {
+        self.sender.emit(Event::Log { host: self.host.clone(), step, line: line.to_owned() });
+    }
+
+    pub(super) fn warning(&self, message: impl Into<String>, hint: Option<&str>) {
+        let (message, hint) = (message.into(), hint.map(str::to_owned));
+        self.sender.emit(Event::Warning { host: Some(self.host.clone()), message, hint });
+    }
+
+    /// A consumer of Nix's log that tells its lines and, now and then, how far it is.
+    pub(super) fn nix_log<'a>(
+        &'a self,
+        step: StepName,
+        log: &'a mut HostLog,
+    ) -> impl FnMut(&BuildState, Option<&LogLine>) + Send + 'a {
+        let mut told = Instant::now();
+        move |state, said| {
+            if let Some(said) = said {
+                let line = match said {
+                    LogLine::Build { name, line } => format!("{name}> {line}"),
+                    LogLine::Message(text) => text.clone(),
+                };
+                for line in line.lines() {
+                    log.line(step, line);
+                    self.log(step, line);
+                }
+            }
+            if told.elapsed() >= PROGRESS_EVERY {
+                told = Instant::now();
+                let (done, running, expected) = state.progress();
+                let current = state.current().map(str::to_owned);
+                let host = self.host.clone();
+                self.sender.emit(Event::Progress { host, step, done, running, expected, current });
+            }
+        }
+    }
+}
+
+pub(super) fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

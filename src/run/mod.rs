@@ -1,0 +1,21 @@
+//! Carrying out a run: a straight list of steps per host, hosts side by side under one supervisor.
+
+mod activate;
+mod build;
+mod context;
+mod copy;
+mod fan_out;
+mod host;
+mod log;
+mod prepare;
+mod reach;
+mod stop;
+mod supervisor;
+
+pub use context::{Context, Job, Places, Wants, target_of};
+pub use fan_out::fan_out;
+pub use host::{HostPart, Planned};
+pub use prepare::{Origin, Prepared, Wanted};
+pub use reach::{Access, reach};
+pub use stop::Stop;
+pub use supervisor::{Signals, execute, plan};

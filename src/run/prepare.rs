@@ -1,0 +1,199 @@
+//! The first half of a host's part: ask it what it runs while its configuration is evaluated, and decide.
+
+use super::context::{Context, Wants};
+use super::host::HostPart;
+use super::reach::Access;
+use super::stop::Stop;
+use crate::fleet::Host;
+use crate::nix::{Evaluation, Source, StorePath, SystemAttr, evaluate};
+use crate::plan::{Action, Decision, decide};
+use crate::process::{Cancel, Level};
+use crate::remote::{Facts, Generation, generations};
+use crate::report::{Outcome, StepName};
+
+/// A host that answered, what it is to run, and what is to be done for that.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The way there, and what it runs.
+    pub access: Access,
+    /// What it is to run.
+    pub wanted: Wanted,
+    /// What is to be done.
+    pub decision: Decision,
+}
+
+impl Prepared {
+    /// The steps that are left to do, in order.
+    pub fn steps(&self) -> Vec<StepName> {
+        let activate = matches!(self.decision.action, Action::Activate { .. });
+        let transfer = activate && matches!(self.wanted.origin, Origin::Flake(_));
+        let steps = [
+            (transfer, StepName::Build),
+            (transfer && self.access.remote.store().is_some(), StepName::Copy),
+            (activate, StepName::Activate),
+            (activate, StepName::Verify),
+        ];
+        steps.into_iter().filter(|(needed, _)| *needed).map(|(_, step)| step).collect()
+    }
+}
+
+/// The system that a host is to run.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The toplevel.
+    pub toplevel: StorePath,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// Where a wanted system comes from, and so what must happen before it can be activated.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// The flake: it may have to be built and copied, and becomes a new generation.
+    Flake(Evaluation),
+    /// The host's own profile, where this is its generation's number.
+    Generation(u64),
+}
+
+impl Wanted {
+    /// The Nix system that it is for, where that is known.
+    fn system(&self) -> Option<&str> {
+        match &self.origin {
+            Origin::Flake(evaluation) => Some(&evaluation.system),
+            Origin::Generation(_) => None,
+        }
+    }
+
+    /// The name that the configuration gives the host, where that is known.
+    pub fn host_name(&self) -> Option<&str> {
+        match &self.origin {
+            Origin::Flake(evaluation) => evaluation.host_name.as_deref().filter(|name| !name.is_empty()),
+            Origin::Generation(_) => None,
+        }
+    }
+}
+
+/// Finds out what the host runs and what it is to run, and decides.
+pub(super) async fn prepare(part: &mut HostPart) -> Result<Prepared, Stop> {
+    let context = part.context.clone();
+    let (access, wanted) = match &context.wants {
+        Wants::Flake(source) => ask_and_evaluate(part, source).await?,
+        Wants::Generation(number) => ask_for_generation(part, *number).await?,
+    };
+    part.old.clone_from(&access.facts.current);
+    part.generation = access.facts.generation;
+    part.wanted = Some(wanted.toplevel.clone());
+    part.system = wanted.system().map(str::to_owned);
+    check_host(&context, &part.host, &access.facts, &wanted)?;
+    let decision = decide(context.job.goal, context.job.rule, &wanted.toplevel, &access.facts);
+    Ok(Prepared { access, wanted, decision })
+}
+
+/// Asks and evaluates side by side. The first of the two that fails ends the other.
+async fn ask_and_evaluate(part: &mut HostPart, source: &Source) -> Result<(Access, Wanted), Stop> {
+    let (context, host) = (part.context.clone(), part.host.clone());
+    let (events, log) = part.split();
+    let on_line = |line: &str| log.line(StepName::Evaluate, line);
+    let probing = events.step(StepName::Probe, context.reach(&host));
+    let evaluating = events.step(StepName::Evaluate, evaluate_host(&context, source, &host, on_line));
+    let (access, evaluation) = tokio::try_join!(probing, evaluating)?;
+    let wanted = Wanted { toplevel: evaluation.out.clone(), origin: Origin::Flake(evaluation) };
+    Ok((access, wanted))
+}
+
+async fn ask_for_generation(part: &HostPart, number: Option<u64>) -> Result<(Access, Wanted), Stop> {
+    let (context, events) = (part.context.clone(), part.events());
+    let access = events.step(StepName::Probe, context.reach(&part.host)).await?;
+    let found = generations(&access.remote).await;
+    let found = found.map_err(|error| Stop::script(Outcome::Unreachable, StepName::Probe, &error))?;
+    let chosen = choose(&found, number, access.facts.generation).map_err(|message| {
+        let hint = format!("`hubctl generations {}` lists them", part.host.name);
+        Stop::failed(Outcome::Refused, StepName::Probe, message).hint(Some(hint))
+    })?;
+    let wanted = Wanted { toplevel: chosen.toplevel.clone(), origin: Origin::Generation(chosen.number) };
+    Ok((access, wanted))
+}
+
+/// The generation with this number, or the newest one before the profile's own.
+fn choose(found: &[Generation], number: Option<u64>, current: Option<u64>) -> Result<&Generation, String> {
+    if let Some(number) = number {
+        let chosen = found.iter().find(|generation| generation.number == number);
+        return chosen.ok_or_else(|| format!("the host has no generation {number}"));
+    }
+    let current = current.ok_or("the host's system profile has no generation")?;
+    let older = found.iter().filter(|generation| generation.number < current);
+    older
+        .max_by_key(|generation| generation.number)
+        .ok_or_else(|| format!("the host has no generation older than {current}"))
+}
+
+/// Evaluates a host's system when its turn comes.
+pub(super) async fn evaluate_host(
+    context: &Context,
+    source: &Source,
+    host: &Host,
+    on_line: impl FnMut(&str) + Send,
+) -> Result<Evaluation, Stop> {
+    let _turn = turn(&context.evaluations, &context.cancel).await?;
+    let system = SystemAttr { output: host.kind.output(), name: host.name.as_str() };
+    evaluate(&context.nix, source, system, &context.cancel, on_line)
+        .await
+        .map_err(|error| Stop::not_evaluated(&error, host.name.as_str()))
+}
+
+/// Waits for a turn under `semaphore`, unless the user stops the run first.
+pub(super) async fn turn<'a>(
+    semaphore: &'a tokio::sync::Semaphore,
+    cancel: &Cancel,
+) -> Result<tokio::sync::SemaphorePermit<'a>, Stop> {
+    tokio::select! {
+        permit = semaphore.acquire() => permit.map_err(|_| Stop::cancelled()),
+        () = cancel.reached(Level::Soft) => Err(Stop::cancelled()),
+    }
+}
+
+/// Declines a host that cannot be what the configuration is for, before anything is built or copied.
+fn check_host(context: &Context, host: &Host, facts: &Facts, wanted: &Wanted) -> Result<(), Stop> {
+    let refused = |message: String| Stop::failed(Outcome::Refused, StepName::Probe, message);
+    let expected = wanted.host_name().filter(|_| !context.job.accept_hostname);
+    match (expected, facts.hostname.as_deref()) {
+        (Some(expected), Some(found)) if expected != found => {
+            let hint = "is the address somebody else's by now? set `target` in hub.toml; for a host that is to be renamed \
+                        give --accept-hostname once";
+            let message = format!("{} answers as `{found}`, but its configuration is for `{expected}`", host.target);
+            return Err(refused(message).hint(Some(hint)));
+        }
+        _ => {}
+    }
+    if facts.nix.is_none() {
+        let hint =
+            "install Nix there, so that `ssh HOST command -v nix-daemon` finds it: on PATH of non-interactive shells";
+        return Err(refused(format!("{} has no Nix that an ssh command can run", host.name)).hint(Some(hint)));
+    }
+    if facts.activating {
+        let hint =
+            "`systemctl status nixos-rebuild-switch-to-configuration` there shows it; run the command again after it";
+        return Err(refused(format!("another activation is under way on {}", host.name)).hint(Some(hint)));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn generation(number: u64) -> Generation {
+        let toplevel = "/nix/store/0i3kvkpqpr1i9zx4dbdzvj6dcpqnmhhb-nixos-system-p620-25.11".parse().unwrap();
+        Generation { number, created: None, toplevel, version: None }
+    }
+
+    #[test]
+    fn the_generation_before_the_current_one_need_not_be_the_newest() {
+        let found = [generation(3), generation(5), generation(9)];
+        assert_eq!(choose(&found, None, Some(9)).unwrap().number, 5);
+        assert_eq!(choose(&found, None, Some(5)).unwrap().number, 3);
+        assert_eq!(choose(&found, Some(3), Some(9)).unwrap().number, 3);
+        assert!(choose(&found, None, Some(3)).is_err());
+        assert!(choose(&found, Some(4), Some(9)).is_err());
+    }
+}

@@ -1,0 +1,77 @@
+//! Reaching a host: a connection, what it runs, and whether commands become root there.
+
+use std::time::Duration;
+
+use super::context::Context;
+use super::stop::Stop;
+use crate::fleet::Host;
+use crate::process::{Cancel, Level};
+use crate::remote::{Connect, Elevate, Elevation, Facts, ProbeError, Remote, Script, Target, probe};
+use crate::report::{Outcome, StepName};
+
+/// A host that answered.
+#[derive(Clone, Debug)]
+pub struct Access {
+    /// The way there.
+    pub remote: Remote,
+    /// What it runs.
+    pub facts: Facts,
+}
+
+/// Connects and asks the host what it runs. A connection from an earlier run that turns out dead is made anew, once.
+pub async fn reach(
+    connect: &dyn Connect,
+    target: &Target,
+    elevation: Elevation,
+    cancel: &Cancel,
+) -> Result<Access, Stop> {
+    let asking = async {
+        let mut connection = connect.connect(target, cancel).await.map_err(|error| Stop::unreachable(&error))?;
+        let reused = connection.is_reused();
+        let mut remote = Remote::new(connection, elevation);
+        let mut probed = probe(&remote).await;
+        if reused && probed.as_ref().is_err_and(ProbeError::is_connection) {
+            remote.connection().discard().await;
+            connection = connect.connect(target, cancel).await.map_err(|error| Stop::unreachable(&error))?;
+            remote = remote.over(connection);
+            probed = probe(&remote).await;
+        }
+        let facts = probed.map_err(|error| Stop::not_probed(&error))?;
+        Ok(Access { remote, facts })
+    };
+    tokio::select! {
+        access = asking => access,
+        () = cancel.reached(Level::Soft) => Err(Stop::cancelled()),
+    }
+}
+
+impl Context {
+    /// Reaches `host` as the run needs it: with root where it will activate.
+    pub(super) async fn reach(&self, host: &Host) -> Result<Access, Stop> {
+        let elevation = self.elevation_of(host);
+        let access = reach(self.connect.as_ref(), &self.target_of(host), elevation, &self.cancel).await?;
+        if self.job.goal.needs_target() {
+            check_root(host, &access).await?;
+        }
+        Ok(access)
+    }
+}
+
+/// Whether commands become root on the host, found out before anything is built for it.
+async fn check_root(host: &Host, access: &Access) -> Result<(), Stop> {
+    let refused = |message: String| Stop::failed(Outcome::Refused, StepName::Probe, message);
+    if host.elevate == Elevate::None {
+        let uid = access.facts.uid.unwrap_or_default();
+        if uid == 0 {
+            return Ok(());
+        }
+        let hint = "set `user = \"root\"`, or `elevate = \"sudo\"`, for the host in hub.toml";
+        return Err(refused(format!("user id {uid} on {} is not root", host.name)).hint(Some(hint)));
+    }
+    let script = Script::new("id -u").as_root().deadline(Duration::from_secs(20));
+    match access.remote.run(&script).await {
+        Ok((_, uid)) if uid == "0" => Ok(()),
+        Ok((_, uid)) => Err(refused(format!("{:?} on {} gives user id {uid}, not root", host.elevate, host.name))),
+        Err(error) => Err(Stop::script(Outcome::Refused, StepName::Probe, &error)),
+    }
+}

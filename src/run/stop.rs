@@ -1,0 +1,137 @@
+//! Why a host's part of a run ends before it has reached its goal.
+
+use std::fmt::Display;
+
+use crate::nix::{BuildError, CopyError, EvalError};
+use crate::process::Failure;
+use crate::remote::{ActivationError, ConnectError, ProbeError, RunError};
+use crate::report::{Failed, Outcome, StepName};
+
+/// The end of a host's part before its goal.
+#[derive(Clone, Debug)]
+pub struct Stop {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What went wrong; none when the user stopped it.
+    pub failed: Option<Box<Failed>>,
+}
+
+impl Stop {
+    /// The user asked to stop.
+    pub fn cancelled() -> Self {
+        Self { outcome: Outcome::Cancelled, failed: None }
+    }
+
+    /// Something went wrong in `step`.
+    pub fn failed(outcome: Outcome, step: StepName, message: impl Display) -> Self {
+        let failed = Failed {
+            step,
+            message: message.to_string(),
+            command: None,
+            output: Vec::new(),
+            hints: Vec::new(),
+            log: None,
+        };
+        Self { outcome, failed: Some(Box::new(failed)) }
+    }
+
+    /// Adds a hint.
+    #[must_use]
+    pub fn hint(mut self, hint: Option<impl Into<String>>) -> Self {
+        if let Some(failed) = &mut self.failed {
+            failed.hints.extend(hint.map(Into::into));
+        }
+        self
+    }
+
+    /// Adds the command that was run and the end of what it printed.
+    #[must_use]
+    pub fn command(mut self, command: &str, output: Vec<String>) -> Self {
+        if let Some(failed) = &mut self.failed {
+            failed.command = Some(command.to_owned());
+            failed.output = output;
+        }
+        self
+    }
+
+    /// A host that cannot be reached.
+    pub fn unreachable(error: &ConnectError) -> Self {
+        match error {
+            ConnectError::Cancelled => Self::cancelled(),
+            error => Self::failed(Outcome::Unreachable, StepName::Probe, error).hint(error.hint()),
+        }
+    }
+
+    /// A host that does not say what it runs.
+    pub fn not_probed(error: &ProbeError) -> Self {
+        let hint = match error {
+            ProbeError::Run(error) => error.hint().map(str::to_owned),
+            ProbeError::NoShell(_) => {
+                Some("give the ssh user a login shell such as bash, or set another `user`".to_owned())
+            }
+        };
+        Self::failed(Outcome::Unreachable, StepName::Probe, error).hint(hint)
+    }
+
+    /// A configuration that does not evaluate.
+    pub fn not_evaluated(error: &EvalError, host: &str) -> Self {
+        if error.is_cancelled() {
+            return Self::cancelled();
+        }
+        let (message, output) = match error {
+            EvalError::Nix(failure) if failure.mentions("does not provide attribute") => {
+                let message = format!("the flake has no host `{host}`, or `{host}` is no NixOS configuration");
+                (message, useful_lines(failure))
+            }
+            EvalError::Nix(failure) => {
+                (format!("the configuration of {host} does not evaluate"), useful_lines(failure))
+            }
+            EvalError::Unexpected { .. } => (error.to_string(), Vec::new()),
+        };
+        Self::failed(Outcome::EvalFailed, StepName::Evaluate, message).command(error.command(), output)
+    }
+
+    /// A toplevel that does not build.
+    pub fn not_built(error: &BuildError) -> Self {
+        if error.is_cancelled() {
+            return Self::cancelled();
+        }
+        Self::failed(Outcome::BuildFailed, StepName::Build, "the toplevel does not build")
+            .command(&error.failure.command, error.output.clone())
+    }
+
+    /// A closure that did not arrive.
+    pub fn not_copied(error: &CopyError) -> Self {
+        if error.failure().is_cancelled() {
+            return Self::cancelled();
+        }
+        Self::failed(Outcome::CopyFailed, StepName::Copy, error)
+            .command(&error.failure().command, error.failure().stderr.clone())
+            .hint(error.hint())
+    }
+
+    /// A script that did not come to its end, in a step that changes nothing.
+    pub fn script(outcome: Outcome, step: StepName, error: &RunError) -> Self {
+        Self::failed(outcome, step, error).hint(error.hint())
+    }
+
+    /// An activation that did not begin.
+    pub fn not_activated(error: &ActivationError) -> Self {
+        match error {
+            ActivationError::Refused(refusal) => {
+                Self::failed(Outcome::Refused, StepName::Activate, refusal).hint(Some(refusal.hint()))
+            }
+            ActivationError::Run(error @ RunError::NotElevated { .. }) => {
+                Self::script(Outcome::Refused, StepName::Activate, error)
+            }
+            ActivationError::Run(error) => Self::script(Outcome::Unknown, StepName::Activate, error),
+            ActivationError::NotStarted(_) => Self::failed(Outcome::ActivateFailed, StepName::Activate, error),
+        }
+    }
+}
+
+/// What Nix printed of an evaluation that failed, without the notices that say nothing of it.
+fn useful_lines(failure: &Failure) -> Vec<String> {
+    let noise = |line: &str| line.starts_with("warning: Git tree") || line.contains("(use '--show-trace' to show");
+    failure.stderr.iter().filter(|line| !noise(line)).cloned().collect()
+}

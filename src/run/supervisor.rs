@@ -1,0 +1,74 @@
+//! The one place that starts the hosts' parts, hears the user's signals, and writes down how each part ended.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+
+use super::context::Context;
+use super::fan_out::fan_out;
+use super::host::{HostPart, Planned};
+use crate::process::{Canceller, Level};
+use crate::report::{Event, EventSender, HostFinished};
+
+/// Hears Ctrl-C, TERM and HUP, and turns each into the next level of the wish to stop. Ends when dropped.
+#[derive(Debug)]
+pub struct Signals(JoinHandle<()>);
+
+impl Signals {
+    /// Begins to hear them.
+    pub fn listen(canceller: Canceller, events: EventSender) -> io::Result<Self> {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut hangup = signal(SignalKind::hangup())?;
+        Ok(Self(tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                    _ = hangup.recv() => {}
+                }
+                let forced = canceller.escalate() == Level::Hard;
+                events.emit(Event::Cancelling { forced });
+            }
+        })))
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Carries out the run and gives how each host's part ended, in the order of the hosts. `on_finished` sees each as it ends.
+pub async fn execute(context: &Arc<Context>, mut on_finished: impl FnMut(&HostFinished)) -> Vec<HostFinished> {
+    let mut finished = Vec::new();
+    let work = |host| {
+        let part = HostPart::new(context.clone(), host);
+        async move { part.run().await }
+    };
+    fan_out(context.job.hosts.clone(), context.job.parallel, work, |ended: HostFinished| {
+        on_finished(&ended);
+        context.events.emit(Event::HostFinished(ended.clone()));
+        finished.push(ended);
+    })
+    .await;
+    finished.sort_by(|a, b| a.host.cmp(&b.host));
+    context.connect.close().await;
+    finished
+}
+
+/// Finds out what the run would do with each host, in the order of their names, and changes nothing.
+pub async fn plan(context: &Arc<Context>) -> Vec<Planned> {
+    let mut planned = Vec::new();
+    let work = |host| {
+        let part = HostPart::new(context.clone(), host);
+        async move { part.plan().await }
+    };
+    fan_out(context.job.hosts.clone(), context.job.parallel, work, |one: Planned| planned.push(one)).await;
+    planned.sort_by(|a, b| a.host.cmp(&b.host));
+    context.connect.close().await;
+    planned
+}
