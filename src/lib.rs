@@ -15,6 +15,7 @@
 //! error                 kinds, hints, exit codes
 //! ```
 
+pub mod cli;
 pub mod error;
 pub mod fleet;
 pub mod nix;

@@ -1,0 +1,110 @@
+//! The command line as clap reads it.
+
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use super::{
+    completions, deploy, deploy_all, diff, generations, history, hosts, man, ping, quick_deploy, rollback, status,
+    test_all, test_host,
+};
+use crate::error::Exit;
+
+/// Runs a fleet of NixOS and nix-darwin hosts from one flake.
+///
+/// Hosts are named as they are in the flake, by glob (`web-*`) or by tag (`@edge`); `!` in front leaves them out. A host's
+/// name alone deploys it: `hubctl p620`.
+#[derive(Debug, Parser)]
+#[command(name = "hubctl", version, max_term_width = 100, propagate_version = false)]
+pub struct Cli {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// Options of every command.
+#[derive(Args, Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line, and any of them may be set")]
+#[command(next_help_heading = "Options of every command")]
+pub(super) struct Global {
+    /// The flake: a directory, or any reference that Nix understands.
+    #[arg(long, global = true, value_name = "REF", default_value = ".", env = "HUBCTL_FLAKE", hide_env = true)]
+    pub(super) flake: String,
+
+    /// Writes machine-readable output to stdout: data, or events one per line.
+    #[arg(long, global = true, conflicts_with_all = ["plain", "quiet"])]
+    pub(super) json: bool,
+
+    /// Writes timestamped lines instead of redrawing the screen.
+    #[arg(long, global = true, conflicts_with = "quiet")]
+    pub(super) plain: bool,
+
+    /// Writes errors only.
+    #[arg(long, short, global = true)]
+    pub(super) quiet: bool,
+
+    /// Shows what builds and activations print.
+    #[arg(long, short, global = true)]
+    pub(super) verbose: bool,
+
+    /// Never asks anything.
+    #[arg(long, global = true)]
+    pub(super) no_input: bool,
+
+    /// Sets a setting of Nix for this run.
+    #[arg(long, global = true, num_args = 2, value_names = ["NAME", "VALUE"], action = clap::ArgAction::Append)]
+    pub(super) option: Vec<String>,
+
+    /// Uses another flake for an input.
+    #[arg(long, global = true, num_args = 2, value_names = ["INPUT", "REF"], action = clap::ArgAction::Append)]
+    pub(super) override_input: Vec<String>,
+
+    /// Lets evaluations see this machine's environment, time and files.
+    #[arg(long, global = true)]
+    pub(super) impure: bool,
+
+    /// Uses this ssh configuration instead of yours and the system's.
+    #[arg(long, global = true, value_name = "FILE", env = "HUBCTL_SSH_CONFIG", hide_env = true)]
+    pub(super) ssh_config: Option<PathBuf>,
+
+    /// Reads the sudo password of the hosts from the first line of a file instead of asking for it.
+    #[arg(long, global = true, value_name = "FILE", env = "HUBCTL_SUDO_PASSWORD_FILE", hide_env = true)]
+    pub(super) sudo_password_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    Hosts(hosts::HostsArgs),
+    Ping(ping::PingArgs),
+    Status(status::StatusArgs),
+    TestHost(test_host::TestHostArgs),
+    TestAll(test_all::TestAllArgs),
+    Deploy(deploy::DeployArgs),
+    QuickDeploy(quick_deploy::QuickDeployArgs),
+    DeployAll(deploy_all::DeployAllArgs),
+    Diff(diff::DiffArgs),
+    #[command(hide = true)]
+    DiffHosts(diff::DiffHostsArgs),
+    Rollback(rollback::RollbackArgs),
+    History(history::HistoryArgs),
+    Generations(generations::GenerationsArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
+}
+
+/// The command line's description, for completions and manual pages, with the exit codes under every command's help.
+pub fn command() -> clap::Command {
+    let codes = exit_codes();
+    let names: Vec<_> = Cli::command().get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    names
+        .iter()
+        .fold(Cli::command(), |all, name| all.mut_subcommand(name, |sub| sub.after_long_help(codes.clone())))
+        .after_long_help(codes)
+}
+
+fn exit_codes() -> String {
+    let line = |(exit, meaning): &(Exit, &str)| format!("  {:<4} {meaning}", exit.code());
+    let lines: Vec<_> = Exit::TABLE.iter().map(line).collect();
+    format!("Exit codes:\n{}", lines.join("\n"))
+}

@@ -1,0 +1,152 @@
+//! `hubctl deploy`, and what the deploying commands have in common.
+
+use clap::{Args, ValueEnum};
+
+use super::hub::{Fleet, Hub, local_host, this_machine};
+use super::job::{self, Wish};
+use super::select::{Build, Parallel};
+use crate::error::{Error, Exit, Kind, Result, nearest};
+use crate::fleet::Host;
+use crate::nix::Source;
+use crate::plan::{Goal, Rule};
+use crate::process::{Cancel, Cmd, End};
+use crate::run::Wants;
+
+/// Deploys hosts: builds their systems, copies them there and activates them, also where they run already.
+///
+/// Without a HOST it deploys this machine, which must be a host of the flake. `quick-deploy` leaves alone what is as wanted.
+#[derive(Args, Debug)]
+pub(super) struct DeployArgs {
+    /// The hosts: names, globs (`web-*`), tags (`@edge`), each with `!` in front to leave it out. This machine without one.
+    #[arg(value_name = "HOST")]
+    hosts: Vec<String>,
+    #[command(flatten)]
+    how: How,
+    /// Deploys this machine by way of another program, which takes over the terminal.
+    #[arg(long, value_name = "PROGRAM", conflicts_with_all = ["dry_run", "build_on", "parallel"])]
+    via: Option<Via>,
+    /// Kept for the fingers: hubctl has no slow preparations to leave out.
+    #[arg(long, hide = true)]
+    fast: bool,
+}
+
+/// Options of all deploying commands.
+#[derive(Args, Debug)]
+pub(super) struct How {
+    /// What to reach: the system runs and is the boot default (switch), is the boot default (boot), runs until the next boot
+    /// (test), or it is only told what would happen (dry-activate).
+    #[arg(long, value_enum, default_value_t = DeployGoal::Switch)]
+    pub(super) goal: DeployGoal,
+    #[command(flatten)]
+    pub(super) parallel: Parallel,
+    #[command(flatten)]
+    pub(super) build: Build,
+    /// Shows what would be done with each host, and does nothing.
+    #[arg(long, short = 'n')]
+    pub(super) dry_run: bool,
+    /// Takes each host for the right one whatever it calls itself, such as before its first deployment.
+    #[arg(long)]
+    pub(super) accept_hostname: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum DeployGoal {
+    Switch,
+    Boot,
+    Test,
+    DryActivate,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Via {
+    NixosRebuild,
+}
+
+impl From<DeployGoal> for Goal {
+    fn from(goal: DeployGoal) -> Self {
+        match goal {
+            DeployGoal::Switch => Self::Switch,
+            DeployGoal::Boot => Self::Boot,
+            DeployGoal::Test => Self::Test,
+            DeployGoal::DryActivate => Self::DryActivate,
+        }
+    }
+}
+
+/// A deploying command: its name, and when it leaves a host alone.
+pub(super) struct Command {
+    pub(super) name: &'static str,
+    pub(super) rule: Rule,
+}
+
+pub(super) async fn run(hub: &Hub, args: DeployArgs) -> Result<Exit> {
+    let (fleet, source) = hub.load(&Cancel::never()).await?;
+    if args.fast {
+        tracing::debug!("--fast leaves nothing out");
+    }
+    let hosts = match args.hosts.as_slice() {
+        [] => vec![this_host(&fleet)?],
+        words => hub.select(&fleet.inventory, words)?,
+    };
+    if let Some(Via::NixosRebuild) = args.via {
+        return nixos_rebuild(&fleet, &hosts, args.how.goal.into()).await;
+    }
+    let parallel = args.how.parallel.by_default(&fleet);
+    let command = Command { name: "deploy", rule: Rule::Always };
+    deploy(hub, command, fleet, source, hosts, parallel, &args.how).await
+}
+
+/// Deploys `hosts` as `how` says.
+pub(super) async fn deploy(
+    hub: &Hub,
+    command: Command,
+    fleet: Fleet,
+    source: Source,
+    mut hosts: Vec<Host>,
+    parallel: usize,
+    how: &How,
+) -> Result<Exit> {
+    how.build.apply(&mut hosts, &fleet)?;
+    let wish = Wish {
+        command: command.name,
+        goal: how.goal.into(),
+        rule: command.rule,
+        hosts,
+        parallel,
+        accept_hostname: how.accept_hostname,
+        dry_run: how.dry_run,
+        wants: Wants::Flake(source),
+    };
+    job::run(hub, fleet, wish).await
+}
+
+fn this_host(fleet: &Fleet) -> Result<Host> {
+    if let Some(host) = local_host(&fleet.inventory) {
+        return Ok(host.clone());
+    }
+    let name = this_machine().unwrap_or_else(|| "without a name".to_owned());
+    let near = nearest(&name, fleet.inventory.names().map(crate::fleet::HostName::as_str));
+    Err(Error::message(Kind::Usage, format!("this machine, {name}, is no host of the flake"))
+        .hint("name the hosts to deploy: `hubctl deploy HOST`")
+        .hints(near.map(|near| format!("did you mean `hubctl deploy {near}`?"))))
+}
+
+/// Hands this machine over to `nixos-rebuild`, in the foreground.
+async fn nixos_rebuild(fleet: &Fleet, hosts: &[Host], goal: Goal) -> Result<Exit> {
+    let here = this_host(fleet)?;
+    if hosts.iter().any(|host| host.name != here.name) {
+        return Err(Error::message(Kind::Usage, "--via nixos-rebuild deploys this machine alone")
+            .hint("leave out --via: hubctl deploys other hosts itself"));
+    }
+    let reference = format!("{}#{}", fleet.flake, here.name);
+    let cmd = Cmd::new("nixos-rebuild").args([goal.as_str(), "--flake", &reference]);
+    match cmd.foreground().await {
+        Ok(()) => Ok(Exit::Success),
+        Err(failure) => {
+            let missing = matches!(failure.end, End::NotFound);
+            let hint =
+                if missing { "leave out --via: hubctl needs no nixos-rebuild" } else { "its own output is above" };
+            Err(Error::new(Kind::Failed, failure).hint(hint))
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! `hubctl deploy-all`.
+
+use clap::Args;
+
+use super::deploy::{Command, How, deploy};
+use super::hub::Hub;
+use crate::error::{Error, Exit, Kind, Result};
+use crate::plan::Rule;
+use crate::process::Cancel;
+
+/// Deploys every active host that is not as wanted, one after the other.
+///
+/// A host that fails does not keep the others from their turn.
+#[derive(Args, Debug)]
+pub(super) struct DeployAllArgs {
+    #[command(flatten)]
+    how: How,
+}
+
+pub(super) async fn run(hub: &Hub, args: DeployAllArgs) -> Result<Exit> {
+    let (fleet, source) = hub.load(&Cancel::never()).await?;
+    let hosts: Vec<_> = fleet.inventory.active().cloned().collect();
+    if hosts.is_empty() {
+        return Err(Error::message(Kind::NoHost, "the fleet has no active host"));
+    }
+    let parallel = args.how.parallel.only_if_asked(&fleet);
+    let command = Command { name: "deploy-all", rule: Rule::IfChanged };
+    deploy(hub, command, fleet, source, hosts, parallel, &args.how).await
+}

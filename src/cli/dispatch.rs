@@ -1,0 +1,87 @@
+//! From the words of the command line to the exit code: parse, dispatch, tell the error.
+
+use std::ffi::OsString;
+
+use clap::FromArgMatches as _;
+use tracing_subscriber::EnvFilter;
+
+use super::aliases::{self, Rewritten};
+use super::args::{Cli, Command, Global, command};
+use super::hub::Hub;
+use super::{
+    completions, deploy, deploy_all, diff, generations, history, hosts, man, ping, quick_deploy, rollback, status,
+    test_all, test_host,
+};
+use crate::error::{Error, Exit, Kind, Result};
+use crate::report::{Output, Ui};
+
+/// Runs the program with the words of its command line and gives its exit code. Errors are told on the way.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
+    let described = command();
+    let Rewritten { args, bare } = aliases::rewrite(args, &described);
+    let cli = match described.try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A reader of the help that went away is no error.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.code() } else { Exit::Success.code() };
+        }
+    };
+    let ui = ui_of(&cli.global);
+    log_to(&ui);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let ended = match runtime {
+        Ok(runtime) => {
+            let hub = Hub::new(ui.clone(), cli.global, bare);
+            let ended = runtime.block_on(dispatch(&hub, cli.command));
+            // What the user did not wait for is not waited for here either.
+            runtime.shutdown_background();
+            ended
+        }
+        Err(error) => Err(Error::new(Kind::Failed, error)),
+    };
+    match ended {
+        Ok(exit) => exit.code(),
+        Err(error) => {
+            ui.error(&error);
+            error.exit().code()
+        }
+    }
+}
+
+async fn dispatch(hub: &Hub, command: Command) -> Result<Exit> {
+    match command {
+        Command::Hosts(args) => hosts::run(hub, args).await,
+        Command::Ping(args) => ping::run(hub, args).await,
+        Command::Status(args) => status::run(hub, args).await,
+        Command::TestHost(args) => test_host::run(hub, args).await,
+        Command::TestAll(args) => test_all::run(hub, args).await,
+        Command::Deploy(args) => deploy::run(hub, args).await,
+        Command::QuickDeploy(args) => quick_deploy::run(hub, args).await,
+        Command::DeployAll(args) => deploy_all::run(hub, args).await,
+        Command::Diff(args) => diff::run(hub, args).await,
+        Command::DiffHosts(args) => diff::run_between(hub, args).await,
+        Command::Rollback(args) => rollback::run(hub, args).await,
+        Command::History(args) => history::run(hub, args),
+        Command::Generations(args) => generations::run(hub, args).await,
+        Command::Completions(args) => completions::run(hub, &args),
+        Command::Man(args) => man::run(hub, args),
+    }
+}
+
+fn ui_of(global: &Global) -> Ui {
+    let output = match global {
+        Global { json: true, .. } => Output::Json,
+        Global { quiet: true, .. } => Output::Quiet,
+        Global { plain: true, .. } => Output::Plain,
+        _ => Output::Auto,
+    };
+    Ui::new(output).verbose(global.verbose).no_input(global.no_input)
+}
+
+/// Sends the program's own log to stderr, as far as `HUBCTL_LOG` asks for it.
+fn log_to(ui: &Ui) {
+    let Ok(filter) = EnvFilter::try_from_env("HUBCTL_LOG") else { return };
+    // A second subscriber in one process can only be a test's own.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(ui.log_writer()).try_init();
+}

@@ -1,0 +1,79 @@
+//! `hubctl generations`.
+
+use clap::Args;
+use jiff::tz::TimeZone;
+
+use super::hub::{Hub, this_machine};
+use crate::error::{Error, Exit, Kind, Result};
+use crate::process::Cancel;
+use crate::remote::{Connect as _, Elevation, Facts, Generation, generations};
+use crate::report::{Cell, Output, Style, Table};
+use crate::run::{reach, target_of};
+
+/// Lists the generations of a host's system profile: what it can boot and be rolled back to.
+#[derive(Args, Debug)]
+pub(super) struct GenerationsArgs {
+    /// The host.
+    #[arg(value_name = "HOST")]
+    host: String,
+}
+
+pub(super) async fn run(hub: &Hub, args: GenerationsArgs) -> Result<Exit> {
+    let words = [args.host];
+    let fleet = hub.reachable(&words, &Cancel::never()).await?;
+    let hosts = hub.select(&fleet.inventory, &words)?;
+    let [host] = hosts.as_slice() else {
+        return Err(Error::message(Kind::Usage, format!("`{}` selects {} hosts", words[0], hosts.len()))
+            .hint("name one host: each has generations of its own"));
+    };
+    let connect = hub.connector(&fleet.config)?;
+    let target = target_of(host, this_machine().as_deref());
+    let access = reach(connect.as_ref(), &target, Elevation::default(), &Cancel::never()).await.map_err(|stop| {
+        let failed = stop.failed.map(|failed| (failed.message, failed.hints)).unwrap_or_default();
+        Error::message(Kind::Failed, failed.0).hints(failed.1)
+    })?;
+    let found = generations(&access.remote).await.map_err(|error| Error::new(Kind::Failed, error))?;
+    connect.close().await;
+    let written = if hub.ui.output() == Output::Json {
+        let listed: Vec<_> = found.iter().map(|one| json(one, &access.facts)).collect();
+        hub.ui.data_json(&listed)
+    } else {
+        hub.ui.table(&table(&found, &access.facts))
+    };
+    written.map_err(|error| Error::new(Kind::Failed, error))?;
+    Ok(Exit::Success)
+}
+
+fn marks(one: &Generation, facts: &Facts) -> Vec<&'static str> {
+    let is = |path: &Option<crate::nix::StorePath>| path.as_ref() == Some(&one.toplevel);
+    let marks = [
+        (facts.generation == Some(one.number), "boot default"),
+        (is(&facts.current), "running"),
+        (is(&facts.booted), "booted"),
+    ];
+    marks.into_iter().filter(|(holds, _)| *holds).map(|(_, mark)| mark).collect()
+}
+
+fn table(found: &[Generation], facts: &Facts) -> Table {
+    let mut table = Table::with_header(["GENERATION", "MADE", "VERSION", "SYSTEM", "NOTE"]).right(0);
+    for one in found {
+        let made = one.created.map(|time| time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string());
+        table.row([
+            one.number.to_string().into(),
+            made.unwrap_or_else(|| "-".to_owned()).into(),
+            one.version.as_deref().unwrap_or("-").into(),
+            one.toplevel.short_hash().into(),
+            Cell::styled(Style::Changed, marks(one, facts).join(", ")),
+        ]);
+    }
+    table
+}
+
+fn json(one: &Generation, facts: &Facts) -> serde_json::Value {
+    let marks = marks(one, facts);
+    let has = |mark: &str| marks.contains(&mark);
+    serde_json::json!({
+        "generation": one.number, "created": one.created, "toplevel": one.toplevel, "version": one.version,
+        "boot-default": has("boot default"), "running": has("running"), "booted": has("booted"),
+    })
+}

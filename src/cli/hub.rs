@@ -1,0 +1,293 @@
+//! The hub at hand: its flake, its `hub.toml`, its hosts, and the tools that commands work with.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::args::Global;
+use crate::error::{Error, Kind, Result, nearest};
+use crate::fleet::config::{ConfigErrors, HubToml};
+use crate::fleet::{FlakeHosts, Host, HostName, Inventory, SelectError, Selection};
+use crate::nix::{EvalError, FlakeRef, Nix, Settings, Source, host_names, lock};
+use crate::process::Cancel;
+use crate::remote::{SshConnector, SshOptions, Target, private_runtime_dir};
+use crate::report::Ui;
+use crate::run::target_of;
+use crate::state::{State, StateDirs};
+
+/// What takes longer than this is said.
+const NOTABLE: Duration = Duration::from_millis(250);
+
+/// What every command has: the user at the other end, and the options that every command takes.
+pub(super) struct Hub {
+    pub(super) ui: Ui,
+    pub(super) global: Global,
+    /// The first word of the command line, when it was taken for a host.
+    pub(super) bare: Option<String>,
+}
+
+/// The hosts of the hub, and what it takes to work with them.
+pub(super) struct Fleet {
+    pub(super) flake: FlakeRef,
+    pub(super) config: Config,
+    pub(super) nix: Nix,
+    pub(super) inventory: Inventory,
+}
+
+/// `hub.toml`, or its defaults where there is none.
+pub(super) struct Config {
+    root: Option<PathBuf>,
+    file: Option<HubToml>,
+}
+
+impl Hub {
+    pub(super) fn new(ui: Ui, global: Global, bare: Option<String>) -> Self {
+        Self { ui, global, bare }
+    }
+
+    /// The flake that `--flake` names.
+    pub(super) fn flake(&self) -> Result<FlakeRef> {
+        let cwd = std::env::current_dir().map_err(|error| Error::new(Kind::Failed, error))?;
+        FlakeRef::resolve(&self.global.flake, &cwd).map_err(|error| {
+            let hint = error.hint();
+            Error::new(Kind::Usage, error).hint(hint)
+        })
+    }
+
+    /// The `hub.toml` at the root of a local flake.
+    fn config(flake: &FlakeRef) -> Result<Config> {
+        let Some(root) = flake.root() else { return Ok(Config { root: None, file: None }) };
+        let file = read_hub_toml(&root.join("hub.toml"))?;
+        Ok(Config { root: Some(root.to_path_buf()), file })
+    }
+
+    /// Finds Nix, locks the flake and lists its hosts.
+    pub(super) async fn load(&self, cancel: &Cancel) -> Result<(Fleet, Source)> {
+        let flake = self.flake()?;
+        let config = Self::config(&flake)?;
+        let nix = self.nix(&config, cancel).await?;
+        let source = self.patiently("locking the flake and copying it to the store", lock(&nix, &flake, cancel)).await;
+        let source = source.map_err(|failure| {
+            if failure.is_cancelled() {
+                return Error::message(Kind::Cancelled, "locking the flake was stopped");
+            }
+            Error::message(Kind::Config, format!("the flake {flake} cannot be locked\n{}", indent(&failure.stderr)))
+                .hint(format!("`{}` shows the same", failure.command))
+        })?;
+        // The flake of a remote reference has its hub.toml in the source.
+        let config = match &config.root {
+            Some(_) => config,
+            None => Config { root: None, file: read_hub_toml(&source.path.as_path().join("hub.toml"))? },
+        };
+        let listed = self.patiently("listing the flake's hosts", flake_hosts(&nix, &source, cancel)).await;
+        let (inventory, notes) =
+            Inventory::new(config.file.as_ref(), &listed?).map_err(|errors| config_error(&errors))?;
+        for note in notes {
+            self.ui.warning(&note.to_string(), Some(&note.hint()));
+        }
+        Ok((Fleet { flake, config, nix, inventory }, source))
+    }
+
+    /// The fleet as far as it takes to reach the hosts that `words` name: a flake that is broken must not keep anybody from
+    /// looking at a host or rolling it back. `hub.toml` alone is asked first, then the flake; when that fails, the words are
+    /// taken for the names of hosts.
+    pub(super) async fn reachable(&self, words: &[String], cancel: &Cancel) -> Result<Fleet> {
+        let flake = self.flake()?;
+        let config = Self::config(&flake)?;
+        if let Some(file) = config.file() {
+            let inventory = Inventory::from_file_only(file);
+            let known = Selection::parse(words).is_ok_and(|selection| inventory.select(&selection).is_ok());
+            if known && inventory.iter().next().is_some() {
+                let nix = self.nix(&config, cancel).await?;
+                return Ok(Fleet { flake, config, nix, inventory });
+            }
+        }
+        let error = match self.load(cancel).await {
+            Ok((fleet, _)) => return Ok(fleet),
+            Err(error) => error,
+        };
+        let names: Vec<_> = words.iter().filter_map(|word| word.parse::<HostName>().ok()).collect();
+        if names.is_empty() || names.len() < words.len() {
+            return Err(error);
+        }
+        self.ui.warning(&format!("{error}\nthe words are taken for names of hosts"), None);
+        let as_given = FlakeHosts { nixos: words.to_vec(), ..FlakeHosts::default() };
+        let (inventory, _) = Inventory::new(config.file(), &as_given).map_err(|errors| config_error(&errors))?;
+        let nix = self.nix(&config, cancel).await?;
+        Ok(Fleet { flake, config, nix, inventory })
+    }
+
+    /// Nix, with the settings of `hub.toml` and of the command line, which come last and so win.
+    pub(super) async fn nix(&self, config: &Config, cancel: &Cancel) -> Result<Nix> {
+        let of_file = config.nix().options.into_iter();
+        let settings = Settings {
+            options: of_file.chain(pairs(&self.global.option)).collect(),
+            override_inputs: pairs(&self.global.override_input).collect(),
+            impure: self.global.impure,
+        };
+        Nix::detect(settings, cancel).await.map_err(|error| {
+            let hint = error.hint();
+            Error::new(Kind::Config, error).hint(hint)
+        })
+    }
+
+    /// What makes connections, as `hub.toml` and the command line want them.
+    pub(super) fn connector(&self, config: &Config) -> Result<Arc<SshConnector>> {
+        let ssh = config.ssh();
+        let control_dir = private_runtime_dir().map_err(|error| {
+            Error::new(
+                Kind::Failed,
+                anyhow::Error::new(error).context("there is no private place for ssh's control sockets"),
+            )
+        })?;
+        let of_file = config.root.as_ref().and_then(|root| ssh.config_file_in(root));
+        let config_file = match self.global.ssh_config.clone().or(of_file) {
+            None => None,
+            Some(file) => Some(file.canonicalize().map_err(|error| {
+                let message = format!("the ssh configuration {} cannot be read: {error}", file.display());
+                Error::message(Kind::Config, message)
+                    .hint("see --ssh-config, and `config-file` under [ssh] in hub.toml")
+            })?),
+        };
+        Ok(Arc::new(SshConnector::new(SshOptions {
+            config_file,
+            persist: ssh.persist,
+            host_keys: ssh.host_keys,
+            connect_timeout: ssh.connect_timeout,
+            control_dir,
+        })))
+    }
+
+    /// The state of this user. One that cannot be used is told, and the run goes on without.
+    pub(super) fn state(&self) -> Result<(Arc<State>, StateDirs)> {
+        let dirs = StateDirs::of_user().map_err(|error| Error::new(Kind::Config, error))?;
+        let (state, warning) = State::open(&dirs.database()).map_err(|error| Error::new(Kind::Failed, error))?;
+        if let Some(warning) = warning {
+            self.ui.warning(&warning, None);
+        }
+        Ok((Arc::new(state), dirs))
+    }
+
+    /// Waits for `work`, and says what it is when it takes notably long.
+    async fn patiently<T>(&self, what: &str, work: impl Future<Output = T>) -> T {
+        tokio::pin!(work);
+        tokio::select! {
+            done = &mut work => done,
+            () = tokio::time::sleep(NOTABLE) => {
+                self.ui.status(&format!("{what} …"));
+                work.await
+            }
+        }
+    }
+
+    /// The hosts that `words` select, in order.
+    pub(super) fn select(&self, inventory: &Inventory, words: &[String]) -> Result<Vec<Host>> {
+        let selected = Selection::parse(words).and_then(|selection| {
+            let hosts = inventory.select(&selection)?;
+            Ok(hosts.into_iter().cloned().collect::<Vec<_>>())
+        });
+        let hosts = selected.map_err(|error| self.select_error(error))?;
+        if hosts.is_empty() {
+            return Err(Error::message(Kind::NoHost, "no host is selected"));
+        }
+        Ok(hosts)
+    }
+
+    fn select_error(&self, error: SelectError) -> Error {
+        let kind = if error.is_no_host() { Kind::NoHost } else { Kind::Usage };
+        let hint = error.hint();
+        let error = Error::new(kind, error).hint(hint);
+        // A first word that is no host may have been meant for a command.
+        let command = super::args::command();
+        let meant =
+            self.bare.as_deref().and_then(|word| nearest(word, super::aliases::words(&command)).map(str::to_owned));
+        match meant {
+            Some(meant) => error.hint(format!("there is a command `{meant}`; `hubctl --help` lists them all")),
+            None => error,
+        }
+    }
+}
+
+impl Fleet {
+    /// The hosts by name.
+    pub(super) fn hosts(&self) -> BTreeMap<HostName, Host> {
+        self.inventory.iter().map(|host| (host.name.clone(), host.clone())).collect()
+    }
+
+    /// The flake as the state database knows it.
+    pub(super) fn flake_key(&self) -> String {
+        self.flake.to_string()
+    }
+}
+
+impl Config {
+    pub(super) fn ssh(&self) -> crate::fleet::config::Ssh {
+        self.file.as_ref().map(|file| file.ssh().clone()).unwrap_or_default()
+    }
+
+    pub(super) fn deploy(&self) -> crate::fleet::config::Deploy {
+        self.file.as_ref().map(|file| file.deploy().clone()).unwrap_or_default()
+    }
+
+    pub(super) fn nix(&self) -> crate::fleet::config::Nix {
+        self.file.as_ref().map(|file| file.nix().clone()).unwrap_or_default()
+    }
+
+    /// `hub.toml`, where there is one.
+    pub(super) fn file(&self) -> Option<&HubToml> {
+        self.file.as_ref()
+    }
+}
+
+/// This machine's own name.
+pub(super) fn this_machine() -> Option<String> {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    name.split('.').next().filter(|name| !name.is_empty()).map(str::to_owned)
+}
+
+/// The host that is this machine.
+pub(super) fn local_host(inventory: &Inventory) -> Option<&Host> {
+    let name = this_machine()?;
+    inventory.active().find(|host| target_of(host, Some(&name)) == Target::Local)
+}
+
+/// Wraps what is wrong with `hub.toml`, which brings its own excerpts and hints.
+fn config_error(errors: &ConfigErrors) -> Error {
+    Error::message(Kind::Config, errors.render(false).trim_end())
+}
+
+pub(super) fn indent(lines: &[String]) -> String {
+    lines.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+}
+
+fn read_hub_toml(path: &Path) -> Result<Option<HubToml>> {
+    match fs::read_to_string(path) {
+        Ok(text) => HubToml::parse(&text, path).map(Some).map_err(|errors| config_error(&errors)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::message(Kind::Config, format!("{} cannot be read: {error}", path.display()))),
+    }
+}
+
+async fn flake_hosts(nix: &Nix, source: &Source, cancel: &Cancel) -> Result<FlakeHosts> {
+    let names = |output| host_names(nix, source, output, cancel);
+    let (nixos, darwin) =
+        tokio::try_join!(names("nixosConfigurations"), names("darwinConfigurations")).map_err(|error| {
+            if error.is_cancelled() {
+                return Error::message(Kind::Cancelled, "listing the flake's hosts was stopped");
+            }
+            let output = match &error {
+                EvalError::Nix(failure) => indent(&failure.stderr),
+                EvalError::Unexpected { .. } => error.to_string(),
+            };
+            Error::message(Kind::Config, format!("the flake's hosts cannot be listed\n{output}"))
+                .hint(format!("`{}` shows the same", error.command()))
+        })?;
+    Ok(FlakeHosts { nixos, darwin })
+}
+
+fn pairs(words: &[String]) -> impl Iterator<Item = (String, String)> {
+    words.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone()))
+}

@@ -1,0 +1,243 @@
+//! A run as the commands that build and deploy have it in common: set up, shown, carried out, written down.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use tokio::sync::Semaphore;
+
+use super::hub::{Fleet, Hub, this_machine};
+use super::passwords;
+use crate::error::{Error, Exit, Kind, Result};
+use crate::fleet::Host;
+use crate::nix::{Source, StorePath};
+use crate::plan::{Goal, Rule};
+use crate::process::Canceller;
+use crate::report::{Cell, Event, HostFinished, Outcome, Reporter, Style, Summary, Table, exit_of};
+use crate::run::{Context, Job, Places, Planned, Signals, Wants, execute, plan};
+use crate::state::{Deployment, HostRecord, State, StateDirs, new_id};
+
+/// What a command wants done, beside what every run has.
+pub(super) struct Wish {
+    pub(super) command: &'static str,
+    pub(super) goal: Goal,
+    pub(super) rule: Rule,
+    pub(super) hosts: Vec<Host>,
+    pub(super) parallel: usize,
+    pub(super) accept_hostname: bool,
+    pub(super) dry_run: bool,
+    pub(super) wants: Wants,
+}
+
+/// Carries out what a command wants.
+pub(super) async fn run(hub: &Hub, fleet: Fleet, wish: Wish) -> Result<Exit> {
+    let connect = hub.connector(&fleet.config)?;
+    let elevations = if wish.goal.needs_target() {
+        passwords::elevations(hub, connect.as_ref(), &wish.hosts).await?
+    } else {
+        BTreeMap::new()
+    };
+    let (state, dirs) = hub.state()?;
+    let recorded = (wish.goal != Goal::Build && !wish.dry_run).then_some(state.as_ref());
+    let begun = Instant::now();
+    let started = Timestamp::now();
+    let id = new_id(started);
+    let (canceller, cancel) = Canceller::new();
+    let (reporter, events) = Reporter::start(&hub.ui).map_err(|error| Error::new(Kind::Failed, error))?;
+    let signals = Signals::listen(canceller, events.clone()).map_err(|error| Error::new(Kind::Failed, error))?;
+
+    let context = Arc::new(Context {
+        job: Job {
+            id: id.clone(),
+            command: wish.command.to_owned(),
+            goal: wish.goal,
+            rule: wish.rule,
+            hosts: wish.hosts,
+            parallel: wish.parallel,
+            accept_hostname: wish.accept_hostname,
+            activation_timeout: fleet.config.deploy().activation_timeout,
+        },
+        nix: fleet.nix.clone(),
+        wants: wish.wants,
+        fleet: fleet.hosts(),
+        connect,
+        elevations,
+        this_machine: this_machine(),
+        evaluations: Semaphore::new(evaluations_at_once(&fleet)),
+        places: Places { logs: dirs.logs(&id), gcroots: dirs.gcroots() },
+        events: events.clone(),
+        cancel,
+    });
+
+    if wish.dry_run {
+        let planned = plan(&context).await;
+        drop(signals);
+        reporter.finish().await;
+        return show_plan(hub, &planned);
+    }
+
+    let record = Record::begin(recorded, hub, &fleet, &context, started);
+    events.emit(Event::RunStarted {
+        deployment: recorded.map(|_| id.clone()),
+        command: context.job.command.clone(),
+        goal: context.job.goal.to_string(),
+        hosts: context.job.hosts.iter().map(|host| host.name.clone()).collect(),
+    });
+    if let Wants::Flake(source) = &context.wants {
+        let Source { url, path, rev, dirty, .. } = source.clone();
+        events.emit(Event::Source { flake: url, path, rev, dirty });
+    }
+    let finished = execute(&context, |ended| {
+        record.host(ended);
+        remember_system(&state, &fleet, ended);
+    })
+    .await;
+    let exit = exit_of(finished.iter().map(|ended| ended.outcome));
+    record.end(exit);
+    events.emit(Event::Summary(summary(&finished, exit, begun)));
+    drop(signals);
+    reporter.finish().await;
+    prune_logs(&dirs);
+    Ok(exit)
+}
+
+/// How many evaluations run at once: as many as there are cores, unless `hub.toml` says it.
+pub(super) fn evaluations_at_once(fleet: &Fleet) -> usize {
+    let cores = available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    fleet.config.nix().eval_jobs.map_or(cores, std::num::NonZeroUsize::get)
+}
+
+fn summary(finished: &[HostFinished], exit: Exit, begun: Instant) -> Summary {
+    let mut counts = BTreeMap::new();
+    for ended in finished {
+        *counts.entry(ended.outcome.to_string()).or_default() += 1;
+    }
+    Summary {
+        exit: exit.code(),
+        duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+        counts,
+        hosts: finished.iter().map(|ended| (ended.host.clone(), ended.outcome)).collect(),
+    }
+}
+
+/// Writes a deployment down as it goes. A state database that fails is told once and never ends the run.
+struct Record<'a> {
+    state: Option<&'a State>,
+    hub: &'a Hub,
+    id: String,
+}
+
+impl<'a> Record<'a> {
+    fn begin(state: Option<&'a State>, hub: &'a Hub, fleet: &Fleet, context: &Context, started: Timestamp) -> Self {
+        let job = &context.job;
+        let source = match &context.wants {
+            Wants::Flake(source) => Some(source),
+            Wants::Generation(_) => None,
+        };
+        let record = Self { state, hub, id: job.id.clone() };
+        let deployment = Deployment {
+            id: job.id.clone(),
+            command: job.command.clone(),
+            goal: job.goal.to_string(),
+            flake: fleet.flake_key(),
+            rev: source.and_then(|source| source.rev.clone()),
+            dirty: source.is_some_and(|source| source.dirty),
+            operator: operator(),
+            started,
+            finished: None,
+            exit: None,
+            hosts: job.hosts.iter().map(|host| (host.name.to_string(), HostRecord::default())).collect(),
+        };
+        record.write(|state| state.begin(&deployment));
+        record
+    }
+
+    fn host(&self, ended: &HostFinished) {
+        self.write(|state| state.host_finished(&self.id, ended));
+    }
+
+    fn end(&self, exit: Exit) {
+        self.write(|state| state.finish(&self.id, exit.code(), Timestamp::now()));
+    }
+
+    fn write(&self, write: impl FnOnce(&State) -> Result<(), crate::state::StateError>) {
+        if let Some(Err(error)) = self.state.map(write) {
+            self.hub.ui.warning(&format!("this deployment is not fully recorded: {error}"), None);
+        }
+    }
+}
+
+/// Remembers what `hubctl hosts` shows without evaluating. Losing it loses a column of a table.
+fn remember_system(state: &State, fleet: &Fleet, ended: &HostFinished) {
+    if let Some(system) = &ended.system
+        && let Err(error) = state.remember_system(&fleet.flake_key(), &ended.host, system)
+    {
+        tracing::warn!(%error, host = %ended.host, "the system is not remembered");
+    }
+}
+
+/// Who runs this, as `user@machine`.
+fn operator() -> String {
+    let uid = rustix::process::getuid();
+    let named = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|key| std::env::var(key).ok());
+    let user = named.unwrap_or_else(|| if uid.is_root() { "root".to_owned() } else { uid.as_raw().to_string() });
+    format!("{user}@{}", this_machine().unwrap_or_else(|| "unknown".to_owned()))
+}
+
+/// How many runs' logs are kept.
+const LOGS_KEPT: usize = 200;
+
+/// Removes the logs of all but the last runs. Their names sort by time.
+fn prune_logs(dirs: &StateDirs) {
+    let Ok(entries) = std::fs::read_dir(dirs.logs("")) else { return };
+    let mut runs: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    runs.sort_unstable();
+    for old in runs.iter().rev().skip(LOGS_KEPT) {
+        // Another hubctl may be at the same.
+        let _ = std::fs::remove_dir_all(old);
+    }
+}
+
+/// Shows what would be done. A host for which that cannot be said decides the exit code as its failure would.
+fn show_plan(hub: &Hub, planned: &[Planned]) -> Result<Exit> {
+    let out = |error: std::io::Error| Error::new(Kind::Failed, error);
+    if hub.ui.output() == crate::report::Output::Json {
+        let lines: Vec<_> = planned.iter().map(plan_json).collect();
+        hub.ui.data_json(&lines).map_err(out)?;
+    } else {
+        let mut table = Table::with_header(["HOST", "STEPS", "WHY"]);
+        for one in planned {
+            let name = Cell::styled(Style::Host, one.host.to_string());
+            match &one.decision {
+                Ok((decision, steps)) => {
+                    let names: Vec<_> = steps.iter().map(|step| step.as_str()).collect();
+                    let steps = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+                    table.row([name, steps.into(), decision.reason.to_string().into()]);
+                }
+                Err(stop) => {
+                    let why = stop.failed.as_ref().map(|failed| failed.message.clone()).unwrap_or_default();
+                    table.row([name, Cell::styled(Style::of(stop.outcome), stop.outcome.as_str()), why.into()]);
+                }
+            }
+        }
+        hub.ui.table(&table).map_err(out)?;
+    }
+    let stopped = planned.iter().filter_map(|one| one.decision.as_ref().err()).map(|stop| stop.outcome);
+    Ok(exit_of(stopped.chain([Outcome::Unchanged])))
+}
+
+fn plan_json(one: &Planned) -> serde_json::Value {
+    let path = |path: &Option<StorePath>| path.as_ref().map(ToString::to_string);
+    match &one.decision {
+        Ok((decision, steps)) => serde_json::json!({
+            "host": one.host, "steps": steps, "reason": decision.reason.to_string(),
+            "old": path(&one.old), "wanted": path(&one.wanted),
+        }),
+        Err(stop) => serde_json::json!({
+            "host": one.host, "outcome": stop.outcome, "error": stop.failed,
+            "old": path(&one.old), "wanted": path(&one.wanted),
+        }),
+    }
+}

@@ -1,0 +1,26 @@
+//! The command line: one file per subcommand, each with its help, its arguments and its run. clap's types end here.
+
+mod aliases;
+mod args;
+mod completions;
+mod deploy;
+mod deploy_all;
+mod diff;
+mod dispatch;
+mod generations;
+mod history;
+mod hosts;
+mod hub;
+mod job;
+mod man;
+mod passwords;
+mod ping;
+mod quick_deploy;
+mod rollback;
+mod select;
+mod status;
+mod test_all;
+mod test_host;
+
+pub use args::{Cli, command};
+pub use dispatch::main;

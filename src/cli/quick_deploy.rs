@@ -1,0 +1,29 @@
+//! `hubctl quick-deploy`.
+
+use clap::Args;
+
+use super::deploy::{Command, How, deploy};
+use super::hub::Hub;
+use super::select::Hosts;
+use crate::error::{Exit, Result};
+use crate::plan::Rule;
+use crate::process::Cancel;
+
+/// Deploys only what changed: hosts that run what the flake wants, and boot it by default, are left alone.
+///
+/// Hosts are worked on side by side and on their own: one that fails neither stops nor hides another.
+#[derive(Args, Debug)]
+pub(super) struct QuickDeployArgs {
+    #[command(flatten)]
+    hosts: Hosts,
+    #[command(flatten)]
+    how: How,
+}
+
+pub(super) async fn run(hub: &Hub, args: QuickDeployArgs) -> Result<Exit> {
+    let (fleet, source) = hub.load(&Cancel::never()).await?;
+    let hosts = hub.select(&fleet.inventory, &args.hosts.hosts)?;
+    let parallel = args.how.parallel.by_default(&fleet);
+    let command = Command { name: "quick-deploy", rule: Rule::IfChanged };
+    deploy(hub, command, fleet, source, hosts, parallel, &args.how).await
+}

@@ -1,0 +1,99 @@
+//! Arguments that several commands share: which hosts, how many at once, where to build.
+
+use clap::Args;
+
+use super::hub::{Fleet, Hub};
+use crate::error::{Error, Kind, Result};
+use crate::fleet::{BuildOn, Host};
+
+/// Hosts that must be named.
+#[derive(Args, Debug)]
+pub(super) struct Hosts {
+    /// The hosts: names, globs (`web-*`), tags (`@edge`), each with `!` in front to leave it out.
+    #[arg(value_name = "HOST", required = true)]
+    pub(super) hosts: Vec<String>,
+}
+
+/// Hosts that may be named; without one, all active hosts.
+#[derive(Args, Debug)]
+pub(super) struct HostsOrAll {
+    /// The hosts: names, globs (`web-*`), tags (`@edge`), each with `!` in front to leave it out. All active hosts without one.
+    #[arg(value_name = "HOST")]
+    pub(super) hosts: Vec<String>,
+}
+
+impl HostsOrAll {
+    pub(super) fn select(&self, hub: &Hub, inventory: &crate::fleet::Inventory) -> Result<Vec<Host>> {
+        if !self.hosts.is_empty() {
+            return hub.select(inventory, &self.hosts);
+        }
+        let all: Vec<_> = inventory.active().cloned().collect();
+        if all.is_empty() {
+            return Err(Error::message(Kind::NoHost, "the fleet has no active host")
+                .hint("hosts are the attributes of `nixosConfigurations` in the flake"));
+        }
+        Ok(all)
+    }
+}
+
+/// How many hosts are worked on at once.
+#[derive(Args, Clone, Copy, Debug)]
+pub(super) struct Parallel {
+    /// Works on N hosts at once; without N, on as many as make sense.
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "0")]
+    pub(super) parallel: Option<usize>,
+}
+
+/// How many hosts a deployment works on at once where nobody says it.
+const HOSTS_AT_ONCE: usize = 16;
+
+impl Parallel {
+    /// For commands that are parallel by nature.
+    pub(super) fn by_default(self, fleet: &Fleet) -> usize {
+        self.or_one(fleet).unwrap_or_else(|| configured(fleet))
+    }
+
+    /// For commands that go one by one unless told otherwise.
+    pub(super) fn only_if_asked(self, fleet: &Fleet) -> usize {
+        self.or_one(fleet).unwrap_or(1)
+    }
+
+    fn or_one(self, fleet: &Fleet) -> Option<usize> {
+        self.parallel.map(|n| if n == 0 { configured(fleet) } else { n })
+    }
+}
+
+fn configured(fleet: &Fleet) -> usize {
+    fleet.config.deploy().parallel.map_or(HOSTS_AT_ONCE, std::num::NonZeroUsize::get)
+}
+
+/// Where toplevels are built.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Build {
+    /// Builds `here`, on the `target` itself, or on another HOST of the fleet, whatever hub.toml says.
+    #[arg(long, value_name = "WHERE")]
+    pub(super) build_on: Option<String>,
+}
+
+impl Build {
+    /// Gives every host the place that the command line asks for.
+    pub(super) fn apply(&self, hosts: &mut [Host], fleet: &Fleet) -> Result<()> {
+        let Some(place) = &self.build_on else { return Ok(()) };
+        let place: BuildOn = place.parse().map_err(|error| Error::new(Kind::Usage, anyhow::Error::new(error)))?;
+        if let BuildOn::Host(name) = &place
+            && fleet.inventory.get(name).is_none()
+        {
+            let near =
+                crate::error::nearest(name.as_str(), fleet.inventory.names().map(crate::fleet::HostName::as_str));
+            let error = Error::message(Kind::Usage, format!("there is no host `{name}` to build on"));
+            return Err(error.hints(near.map(|near| format!("did you mean `{near}`?"))));
+        }
+        for host in hosts {
+            host.build_on = match &place {
+                BuildOn::Host(name) if *name == host.name => BuildOn::Target,
+                place => place.clone(),
+            };
+        }
+        Ok(())
+    }
+}

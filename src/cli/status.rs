@@ -1,0 +1,206 @@
+//! `hubctl status`.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use clap::Args;
+use serde::Serialize;
+use tokio::sync::Semaphore;
+
+use super::hub::{Fleet, Hub, this_machine};
+use super::job::evaluations_at_once;
+use super::select::HostsOrAll;
+use crate::error::{Error, Exit, Kind, Result};
+use crate::fleet::{Host, HostName};
+use crate::nix::{Evaluation, Nix, Source, StorePath, SystemAttr, evaluate};
+use crate::plan::{Drift, drift};
+use crate::process::Cancel;
+use crate::remote::{Connect, Elevation, Facts, Space};
+use crate::report::units::bytes;
+use crate::report::{Cell, Outcome, Output, Style, Table};
+use crate::run::{fan_out, reach, target_of};
+use crate::state::{Filter, State};
+
+/// How many hosts are asked at once.
+const AT_ONCE: usize = 64;
+
+/// Tells what hosts run: whether it is what the flake wants and boots by default, failed units, space, uptime.
+#[derive(Args, Debug)]
+pub(super) struct StatusArgs {
+    #[command(flatten)]
+    hosts: HostsOrAll,
+    /// Asks the hosts alone and evaluates nothing: whether they run what the flake wants stays open.
+    #[arg(long)]
+    no_eval: bool,
+}
+
+/// What looking at a host needs.
+struct Looker {
+    connect: Arc<dyn Connect>,
+    wanting: Option<(Nix, Source)>,
+    evaluations: Semaphore,
+    state: Arc<State>,
+}
+
+/// What is known of a host.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Seen {
+    host: HostName,
+    reachable: bool,
+    drift: Option<Drift>,
+    wanted: Option<StorePath>,
+    #[serde(flatten)]
+    facts: Option<Facts>,
+    errors: Vec<String>,
+}
+
+pub(super) async fn run(hub: &Hub, args: StatusArgs) -> Result<Exit> {
+    let (fleet, source) = if args.no_eval {
+        (hub.reachable(&args.hosts.hosts, &Cancel::never()).await?, None)
+    } else {
+        let (fleet, source) = hub.load(&Cancel::never()).await?;
+        (fleet, Some(source))
+    };
+    let hosts = args.hosts.select(hub, &fleet.inventory)?;
+    let looker = Arc::new(looker(hub, &fleet, source)?);
+    let mut seen = Vec::new();
+    let work = |host| {
+        let looker = looker.clone();
+        async move { looker.look(host).await }
+    };
+    fan_out(hosts, AT_ONCE, work, |one: Seen| seen.push(one)).await;
+    looker.connect.close().await;
+    seen.sort_by(|a, b| a.host.cmp(&b.host));
+    show(hub, &seen).map_err(|error| Error::new(Kind::Failed, error))?;
+    Ok(exit_of(&seen))
+}
+
+fn looker(hub: &Hub, fleet: &Fleet, source: Option<Source>) -> Result<Looker> {
+    Ok(Looker {
+        connect: hub.connector(&fleet.config)?,
+        wanting: source.map(|source| (fleet.nix.clone(), source)),
+        evaluations: Semaphore::new(evaluations_at_once(fleet)),
+        state: hub.state()?.0,
+    })
+}
+
+impl Looker {
+    async fn look(&self, host: Host) -> Seen {
+        let target = target_of(&host, this_machine().as_deref());
+        let never = Cancel::never();
+        let asked = reach(self.connect.as_ref(), &target, Elevation::default(), &never);
+        let (access, evaluated) = tokio::join!(asked, self.wanted(&host));
+        let mut errors = Vec::new();
+        let facts = match access {
+            Ok(access) => Some(access.facts),
+            Err(stop) => {
+                errors.extend(stop.failed.map(|failed| failed.message));
+                None
+            }
+        };
+        let wanted = match evaluated {
+            Some(Ok(evaluation)) => Some(evaluation.out),
+            Some(Err(error)) => {
+                errors.push(error);
+                None
+            }
+            None => None,
+        };
+        let drift = facts.as_ref().map(|facts| drift(wanted.as_ref(), facts, &self.deployed(&host.name)));
+        Seen { host: host.name, reachable: facts.is_some(), drift, wanted, facts, errors }
+    }
+
+    async fn wanted(&self, host: &Host) -> Option<std::result::Result<Evaluation, String>> {
+        let (nix, source) = self.wanting.as_ref()?;
+        let _turn = self.evaluations.acquire().await.ok()?;
+        let system = SystemAttr { output: host.kind.output(), name: host.name.as_str() };
+        let evaluated = evaluate(nix, source, system, &Cancel::never(), |_| ()).await;
+        Some(evaluated.map_err(|error| format!("the configuration does not evaluate: {error}")))
+    }
+
+    /// The toplevels that were deployed to a host from here. Without history, none is known.
+    fn deployed(&self, host: &HostName) -> BTreeSet<StorePath> {
+        let filter = Filter { host: Some(host.clone()), ..Filter::default() };
+        let past = self.state.deployments(&filter).unwrap_or_default();
+        let of_host = past.into_iter().filter_map(|mut deployment| deployment.hosts.remove(host.as_str()));
+        of_host.filter(|record| record.outcome.is_some_and(Outcome::changed_host)).filter_map(|r| r.wanted).collect()
+    }
+}
+
+fn exit_of(seen: &[Seen]) -> Exit {
+    if seen.iter().any(|one| !one.errors.is_empty()) {
+        return Exit::Failed;
+    }
+    let failed = |one: &Seen| one.facts.as_ref().is_some_and(|facts| !facts.failed_units.is_empty());
+    if seen.iter().any(failed) { Exit::Degraded } else { Exit::Success }
+}
+
+fn show(hub: &Hub, seen: &[Seen]) -> std::io::Result<()> {
+    if hub.ui.output() == Output::Json {
+        return hub.ui.data_json(&seen);
+    }
+    hub.ui.table(&table(seen))?;
+    for one in seen {
+        for error in &one.errors {
+            hub.ui.warning(&format!("{}: {error}", one.host), None);
+        }
+        let units = one.facts.as_ref().map(|facts| facts.failed_units.join(", ")).unwrap_or_default();
+        if !units.is_empty() {
+            let hint = format!("`systemctl status` on {} tells more", one.host);
+            hub.ui.warning(&format!("{}: failed units: {units}", one.host), Some(&hint));
+        }
+    }
+    Ok(())
+}
+
+fn table(seen: &[Seen]) -> Table {
+    let header = ["HOST", "STATE", "RUNS", "GEN", "BOOT DEFAULT", "FAILED", "STORE FREE", "/BOOT FREE", "UPTIME"];
+    let mut table = Table::with_header(header).right(3).right(5).right(6).right(7).right(8);
+    for one in seen {
+        let name = Cell::styled(Style::Host, one.host.to_string());
+        match &one.facts {
+            None => table.row([name, Cell::styled(Style::Fail, "unreachable")]),
+            Some(facts) => table.row(row(name, one.drift, facts)),
+        }
+    }
+    table
+}
+
+fn row(name: Cell, drift: Option<Drift>, facts: &Facts) -> Vec<Cell> {
+    let drift = drift.unwrap_or(Drift::Unknown);
+    let style = match drift {
+        Drift::None => Style::Ok,
+        Drift::Unknown => Style::Dim,
+        _ => Style::Warn,
+    };
+    let failed = facts.failed_units.len();
+    let failed_style = if failed == 0 { Style::Dim } else { Style::Fail };
+    let boot = match (&facts.profile, &facts.current) {
+        (Some(profile), Some(current)) if profile == current => "yes".to_owned(),
+        (Some(profile), _) => profile.short_hash().to_owned(),
+        (None, _) => "-".to_owned(),
+    };
+    let free = |space: Option<Space>| space.map_or_else(|| "-".to_owned(), |space| bytes(space.free));
+    vec![
+        name,
+        Cell::styled(style, drift.as_str()),
+        facts.current.as_ref().map_or_else(|| "-".to_owned(), |path| path.short_hash().to_owned()).into(),
+        facts.generation.map_or_else(|| "-".to_owned(), |number| number.to_string()).into(),
+        boot.into(),
+        Cell::styled(failed_style, failed.to_string()),
+        free(facts.store_space).into(),
+        free(facts.boot_space).into(),
+        facts.uptime.map_or_else(|| "-".to_owned(), uptime).into(),
+    ]
+}
+
+/// An uptime in its two largest units.
+fn uptime(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    match (days, hours) {
+        (0, 0) => format!("{minutes} min"),
+        (0, _) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}

@@ -1,0 +1,39 @@
+//! `hubctl test-all`.
+
+use clap::Args;
+
+use super::hub::Hub;
+use super::job::{self, Wish};
+use super::select::{Build, HostsOrAll, Parallel};
+use crate::error::{Exit, Result};
+use crate::plan::{Goal, Rule};
+use crate::process::Cancel;
+use crate::run::Wants;
+
+/// Evaluates and builds the toplevels of all active hosts, one after the other, and changes nothing anywhere.
+#[derive(Args, Debug)]
+pub(super) struct TestAllArgs {
+    #[command(flatten)]
+    hosts: HostsOrAll,
+    #[command(flatten)]
+    parallel: Parallel,
+    #[command(flatten)]
+    build: Build,
+}
+
+pub(super) async fn run(hub: &Hub, args: TestAllArgs) -> Result<Exit> {
+    let (fleet, source) = hub.load(&Cancel::never()).await?;
+    let mut hosts = args.hosts.select(hub, &fleet.inventory)?;
+    args.build.apply(&mut hosts, &fleet)?;
+    let wish = Wish {
+        command: "test-all",
+        goal: Goal::Build,
+        rule: Rule::Always,
+        hosts,
+        parallel: args.parallel.only_if_asked(&fleet),
+        accept_hostname: false,
+        dry_run: false,
+        wants: Wants::Flake(source),
+    };
+    job::run(hub, fleet, wish).await
+}

@@ -1,0 +1,39 @@
+//! `hubctl test-host`.
+
+use clap::Args;
+
+use super::hub::Hub;
+use super::job::{self, Wish};
+use super::select::{Build, Hosts, Parallel};
+use crate::error::{Exit, Result};
+use crate::plan::{Goal, Rule};
+use crate::process::Cancel;
+use crate::run::Wants;
+
+/// Evaluates and builds hosts' toplevels, and changes nothing anywhere.
+#[derive(Args, Debug)]
+pub(super) struct TestHostArgs {
+    #[command(flatten)]
+    hosts: Hosts,
+    #[command(flatten)]
+    parallel: Parallel,
+    #[command(flatten)]
+    build: Build,
+}
+
+pub(super) async fn run(hub: &Hub, args: TestHostArgs) -> Result<Exit> {
+    let (fleet, source) = hub.load(&Cancel::never()).await?;
+    let mut hosts = hub.select(&fleet.inventory, &args.hosts.hosts)?;
+    args.build.apply(&mut hosts, &fleet)?;
+    let wish = Wish {
+        command: "test-host",
+        goal: Goal::Build,
+        rule: Rule::Always,
+        hosts,
+        parallel: args.parallel.by_default(&fleet),
+        accept_hostname: false,
+        dry_run: false,
+        wants: Wants::Flake(source),
+    };
+    job::run(hub, fleet, wish).await
+}
