@@ -1,0 +1,7 @@
+{
+  imports = [
+    ../../shared/common.nix
+    ../../shared/laptop.nix
+  ];
+  motd = builtins.readFile ./motd.txt;
+}

@@ -1,0 +1,98 @@
+//! Hosts of a lab of the test's own, which ends with the test however that ends.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The directory of the repository.
+pub(crate) const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
+
+static LABS: AtomicU32 = AtomicU32::new(0);
+
+/// Hosts that run. They are taken down when this value is dropped, and by the lab itself when the test's process dies.
+#[derive(Debug)]
+pub(crate) struct Lab {
+    name: String,
+}
+
+impl Lab {
+    /// Boots hosts of these names and waits until ssh to each works.
+    pub(crate) fn up(hosts: &[&str]) -> Self {
+        Self::up_with(&[], hosts)
+    }
+
+    /// Boots hosts with options of `dev/lab up`, such as `--nix-size`.
+    pub(crate) fn up_with(options: &[&str], hosts: &[&str]) -> Self {
+        let pid = std::process::id().to_string();
+        let name = format!("t{pid}-{}", LABS.fetch_add(1, Ordering::Relaxed));
+        let lab = Self { name };
+        let words: Vec<&str> = ["up", "--owner", &pid].iter().chain(options).chain(hosts).copied().collect();
+        lab.command(&words);
+        lab
+    }
+
+    /// The ssh configuration that knows the hosts.
+    pub(crate) fn ssh_config(&self) -> PathBuf {
+        PathBuf::from(format!("/run/hubctl-lab/{}/ssh_config", self.name))
+    }
+
+    /// Runs a shell command on a host as root and gives what it printed; it must succeed.
+    #[track_caller]
+    pub(crate) fn ssh(&self, host: &str, command: &str) -> String {
+        let output = self.try_ssh(host, command);
+        assert!(output.status.success(), "{command} on {host}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// Runs a shell command on a host as root, however it ends.
+    pub(crate) fn try_ssh(&self, host: &str, command: &str) -> Output {
+        Command::new("ssh").arg("-F").arg(self.ssh_config()).args([host, command]).output().unwrap()
+    }
+
+    /// What the host runs: `/run/current-system`, or nothing.
+    pub(crate) fn current(&self, host: &str) -> String {
+        self.ssh(host, "readlink -f /run/current-system || true")
+    }
+
+    /// Takes the host's network link away.
+    pub(crate) fn cut(&self, host: &str) {
+        self.command(&["cut", host]);
+    }
+
+    /// Gives the link back.
+    pub(crate) fn heal(&self, host: &str) {
+        self.command(&["heal", host]);
+    }
+
+    /// A power loss.
+    pub(crate) fn kill(&self, host: &str) {
+        self.command(&["kill", host]);
+    }
+
+    /// Power on, with the disk as it was.
+    pub(crate) fn boot(&self, host: &str) {
+        self.command(&["boot", host]);
+    }
+
+    /// Runs `dev/lab` with `words`; it must succeed.
+    #[track_caller]
+    pub(crate) fn command(&self, words: &[&str]) -> String {
+        let output = self.run(words);
+        assert!(output.status.success(), "dev/lab {words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    fn run(&self, words: &[&str]) -> Output {
+        let program = PathBuf::from(REPOSITORY).join("dev/lab");
+        Command::new(program).args(words).env("HUBCTL_LAB", &self.name).output().unwrap()
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        let output = self.run(&["down"]);
+        if !std::thread::panicking() {
+            assert!(output.status.success(), "dev/lab down: {}", String::from_utf8_lossy(&output.stderr));
+        }
+    }
+}

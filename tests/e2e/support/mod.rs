@@ -1,0 +1,9 @@
+//! What the tests stand on: a lab of hosts, a hub in a git repository, and the program run in an environment of its own.
+
+mod finished;
+mod hub;
+mod lab;
+
+pub(crate) use finished::Finished;
+pub(crate) use hub::{Hub, Running};
+pub(crate) use lab::Lab;
