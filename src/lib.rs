@@ -5,6 +5,7 @@
 //! ```text
 //! cli                   one file per subcommand; clap's types end here
 //! run                   one straight list of steps per host, under one supervisor
+//! evaluate              evaluation that is incremental and never wrong
 //! state                 what was done and with what outcome, in SQLite
 //! report                typed events in; bars, plain lines or NDJSON out
 //! plan                  what to do with a host, decided by pure functions
@@ -17,6 +18,7 @@
 
 pub mod cli;
 pub mod error;
+pub mod evaluate;
 pub mod fleet;
 pub mod nix;
 pub mod plan;

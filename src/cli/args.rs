@@ -64,6 +64,10 @@ pub(super) struct Global {
     #[arg(long, global = true)]
     pub(super) impure: bool,
 
+    /// Evaluates everything, and remembers nothing of it.
+    #[arg(long, global = true)]
+    pub(super) no_cache: bool,
+
     /// Uses this ssh configuration instead of yours and the system's.
     #[arg(long, global = true, value_name = "FILE", env = "HUBCTL_SSH_CONFIG", hide_env = true)]
     pub(super) ssh_config: Option<PathBuf>,

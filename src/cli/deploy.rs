@@ -1,13 +1,15 @@
 //! `hubctl deploy`, and what the deploying commands have in common.
 
+use std::sync::Arc;
+
 use clap::{Args, ValueEnum};
 
 use super::hub::{Fleet, Hub, local_host, this_machine};
 use super::job::{self, Wish};
 use super::select::{Build, Parallel};
 use crate::error::{Error, Exit, Kind, Result, nearest};
+use crate::evaluate::Evaluator;
 use crate::fleet::Host;
-use crate::nix::Source;
 use crate::plan::{Goal, Rule};
 use crate::process::{Cancel, Cmd, End};
 use crate::run::Wants;
@@ -80,7 +82,7 @@ pub(super) struct Command {
 }
 
 pub(super) async fn run(hub: &Hub, args: DeployArgs) -> Result<Exit> {
-    let (fleet, source) = hub.load(&Cancel::never()).await?;
+    let (fleet, evaluator) = hub.load(&Cancel::never()).await?;
     if args.fast {
         tracing::debug!("--fast leaves nothing out");
     }
@@ -93,7 +95,7 @@ pub(super) async fn run(hub: &Hub, args: DeployArgs) -> Result<Exit> {
     }
     let parallel = args.how.parallel.by_default(&fleet);
     let command = Command { name: "deploy", rule: Rule::Always };
-    deploy(hub, command, fleet, source, hosts, parallel, &args.how).await
+    deploy(hub, command, fleet, evaluator, hosts, parallel, &args.how).await
 }
 
 /// Deploys `hosts` as `how` says.
@@ -101,7 +103,7 @@ pub(super) async fn deploy(
     hub: &Hub,
     command: Command,
     fleet: Fleet,
-    source: Source,
+    evaluator: Arc<Evaluator>,
     mut hosts: Vec<Host>,
     parallel: usize,
     how: &How,
@@ -115,7 +117,7 @@ pub(super) async fn deploy(
         parallel,
         accept_hostname: how.accept_hostname,
         dry_run: how.dry_run,
-        wants: Wants::Flake(source),
+        wants: Wants::Flake(evaluator),
     };
     job::run(hub, fleet, wish).await
 }

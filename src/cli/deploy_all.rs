@@ -18,12 +18,12 @@ pub(super) struct DeployAllArgs {
 }
 
 pub(super) async fn run(hub: &Hub, args: DeployAllArgs) -> Result<Exit> {
-    let (fleet, source) = hub.load(&Cancel::never()).await?;
+    let (fleet, evaluator) = hub.load(&Cancel::never()).await?;
     let hosts: Vec<_> = fleet.inventory.active().cloned().collect();
     if hosts.is_empty() {
         return Err(Error::message(Kind::NoHost, "the fleet has no active host"));
     }
     let parallel = args.how.parallel.only_if_asked(&fleet);
     let command = Command { name: "deploy-all", rule: Rule::IfChanged };
-    deploy(hub, command, fleet, source, hosts, parallel, &args.how).await
+    deploy(hub, command, fleet, evaluator, hosts, parallel, &args.how).await
 }

@@ -10,10 +10,10 @@ use super::hub::{Fleet, Hub, this_machine};
 use super::job::evaluations_at_once;
 use super::select::HostsOrAll;
 use crate::error::{Error, Exit, Kind, Result};
+use crate::evaluate::Evaluator;
 use crate::fleet::{Host, HostName};
 use crate::nix::{
-    Closure, GcRoot, Nix, PackageChange, Source, StorePath, SystemAttr, build, closure_command, diff_closures,
-    evaluate, local_closure,
+    Closure, GcRoot, Nix, PackageChange, StorePath, SystemAttr, build, closure_command, diff_closures, local_closure,
 };
 use crate::process::Cancel;
 use crate::remote::{Connect, Elevation, Remote, Script};
@@ -59,7 +59,7 @@ struct Compared {
 /// What comparing needs.
 struct Comparer {
     nix: Nix,
-    source: Source,
+    evaluator: Arc<Evaluator>,
     connect: Arc<dyn Connect>,
     evaluations: Semaphore,
     gcroots: std::path::PathBuf,
@@ -67,9 +67,9 @@ struct Comparer {
 }
 
 pub(super) async fn run(hub: &Hub, args: DiffArgs) -> Result<Exit> {
-    let (fleet, source) = hub.load(&Cancel::never()).await?;
+    let (fleet, evaluator) = hub.load(&Cancel::never()).await?;
     let hosts = args.hosts.select(hub, &fleet.inventory)?;
-    let comparer = Arc::new(comparer(hub, &fleet, source)?);
+    let comparer = Arc::new(comparer(hub, &fleet, evaluator)?);
     let mut found = Vec::new();
     let work = |host| {
         let comparer = comparer.clone();
@@ -82,23 +82,23 @@ pub(super) async fn run(hub: &Hub, args: DiffArgs) -> Result<Exit> {
 }
 
 pub(super) async fn run_between(hub: &Hub, args: DiffHostsArgs) -> Result<Exit> {
-    let (fleet, source) = hub.load(&Cancel::never()).await?;
+    let (fleet, evaluator) = hub.load(&Cancel::never()).await?;
     let one = |name: &HostName| {
         let hosts = hub.select(&fleet.inventory, &[name.to_string()])?;
         hosts.into_iter().next().ok_or_else(|| Error::message(Kind::NoHost, format!("there is no host {name}")))
     };
     let (old, new) = (one(&args.old)?, one(&args.new)?);
-    let comparer = comparer(hub, &fleet, source)?;
+    let comparer = comparer(hub, &fleet, evaluator)?;
     let found = comparer.between(&old, &new).await;
     show(hub, &[found])
 }
 
-fn comparer(hub: &Hub, fleet: &Fleet, source: Source) -> Result<Comparer> {
+fn comparer(hub: &Hub, fleet: &Fleet, evaluator: Arc<Evaluator>) -> Result<Comparer> {
     let (_, dirs) = hub.state()?;
     std::fs::create_dir_all(dirs.gcroots()).map_err(|error| Error::new(Kind::Failed, error))?;
     Ok(Comparer {
         nix: fleet.nix.clone(),
-        source,
+        evaluator,
         connect: hub.connector(&fleet.config)?,
         evaluations: Semaphore::new(evaluations_at_once(fleet)),
         gcroots: dirs.gcroots(),
@@ -140,7 +140,7 @@ impl Comparer {
         let evaluation = {
             let _turn = self.evaluations.acquire().await.map_err(|error| error.to_string())?;
             let system = SystemAttr { output: host.kind.output(), name: host.name.as_str() };
-            evaluate(&self.nix, &self.source, system, &never, |_| ()).await.map_err(|error| error.to_string())?
+            self.evaluator.system(system, &never, &mut |_| ()).await.map_err(|error| error.to_string())?.value
         };
         let root = GcRoot::at(self.gcroots.join(format!("{}-{}", self.id, host.name)));
         build(&self.nix, &evaluation.drv, &root, &never, |_, _| ())

@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use super::args::Global;
 use crate::error::{Error, Kind, Result, nearest};
+use crate::evaluate::{Evaluator, Uses};
 use crate::fleet::config::{ConfigErrors, HubToml};
 use crate::fleet::{FlakeHosts, Host, HostName, Inventory, SelectError, Selection};
-use crate::nix::{EvalError, FlakeRef, Nix, Settings, Source, host_names, lock};
+use crate::nix::{EvalError, FlakeRef, Nix, Settings};
 use crate::process::Cancel;
 use crate::remote::{SshConnector, SshOptions, Target, private_runtime_dir};
 use crate::report::Ui;
@@ -65,12 +66,15 @@ impl Hub {
     }
 
     /// Finds Nix, locks the flake and lists its hosts.
-    pub(super) async fn load(&self, cancel: &Cancel) -> Result<(Fleet, Source)> {
+    pub(super) async fn load(&self, cancel: &Cancel) -> Result<(Fleet, Arc<Evaluator>)> {
         let flake = self.flake()?;
         let config = Self::config(&flake)?;
         let nix = self.nix(&config, cancel).await?;
-        let source = self.patiently("locking the flake and copying it to the store", lock(&nix, &flake, cancel)).await;
-        let source = source.map_err(|failure| {
+        let (state, dirs) = self.state()?;
+        let uses = if self.global.no_cache { Uses::Nothing("--no-cache") } else { Uses::Everything };
+        let locking = Box::pin(Evaluator::new(nix, flake.clone(), state, &dirs, uses, cancel));
+        let evaluator = self.patiently("locking the flake and copying it to the store", locking).await;
+        let evaluator = evaluator.map_err(|failure| {
             if failure.is_cancelled() {
                 return Error::message(Kind::Cancelled, "locking the flake was stopped");
             }
@@ -80,15 +84,16 @@ impl Hub {
         // The flake of a remote reference has its hub.toml in the source.
         let config = match &config.root {
             Some(_) => config,
-            None => Config { root: None, file: read_hub_toml(&source.path.as_path().join("hub.toml"))? },
+            None => Config { root: None, file: read_hub_toml(&evaluator.source().path.as_path().join("hub.toml"))? },
         };
-        let listed = self.patiently("listing the flake's hosts", flake_hosts(&nix, &source, cancel)).await;
+        let listed = self.patiently("listing the flake's hosts", Box::pin(flake_hosts(&evaluator, cancel))).await;
         let (inventory, notes) =
             Inventory::new(config.file.as_ref(), &listed?).map_err(|errors| config_error(&errors))?;
         for note in notes {
             self.ui.warning(&note.to_string(), Some(&note.hint()));
         }
-        Ok((Fleet { flake, config, nix, inventory }, source))
+        let nix = evaluator.nix().clone();
+        Ok((Fleet { flake, config, nix, inventory }, Arc::new(evaluator)))
     }
 
     /// The fleet as far as it takes to reach the hosts that `words` name: a flake that is broken must not keep anybody from
@@ -271,8 +276,8 @@ fn read_hub_toml(path: &Path) -> Result<Option<HubToml>> {
     }
 }
 
-async fn flake_hosts(nix: &Nix, source: &Source, cancel: &Cancel) -> Result<FlakeHosts> {
-    let names = |output| host_names(nix, source, output, cancel);
+async fn flake_hosts(evaluator: &Evaluator, cancel: &Cancel) -> Result<FlakeHosts> {
+    let names = |output| evaluator.names(output, cancel);
     let (nixos, darwin) =
         tokio::try_join!(names("nixosConfigurations"), names("darwinConfigurations")).map_err(|error| {
             if error.is_cancelled() {

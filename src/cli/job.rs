@@ -85,8 +85,8 @@ pub(super) async fn run(hub: &Hub, fleet: Fleet, wish: Wish) -> Result<Exit> {
         goal: context.job.goal.to_string(),
         hosts: context.job.hosts.iter().map(|host| host.name.clone()).collect(),
     });
-    if let Wants::Flake(source) = &context.wants {
-        let Source { url, path, rev, dirty, .. } = source.clone();
+    if let Wants::Flake(evaluator) = &context.wants {
+        let Source { url, path, rev, dirty, .. } = evaluator.source().clone();
         events.emit(Event::Source { flake: url, path, rev, dirty });
     }
     let finished = execute(&context, |ended| {
@@ -133,7 +133,7 @@ impl<'a> Record<'a> {
     fn begin(state: Option<&'a State>, hub: &'a Hub, fleet: &Fleet, context: &Context, started: Timestamp) -> Self {
         let job = &context.job;
         let source = match &context.wants {
-            Wants::Flake(source) => Some(source),
+            Wants::Flake(evaluator) => Some(evaluator.source()),
             Wants::Generation(_) => None,
         };
         let record = Self { state, hub, id: job.id.clone() };

@@ -21,9 +21,9 @@ pub(super) struct QuickDeployArgs {
 }
 
 pub(super) async fn run(hub: &Hub, args: QuickDeployArgs) -> Result<Exit> {
-    let (fleet, source) = hub.load(&Cancel::never()).await?;
+    let (fleet, evaluator) = hub.load(&Cancel::never()).await?;
     let hosts = hub.select(&fleet.inventory, &args.hosts.hosts)?;
     let parallel = args.how.parallel.by_default(&fleet);
     let command = Command { name: "quick-deploy", rule: Rule::IfChanged };
-    deploy(hub, command, fleet, source, hosts, parallel, &args.how).await
+    deploy(hub, command, fleet, evaluator, hosts, parallel, &args.how).await
 }

@@ -11,8 +11,9 @@ use super::hub::{Fleet, Hub, this_machine};
 use super::job::evaluations_at_once;
 use super::select::HostsOrAll;
 use crate::error::{Error, Exit, Kind, Result};
+use crate::evaluate::Evaluator;
 use crate::fleet::{Host, HostName};
-use crate::nix::{Evaluation, Nix, Source, StorePath, SystemAttr, evaluate};
+use crate::nix::{Evaluation, StorePath, SystemAttr};
 use crate::plan::{Drift, drift};
 use crate::process::Cancel;
 use crate::remote::{Connect, Elevation, Facts, Space};
@@ -37,7 +38,7 @@ pub(super) struct StatusArgs {
 /// What looking at a host needs.
 struct Looker {
     connect: Arc<dyn Connect>,
-    wanting: Option<(Nix, Source)>,
+    evaluator: Option<Arc<Evaluator>>,
     evaluations: Semaphore,
     state: Arc<State>,
 }
@@ -56,14 +57,14 @@ struct Seen {
 }
 
 pub(super) async fn run(hub: &Hub, args: StatusArgs) -> Result<Exit> {
-    let (fleet, source) = if args.no_eval {
+    let (fleet, evaluator) = if args.no_eval {
         (hub.reachable(&args.hosts.hosts, &Cancel::never()).await?, None)
     } else {
-        let (fleet, source) = hub.load(&Cancel::never()).await?;
-        (fleet, Some(source))
+        let (fleet, evaluator) = hub.load(&Cancel::never()).await?;
+        (fleet, Some(evaluator))
     };
     let hosts = args.hosts.select(hub, &fleet.inventory)?;
-    let looker = Arc::new(looker(hub, &fleet, source)?);
+    let looker = Arc::new(looker(hub, &fleet, evaluator)?);
     let mut seen = Vec::new();
     let work = |host| {
         let looker = looker.clone();
@@ -76,10 +77,10 @@ pub(super) async fn run(hub: &Hub, args: StatusArgs) -> Result<Exit> {
     Ok(exit_of(&seen))
 }
 
-fn looker(hub: &Hub, fleet: &Fleet, source: Option<Source>) -> Result<Looker> {
+fn looker(hub: &Hub, fleet: &Fleet, evaluator: Option<Arc<Evaluator>>) -> Result<Looker> {
     Ok(Looker {
         connect: hub.connector(&fleet.config)?,
-        wanting: source.map(|source| (fleet.nix.clone(), source)),
+        evaluator,
         evaluations: Semaphore::new(evaluations_at_once(fleet)),
         state: hub.state()?.0,
     })
@@ -112,11 +113,15 @@ impl Looker {
     }
 
     async fn wanted(&self, host: &Host) -> Option<std::result::Result<Evaluation, String>> {
-        let (nix, source) = self.wanting.as_ref()?;
+        let evaluator = self.evaluator.as_ref()?;
         let _turn = self.evaluations.acquire().await.ok()?;
         let system = SystemAttr { output: host.kind.output(), name: host.name.as_str() };
-        let evaluated = evaluate(nix, source, system, &Cancel::never(), |_| ()).await;
-        Some(evaluated.map_err(|error| format!("the configuration does not evaluate: {error}")))
+        let evaluated = evaluator.system(system, &Cancel::never(), &mut |_| ()).await;
+        Some(
+            evaluated
+                .map(|answer| answer.value)
+                .map_err(|error| format!("the configuration does not evaluate: {error}")),
+        )
     }
 
     /// The toplevels that were deployed to a host from here. Without history, none is known.

@@ -22,7 +22,7 @@ pub(super) struct TestAllArgs {
 }
 
 pub(super) async fn run(hub: &Hub, args: TestAllArgs) -> Result<Exit> {
-    let (fleet, source) = hub.load(&Cancel::never()).await?;
+    let (fleet, evaluator) = hub.load(&Cancel::never()).await?;
     let mut hosts = args.hosts.select(hub, &fleet.inventory)?;
     args.build.apply(&mut hosts, &fleet)?;
     let wish = Wish {
@@ -33,7 +33,7 @@ pub(super) async fn run(hub: &Hub, args: TestAllArgs) -> Result<Exit> {
         parallel: args.parallel.only_if_asked(&fleet),
         accept_hostname: false,
         dry_run: false,
-        wants: Wants::Flake(source),
+        wants: Wants::Flake(evaluator),
     };
     job::run(hub, fleet, wish).await
 }

@@ -22,7 +22,7 @@ pub(super) struct TestHostArgs {
 }
 
 pub(super) async fn run(hub: &Hub, args: TestHostArgs) -> Result<Exit> {
-    let (fleet, source) = hub.load(&Cancel::never()).await?;
+    let (fleet, evaluator) = hub.load(&Cancel::never()).await?;
     let mut hosts = hub.select(&fleet.inventory, &args.hosts.hosts)?;
     args.build.apply(&mut hosts, &fleet)?;
     let wish = Wish {
@@ -33,7 +33,7 @@ pub(super) async fn run(hub: &Hub, args: TestHostArgs) -> Result<Exit> {
         parallel: args.parallel.by_default(&fleet),
         accept_hostname: false,
         dry_run: false,
-        wants: Wants::Flake(source),
+        wants: Wants::Flake(evaluator),
     };
     job::run(hub, fleet, wish).await
 }

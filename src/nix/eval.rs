@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::program::Nix;
 use super::source::Source;
@@ -22,7 +23,7 @@ pub struct SystemAttr<'a> {
 }
 
 /// What a host's configuration evaluates to.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Evaluation {
     /// The toplevel's derivation.
@@ -35,18 +36,27 @@ pub struct Evaluation {
     pub host_name: Option<String>,
 }
 
-/// Why a host has no evaluation.
+/// A question to a flake, whose answer is JSON.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Query {
+    attribute: String,
+    function: &'static str,
+    /// What the answer is when the flake has no such attribute; without it, that is an error.
+    absent: Option<&'static str>,
+}
+
+/// Why a question has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum EvalError {
     /// The flake has no such attribute, or the configuration is wrong.
     #[error("{0}")]
     Nix(Failure),
-    /// The evaluation ended well with something else than a system.
-    #[error("the result of `{command}` is not a system: {problem}")]
+    /// The evaluation ended well with something else than was asked for.
+    #[error("the answer of `{command}` is not what was asked for: {problem}")]
     Unexpected {
         /// The command, quoted for a shell.
         command: String,
-        /// What is wrong with the result.
+        /// What is wrong with the answer.
         problem: serde_json::Error,
     },
 }
@@ -72,35 +82,53 @@ const SUMMARY: &str = "config: let toplevel = config.system.build.toplevel; in \
     { drv = toplevel.drvPath; out = toplevel.outPath; system = toplevel.system; \
     hostName = config.networking.hostName or null; }";
 
-/// Evaluates one system. Each line that Nix prints (warnings, traces, the error) goes to `on_line`.
-pub async fn evaluate(
-    nix: &Nix,
-    source: &Source,
-    system: SystemAttr<'_>,
-    cancel: &Cancel,
-    on_line: impl FnMut(&str) + Send,
-) -> Result<Evaluation, EvalError> {
-    let attribute = format!("{}.\"{}\".config", system.output, system.name);
-    let cmd = eval_command(nix, source, &attribute, SUMMARY);
-    let output = cmd.output_with(cancel, on_line).await.map_err(EvalError::Nix)?;
-    serde_json::from_slice(&output.stdout).map_err(|problem| EvalError::Unexpected { command: cmd.display(), problem })
-}
+impl Query {
+    /// What the toplevel of a system would be; the answer is an [`Evaluation`].
+    pub fn system(system: SystemAttr<'_>) -> Self {
+        let attribute = format!("{}.\"{}\".config", system.output, system.name);
+        Self { attribute, function: SUMMARY, absent: None }
+    }
 
-/// The names under one output of the flake, such as `nixosConfigurations`; none when the flake has no such output. Evaluates
-/// no system.
-pub async fn host_names(nix: &Nix, source: &Source, output: &str, cancel: &Cancel) -> Result<Vec<String>, EvalError> {
-    let cmd = eval_command(nix, source, output, "builtins.attrNames");
-    match cmd.output(cancel).await {
-        Ok(printed) => serde_json::from_slice(&printed.stdout)
-            .map_err(|problem| EvalError::Unexpected { command: cmd.display(), problem }),
-        Err(failure) if failure.mentions("does not provide attribute") => Ok(Vec::new()),
-        Err(failure) => Err(EvalError::Nix(failure)),
+    /// The names under one output, such as `nixosConfigurations`; none when the flake has no such output. Evaluates no system.
+    pub fn names(output: &str) -> Self {
+        Self { attribute: output.to_owned(), function: "builtins.attrNames", absent: Some("[]") }
+    }
+
+    /// What tells this question from others.
+    pub fn subject(&self) -> String {
+        format!("{} | {}", self.attribute, self.function)
+    }
+
+    /// Reads an answer.
+    pub fn read<T: DeserializeOwned>(&self, nix: &Nix, source: &Source, answer: &str) -> Result<T, EvalError> {
+        serde_json::from_str(answer)
+            .map_err(|problem| EvalError::Unexpected { command: self.command(nix, source).display(), problem })
+    }
+
+    pub(super) fn command(&self, nix: &Nix, source: &Source) -> Cmd {
+        nix.flake_cmd(&["eval", "--json", "--option", "eval-cache", "false"])
+            .arg(format!("{}#{}", source.reference(), self.attribute))
+            .args(["--apply", self.function])
+            .deadline(DEADLINE)
+    }
+
+    /// The answer of a command that ended.
+    pub(super) fn answer(&self, ended: Result<crate::process::Output, Failure>) -> Result<String, EvalError> {
+        match (ended, self.absent) {
+            (Ok(output), _) => Ok(output.text()),
+            (Err(failure), Some(absent)) if failure.mentions("does not provide attribute") => Ok(absent.to_owned()),
+            (Err(failure), _) => Err(EvalError::Nix(failure)),
+        }
     }
 }
 
-fn eval_command(nix: &Nix, source: &Source, attribute: &str, function: &str) -> Cmd {
-    nix.flake_cmd(&["eval", "--json", "--option", "eval-cache", "false"])
-        .arg(format!("{}#{attribute}", source.reference()))
-        .args(["--apply", function])
-        .deadline(DEADLINE)
+/// Asks a flake. Each line that Nix prints (warnings, traces, the error) goes to `on_line`.
+pub async fn ask(
+    nix: &Nix,
+    source: &Source,
+    query: &Query,
+    cancel: &Cancel,
+    on_line: impl FnMut(&str) + Send,
+) -> Result<String, EvalError> {
+    query.answer(query.command(nix, source).output_with(cancel, on_line).await)
 }

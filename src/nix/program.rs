@@ -1,8 +1,9 @@
 //! The `nix` program: found once, asked its version once, and the beginning of every command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::store_path::StorePath;
 use super::version::Version;
 use crate::process::{Cancel, Cmd, Failure};
 
@@ -79,6 +80,30 @@ impl Nix {
             .args(["--extra-experimental-features", "nix-command flakes"])
             .args(subcommand)
             .args(options)
+    }
+
+    /// Lists the closure of a derivation, as `nix-store` does it alike in every version.
+    pub(super) fn requisites(&self, drv: &StorePath) -> Cmd {
+        self.store_cmd().args(["--query", "--requisites", drv.as_str()]).deadline(Duration::from_secs(5 * 60))
+    }
+
+    /// Keeps a path of the store from being collected for as long as there is a link at `root`.
+    pub(super) fn add_root(&self, path: &StorePath, root: &Path) -> Cmd {
+        self.store_cmd()
+            .args(["--realise", path.as_str(), "--indirect", "--add-root"])
+            .arg(root)
+            .deadline(Duration::from_secs(60))
+    }
+
+    /// `nix-store`, which is installed beside `nix`.
+    fn store_cmd(&self) -> Cmd {
+        Cmd::new(self.program.with_file_name("nix-store"))
+    }
+
+    /// All settings that Nix goes by, from its files, the environment and the command line, as JSON.
+    pub async fn effective_settings(&self, cancel: &Cancel) -> Result<String, Failure> {
+        let cmd = self.cmd(self.version.show_config()).deadline(Duration::from_secs(20));
+        Ok(cmd.output(cancel).await?.text())
     }
 
     /// `nix SUBCOMMAND` for commands that read the flake.

@@ -3,11 +3,13 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use super::build::GcRoot;
 use super::flake::FlakeRef;
 use super::program::Nix;
 use super::store_path::StorePath;
@@ -17,7 +19,7 @@ use crate::process::{Cancel, Cmd, Failure};
 const DEADLINE: Duration = Duration::from_secs(30 * 60);
 
 /// A locked flake in the store.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Source {
     /// The flake, as Nix resolved the user's reference.
     pub url: String,
@@ -28,12 +30,39 @@ pub struct Source {
     /// Whether this is a git work tree with changes that no commit has.
     pub dirty: bool,
     reference: String,
+    /// The flake's directory below the tree's root, where it is not the root itself.
+    dir: Option<String>,
+    /// All inputs as they are locked, as JSON.
+    locks: String,
+    local_inputs: bool,
 }
 
 impl Source {
     /// The reference that evaluations use, without `#` and attribute.
-    pub(super) fn reference(&self) -> &str {
+    pub fn reference(&self) -> &str {
         &self.reference
+    }
+
+    /// All inputs as they are locked, as JSON.
+    pub fn locks(&self) -> &str {
+        &self.locks
+    }
+
+    /// Whether an input is a part of the tree, or of this machine, and so read elsewhere than in the source.
+    pub(super) fn has_local_inputs(&self) -> bool {
+        self.local_inputs
+    }
+
+    /// The flake's own file, relative to the tree's root.
+    pub(super) fn flake_file(&self) -> PathBuf {
+        Path::new(self.dir.as_deref().unwrap_or_default()).join("flake.nix")
+    }
+
+    /// Keeps the source from being collected for as long as the returned value lives.
+    pub async fn root(&self, nix: &Nix, link: PathBuf, cancel: &Cancel) -> Result<GcRoot, Failure> {
+        let root = GcRoot::at(link.clone());
+        nix.add_root(&self.path, &link).output(cancel).await?;
+        Ok(root)
     }
 }
 
@@ -52,6 +81,9 @@ pub async fn lock(nix: &Nix, flake: &FlakeRef, cancel: &Cancel) -> Result<Source
     Ok(Source {
         reference: by_path.unwrap_or_else(|| metadata.own_reference().to_owned()),
         dirty: metadata.is_dirty(),
+        dir: metadata.locked.dir.clone(),
+        local_inputs: metadata.has_local_inputs(),
+        locks: metadata.locks.to_string(),
         rev: metadata.locked.rev,
         url: metadata.resolved_url.or(metadata.url).unwrap_or_else(|| flake.to_string()),
         path: metadata.path,
@@ -81,6 +113,8 @@ struct Metadata {
     url: Option<String>,
     resolved_url: Option<String>,
     locked: Locked,
+    #[serde(default)]
+    locks: Value,
 }
 
 #[derive(Debug, Deserialize)]
@@ -115,6 +149,14 @@ impl Metadata {
             fact("revCount", locked.rev_count.filter(|_| locked.rev.is_some()).map(|count| count.to_string())),
             fact("dir", locked.dir.as_deref().map(percent_encode)),
         ))
+    }
+
+    /// Whether a locked input is a path: one inside the flake, which Nix reads from the source or from a copy, or one on this
+    /// machine.
+    fn has_local_inputs(&self) -> bool {
+        let nodes = self.locks.get("nodes").and_then(Value::as_object);
+        let locked = nodes.into_iter().flat_map(|nodes| nodes.values()).filter_map(|node| node.get("locked"));
+        locked.into_iter().any(|locked| locked.get("type").and_then(Value::as_str) == Some("path"))
     }
 
     fn own_reference(&self) -> &str {

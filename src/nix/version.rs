@@ -56,6 +56,12 @@ impl Version {
         if self.at_least(2, 13) { format!("{drv}^*") } else { drv.to_string() }
     }
 
+    /// The subcommand that prints all settings as JSON. `show-config` became `config show` in Nix 2.20; the old name still works,
+    /// with a warning.
+    pub fn show_config(&self) -> &'static [&'static str] {
+        if self.at_least(2, 20) { &["config", "show", "--json"] } else { &["show-config", "--json"] }
+    }
+
     fn at_least(&self, major: u32, minor: u32) -> bool {
         (self.major, self.minor) >= (major, minor)
     }

@@ -48,18 +48,46 @@ impl Drop for Group {
     }
 }
 
-/// Runs `cmd` to its end. Its standard output is collected, unless `on_stdout` takes it line by line.
+/// Where the lines of a child's output go, as they come.
+pub(super) struct Sinks<'a> {
+    /// Standard output; collected where nobody takes it.
+    pub(super) stdout: Option<LineSink<'a>>,
+    /// Standard error.
+    pub(super) stderr: LineSink<'a>,
+}
+
+impl<'a> Sinks<'a> {
+    pub(super) fn stderr(stderr: LineSink<'a>) -> Self {
+        Self { stdout: None, stderr }
+    }
+}
+
+/// What is to happen between the child's fork and the begin of its program.
+pub(super) type OnStart<'a> = Box<dyn FnOnce(u32) + Send + 'a>;
+
+/// A shell that waits for a line before it becomes the program that its arguments name.
+const GATE: [&str; 4] = ["/bin/sh", "-c", "read -r _ && exec \"$@\"", "sh"];
+
+/// Runs `cmd` to its end. With `on_start`, its program begins only after that has returned.
 pub(super) async fn captured(
     cmd: &Cmd,
     cancel: &Cancel,
-    on_stdout: Option<LineSink<'_>>,
-    on_stderr: LineSink<'_>,
+    sinks: Sinks<'_>,
+    on_start: Option<OnStart<'_>>,
 ) -> Result<Output, Failure> {
-    let mut child = spawn(cmd, |command| {
+    let gate: &[&str] = if on_start.is_some() { &GATE } else { &[] };
+    let mut child = spawn(cmd, gate, |command| {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         die_with_parent(command);
+        set_view(command, cmd)
     })?;
     let group = Group::of(&child);
+    let mut input = Vec::new();
+    if let (Some(on_start), Some(id)) = (on_start, child.id()) {
+        on_start(id);
+        input.push(b'\n');
+    }
+    let Sinks { stdout: on_stdout, stderr: on_stderr } = sinks;
     let mut output = Output::default();
     let mut tail = VecDeque::new();
 
@@ -70,6 +98,7 @@ pub(super) async fn captured(
         let feed = async {
             if let Some(mut pipe) = stdin {
                 // A child that does not read its input ends that by closing it, which is no error of its own.
+                let _ = pipe.write_all(&input).await;
                 let _ = pipe.write_all(&cmd.stdin).await;
             }
         };
@@ -111,7 +140,7 @@ pub(super) async fn captured(
 }
 
 pub(super) async fn foreground(cmd: &Cmd) -> Result<(), Failure> {
-    let mut child = spawn(cmd, |_| ())?;
+    let mut child = spawn(cmd, &[], |_| Ok(()))?;
     // Ctrl-C goes to the whole foreground group; the program decides what it means, and hubctl waits for it.
     let ended = loop {
         tokio::select! {
@@ -123,9 +152,10 @@ pub(super) async fn foreground(cmd: &Cmd) -> Result<(), Failure> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the process layer")]
-fn spawn(cmd: &Cmd, configure: impl FnOnce(&mut Command)) -> Result<Child, Failure> {
-    let mut command = Command::new(&cmd.program);
-    command.args(&cmd.args);
+fn spawn(cmd: &Cmd, gate: &[&str], configure: impl FnOnce(&mut Command) -> io::Result<()>) -> Result<Child, Failure> {
+    let mut words = gate.iter().map(std::ffi::OsStr::new).chain([cmd.program.as_os_str()]);
+    let mut command = Command::new(words.next().unwrap_or_default());
+    command.args(words).args(&cmd.args);
     for (key, value) in &cmd.env {
         match value {
             Some(value) => command.env(key, value),
@@ -135,8 +165,8 @@ fn spawn(cmd: &Cmd, configure: impl FnOnce(&mut Command)) -> Result<Child, Failu
     if let Some(dir) = &cmd.cwd {
         command.current_dir(dir);
     }
-    configure(&mut command);
-    command.spawn().map_err(|error| {
+    tracing::debug!(command = cmd.display(), "run");
+    configure(&mut command).and_then(|()| command.spawn()).map_err(|error| {
         let end = if error.kind() == io::ErrorKind::NotFound { End::NotFound } else { End::Io(error) };
         cmd.failure(end, Vec::new())
     })
@@ -160,6 +190,24 @@ fn die_with_parent(command: &mut Command) {
 
 #[cfg(not(target_os = "linux"))]
 fn die_with_parent(_command: &mut Command) {}
+
+/// Gives the child its own view of a directory, where the command asks for one.
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "a mount namespace of the child's own must be made between fork and exec")]
+fn set_view(command: &mut Command, cmd: &Cmd) -> io::Result<()> {
+    let Some((directory, empty)) = &cmd.view else { return Ok(()) };
+    let view = super::view::View::of(directory, empty)?;
+    // SAFETY: all that `enter` needs is made already, and it does system calls alone.
+    unsafe {
+        command.pre_exec(move || view.enter());
+    }
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn set_view(_command: &mut Command, cmd: &Cmd) -> io::Result<()> {
+    if cmd.view.is_some() { Err(io::ErrorKind::Unsupported.into()) } else { Ok(()) }
+}
 
 async fn stop(child: &mut Child, group: &Group, cancel: &Cancel) {
     group.signal(Signal::TERM);

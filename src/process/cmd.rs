@@ -22,6 +22,7 @@ pub struct Cmd {
     pub(super) stdin: Zeroizing<Vec<u8>>,
     pub(super) deadline: Option<Duration>,
     pub(super) stop_at: Level,
+    pub(super) view: Option<(PathBuf, PathBuf)>,
 }
 
 /// What a child that succeeded left.
@@ -51,6 +52,7 @@ impl Cmd {
             stdin: Zeroizing::default(),
             deadline: None,
             stop_at: Level::Soft,
+            view: None,
         }
     }
 
@@ -110,6 +112,14 @@ impl Cmd {
         self
     }
 
+    /// Gives it a view of `directory` of its own, which [`Self::output_watched`] lets somebody watch. `empty` is an empty
+    /// directory. Linux only; where the kernel does not allow it, the command fails to start.
+    #[must_use]
+    pub fn own_view(mut self, directory: impl Into<PathBuf>, empty: impl Into<PathBuf>) -> Self {
+        self.view = Some((directory.into(), empty.into()));
+        self
+    }
+
     /// The command line, quoted for a shell.
     pub fn display(&self) -> String {
         let quoted = |word: &OsStr| shell_quote(&word.to_string_lossy()).into_owned();
@@ -126,12 +136,25 @@ impl Cmd {
 
     /// Like [`Self::output`], and gives each line of standard error to `on_line` as it comes.
     pub async fn output_with(&self, cancel: &Cancel, mut on_line: impl FnMut(&str) + Send) -> Result<Output, Failure> {
-        child::captured(self, cancel, None, &mut on_line).await
+        child::captured(self, cancel, child::Sinks::stderr(&mut on_line), None).await
+    }
+
+    /// Like [`Self::output_with`], and calls `on_start` with the child's process id when its view is set up and before its
+    /// program begins.
+    pub async fn output_watched(
+        &self,
+        cancel: &Cancel,
+        mut on_line: impl FnMut(&str) + Send,
+        on_start: impl FnOnce(u32) + Send,
+    ) -> Result<Output, Failure> {
+        let on_start: child::OnStart<'_> = Box::new(on_start);
+        child::captured(self, cancel, child::Sinks::stderr(&mut on_line), Some(on_start)).await
     }
 
     /// Runs it and gives each line of standard output to `on_line` as it comes, instead of collecting it.
     pub async fn lines(&self, cancel: &Cancel, on_line: LineSink<'_>) -> Result<Output, Failure> {
-        child::captured(self, cancel, Some(on_line), &mut |_| ()).await
+        let sinks = child::Sinks { stdout: Some(on_line), stderr: &mut |_| () };
+        child::captured(self, cancel, sinks, None).await
     }
 
     /// Runs it in the foreground, with hubctl's own terminal: for programs that talk with the user. Ctrl-C is theirs.

@@ -33,9 +33,19 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// A failure that is no child's, in the course of `doing` something.
+    pub fn of_ours(doing: &str, error: io::Error) -> Self {
+        Self { command: doing.to_owned(), end: End::Io(error), stderr: Vec::new() }
+    }
+
     /// Whether the user's wish to stop ended it.
     pub fn is_cancelled(&self) -> bool {
         matches!(self.end, End::Cancelled)
+    }
+
+    /// Whether the program did not even begin.
+    pub fn is_not_started(&self) -> bool {
+        matches!(self.end, End::Io(_))
     }
 
     /// Whether any of the last lines contains `text`, in whatever case.

@@ -7,6 +7,8 @@ mod cmd;
 mod failure;
 mod lines;
 mod quote;
+#[cfg(target_os = "linux")]
+mod view;
 
 pub use cancel::{Cancel, Canceller, Level};
 pub use cmd::{Cmd, Output};

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use crate::evaluate::Evaluator;
 use crate::fleet::{Host, HostName};
-use crate::nix::{Nix, Source};
+use crate::nix::Nix;
 use crate::plan::{Goal, Rule};
 use crate::process::Cancel;
 use crate::remote::{Connect, Elevation, SshTarget, Target};
@@ -47,8 +48,8 @@ pub struct Places {
 /// Where the system comes from that a host is to run.
 #[derive(Clone, Debug)]
 pub enum Wants {
-    /// Its configuration in this source, the same for every host.
-    Flake(Source),
+    /// Its configuration in the flake, from the same source for every host.
+    Flake(Arc<Evaluator>),
     /// A generation of its own profile: this number, or the one before the newest.
     Generation(Option<u64>),
 }

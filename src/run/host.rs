@@ -98,11 +98,12 @@ impl HostPart {
     async fn build_only(&mut self) -> Result<Reached, Stop> {
         let (context, host) = (self.context.clone(), self.host.clone());
         let (events, log) = self.split();
-        let Wants::Flake(source) = &context.wants else {
+        let Wants::Flake(evaluator) = &context.wants else {
             return Err(Stop::failed(Outcome::BuildFailed, StepName::Build, "a generation is built already"));
         };
-        let on_line = |line: &str| log.line(StepName::Evaluate, line);
-        let evaluation = events.step(StepName::Evaluate, evaluate_host(&context, source, &host, on_line)).await?;
+        let mut on_line = |line: &str| log.line(StepName::Evaluate, line);
+        let evaluating = evaluate_host(&context, evaluator, &host, &mut on_line);
+        let evaluation = events.step(StepName::Evaluate, evaluating).await?;
         self.wanted = Some(evaluation.out.clone());
         self.system = Some(evaluation.system.clone());
         let place = BuildPlace::of(self, None).await?;

@@ -4,10 +4,11 @@ use super::context::{Context, Wants};
 use super::host::HostPart;
 use super::reach::Access;
 use super::stop::Stop;
+use crate::evaluate::Evaluator;
 use crate::fleet::Host;
-use crate::nix::{Evaluation, Source, StorePath, SystemAttr, evaluate};
+use crate::nix::{Evaluation, StorePath, SystemAttr};
 use crate::plan::{Action, Decision, decide};
-use crate::process::{Cancel, Level};
+use crate::process::{Cancel, Level, LineSink};
 use crate::remote::{Facts, Generation, generations};
 use crate::report::{Outcome, StepName};
 
@@ -77,7 +78,7 @@ impl Wanted {
 pub(super) async fn prepare(part: &mut HostPart) -> Result<Prepared, Stop> {
     let context = part.context.clone();
     let (access, wanted) = match &context.wants {
-        Wants::Flake(source) => ask_and_evaluate(part, source).await?,
+        Wants::Flake(evaluator) => ask_and_evaluate(part, evaluator).await?,
         Wants::Generation(number) => ask_for_generation(part, *number).await?,
     };
     part.old.clone_from(&access.facts.current);
@@ -90,12 +91,12 @@ pub(super) async fn prepare(part: &mut HostPart) -> Result<Prepared, Stop> {
 }
 
 /// Asks and evaluates side by side. The first of the two that fails ends the other.
-async fn ask_and_evaluate(part: &mut HostPart, source: &Source) -> Result<(Access, Wanted), Stop> {
+async fn ask_and_evaluate(part: &mut HostPart, evaluator: &Evaluator) -> Result<(Access, Wanted), Stop> {
     let (context, host) = (part.context.clone(), part.host.clone());
     let (events, log) = part.split();
-    let on_line = |line: &str| log.line(StepName::Evaluate, line);
+    let mut on_line = |line: &str| log.line(StepName::Evaluate, line);
     let probing = events.step(StepName::Probe, context.reach(&host));
-    let evaluating = events.step(StepName::Evaluate, evaluate_host(&context, source, &host, on_line));
+    let evaluating = events.step(StepName::Evaluate, evaluate_host(&context, evaluator, &host, &mut on_line));
     let (access, evaluation) = tokio::try_join!(probing, evaluating)?;
     let wanted = Wanted { toplevel: evaluation.out.clone(), origin: Origin::Flake(evaluation) };
     Ok((access, wanted))
@@ -130,15 +131,14 @@ fn choose(found: &[Generation], number: Option<u64>, current: Option<u64>) -> Re
 /// Evaluates a host's system when its turn comes.
 pub(super) async fn evaluate_host(
     context: &Context,
-    source: &Source,
+    evaluator: &Evaluator,
     host: &Host,
-    on_line: impl FnMut(&str) + Send,
+    on_line: LineSink<'_>,
 ) -> Result<Evaluation, Stop> {
     let _turn = turn(&context.evaluations, &context.cancel).await?;
     let system = SystemAttr { output: host.kind.output(), name: host.name.as_str() };
-    evaluate(&context.nix, source, system, &context.cancel, on_line)
-        .await
-        .map_err(|error| Stop::not_evaluated(&error, host.name.as_str()))
+    let answer = evaluator.system(system, &context.cancel, on_line).await;
+    answer.map(|answer| answer.value).map_err(|error| Stop::not_evaluated(&error, host.name.as_str()))
 }
 
 /// Waits for a turn under `semaphore`, unless the user stops the run first.

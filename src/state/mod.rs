@@ -3,7 +3,9 @@
 mod db;
 mod deployments;
 mod dirs;
+mod evaluations;
 
 pub use db::{State, StateError};
 pub use deployments::{Deployment, Filter, HostRecord, new_id};
 pub use dirs::StateDirs;
+pub use evaluations::{Asked, Cost, Kept};

@@ -1,0 +1,292 @@
+//! Locks sources and asks flakes, and takes what is known already where that is right.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+
+use super::answer::{Answer, Reason, Whence};
+use crate::nix::{
+    Changed, Conditions, EvalError, Evaluation, FlakeRef, GcRoot, Nix, Observed, Query, Source, StorePath, SystemAttr,
+    Tree, ask, ask_watched, fingerprint, holds, lock,
+};
+use crate::process::{Cancel, Failure};
+use crate::state::{Asked, Cost, State, StateDirs};
+
+/// What of the cache a run uses.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Uses {
+    /// All of it.
+    Everything,
+    /// Nothing: all is evaluated, and nothing remembered.
+    Nothing(&'static str),
+}
+
+/// Locks sources and asks flakes.
+#[derive(Debug)]
+pub struct Evaluator {
+    nix: Nix,
+    flake: FlakeRef,
+    state: Arc<State>,
+    uses: Uses,
+    /// A hash of the version of Nix and of all settings that it goes by.
+    settings: String,
+    /// An empty directory, and where links are made that keep the source from being collected.
+    scratch: TempDir,
+    source: Source,
+    looked: OnceCell<Looked>,
+}
+
+/// The source, looked at because something is to be evaluated or compared.
+#[derive(Debug)]
+struct Looked {
+    tree: Tree,
+    shape: String,
+    _root: GcRoot,
+}
+
+/// What locking a flake needs.
+struct Locking<'a> {
+    nix: &'a Nix,
+    flake: &'a FlakeRef,
+    state: &'a State,
+    settings: &'a str,
+}
+
+impl Locking<'_> {
+    /// The source of the work tree, whose state is told by the fingerprint `before`, where that is known.
+    async fn source(&self, before: Option<String>, cancel: &Cancel) -> Result<Source, Failure> {
+        let key = |print: String| format!("{print} {}", self.settings);
+        let before = before.map(key);
+        let known = before.as_ref().and_then(|key| told(self.state.source_of(key)).flatten());
+        if let Some(source) = known.filter(|source| source.path.as_path().exists()) {
+            return Ok(source);
+        }
+        let source = lock(self.nix, self.flake, cancel).await?;
+        // A tree that changed while it was locked may be neither the one before nor the one after.
+        let after = fingerprint(self.flake, cancel).await.map(key);
+        if let Some(key) = before.filter(|before| after.as_ref() == Some(before)) {
+            told(self.state.remember_source(&key, &source, Timestamp::now()));
+        }
+        Ok(source)
+    }
+}
+
+/// Raised with each change of what a kept answer means.
+const FORM: &str = "1";
+
+impl Evaluator {
+    /// Locks `flake`, or takes the source that was locked from the work tree when it was as it is now.
+    pub async fn new(
+        nix: Nix,
+        flake: FlakeRef,
+        state: Arc<State>,
+        dirs: &StateDirs,
+        wanted: Uses,
+        cancel: &Cancel,
+    ) -> Result<Self, Failure> {
+        let scratch = make_scratch(dirs).map_err(|error| Failure::of_ours("making a directory for roots", error))?;
+        if let Uses::Nothing(_) = wanted {
+            let source = lock(&nix, &flake, cancel).await?;
+            let settings = String::new();
+            return Ok(Self { nix, flake, state, uses: wanted, settings, scratch, source, looked: OnceCell::new() });
+        }
+        let (effective, before) = tokio::join!(nix.effective_settings(cancel), fingerprint(&flake, cancel));
+        let effective = effective?;
+        let uses = if is_pure(&nix, &effective) { wanted } else { Uses::Nothing("evaluation is impure") };
+        let settings = settings_key(&nix, &effective);
+        let locking = Locking { nix: &nix, flake: &flake, state: &state, settings: &settings };
+        let source = locking.source(before.filter(|_| uses == wanted), cancel).await?;
+        Ok(Self { nix, flake, state, uses, settings, scratch, source, looked: OnceCell::new() })
+    }
+
+    /// The locked source.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Nix.
+    pub fn nix(&self) -> &Nix {
+        &self.nix
+    }
+
+    /// The names under one output of the flake, such as `nixosConfigurations`. Evaluates no system.
+    pub async fn names(&self, output: &str, cancel: &Cancel) -> Result<Vec<String>, EvalError> {
+        let answer = self.ask(&Query::names(output), no_derivation, cancel, &mut |_| ()).await?;
+        Ok(answer.value)
+    }
+
+    /// What a system would be. Each line that Nix prints, if it is asked at all, goes to `on_line`.
+    pub async fn system(
+        &self,
+        system: SystemAttr<'_>,
+        cancel: &Cancel,
+        on_line: &mut (dyn for<'line> FnMut(&'line str) + Send),
+    ) -> Result<Answer<Evaluation>, EvalError> {
+        let derivation = |evaluation: &Evaluation| Some(evaluation.drv.clone());
+        self.ask(&Query::system(system), derivation, cancel, on_line).await
+    }
+
+    /// What the last evaluation of a system cost.
+    pub fn last_cost(&self, system: SystemAttr<'_>) -> Option<Cost> {
+        told(self.state.last_cost(&self.asked(&Query::system(system)).subject)).flatten()
+    }
+
+    /// The answer that is kept for a system and holds now, without evaluating anything.
+    pub async fn kept_system(&self, system: SystemAttr<'_>, cancel: &Cancel) -> Option<(i64, Evaluation)> {
+        let query = Query::system(system);
+        let kept = self.kept(&self.asked(&query), cancel).await.ok()?;
+        let value = query.read(&self.nix, &self.source, &kept.1).ok()?;
+        Some((kept.0, value))
+    }
+
+    fn asked(&self, query: &Query) -> Asked {
+        let settings = blake3::hash(format!("{}\0{}", self.settings, self.source.locks()).as_bytes());
+        Asked { subject: format!("{} # {}", self.flake, query.subject()), settings: settings.to_hex().to_string() }
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        query: &Query,
+        derivation: impl Fn(&T) -> Option<StorePath>,
+        cancel: &Cancel,
+        on_line: &mut (dyn for<'line> FnMut(&'line str) + Send),
+    ) -> Result<Answer<T>, EvalError> {
+        let read = |answer: &str| query.read::<T>(&self.nix, &self.source, answer);
+        if let Uses::Nothing(why) = self.uses {
+            let answer = ask(&self.nix, &self.source, query, cancel, on_line).await?;
+            return Ok(Answer { value: read(&answer)?, whence: Whence::Evaluated(Reason::NotUsed(why)) });
+        }
+        let asked = self.asked(query);
+        let reason = match self.kept(&asked, cancel).await {
+            Ok((_, answer)) => match read(&answer) {
+                Ok(value) if derivation(&value).is_none_or(|drv| drv.as_path().exists()) => {
+                    return Ok(Answer { value, whence: Whence::Kept });
+                }
+                _ => Reason::DerivationGone,
+            },
+            Err(reason) => reason,
+        };
+        // The rare case of a long one must not make every caller's future as large as its own.
+        let evaluating = Box::pin(self.evaluate(&asked, query, derivation, read, cancel, on_line));
+        let answer = evaluating.await?;
+        Ok(Answer { value: answer, whence: Whence::Evaluated(reason) })
+    }
+
+    /// The answer that is kept and holds for the source, or why there is none.
+    async fn kept(&self, asked: &Asked, cancel: &Cancel) -> Result<(i64, String), Reason> {
+        let reference = self.source.reference();
+        if let Some(kept) = told(self.state.held(asked, reference)).flatten() {
+            return Ok((kept.id, kept.answer));
+        }
+        let candidates = told(self.state.kept(asked)).unwrap_or_default();
+        if candidates.is_empty() {
+            return Err(Reason::First);
+        }
+        let looked = self.look(cancel).await.map_err(|_| Reason::Changed(Changed::Shape))?;
+        let mut first = None;
+        for kept in candidates {
+            match holds(&kept.conditions, reference, || looked.shape.clone(), |file| looked.tree.hash(file)) {
+                Ok(()) => {
+                    told(self.state.remember_holds(asked, reference, kept.id));
+                    return Ok((kept.id, kept.answer));
+                }
+                // The newest answer's reason is the one that means something to the user.
+                Err(changed) => first = first.or(Some(changed)),
+            }
+        }
+        Err(first.map_or(Reason::First, Reason::Changed))
+    }
+
+    async fn evaluate<T>(
+        &self,
+        asked: &Asked,
+        query: &Query,
+        derivation: impl Fn(&T) -> Option<StorePath>,
+        read: impl Fn(&str) -> Result<T, EvalError>,
+        cancel: &Cancel,
+        on_line: &mut (dyn for<'line> FnMut(&'line str) + Send),
+    ) -> Result<T, EvalError> {
+        let Ok(looked) = self.look(cancel).await else {
+            // Without a look at the tree there is an answer, and nothing to remember of it.
+            return read(&ask(&self.nix, &self.source, query, cancel, on_line).await?);
+        };
+        let empty = self.empty();
+        let observed = ask_watched(&self.nix, &self.source, &looked.tree, &empty, query, cancel, on_line).await?;
+        let value = read(&observed.answer)?;
+        self.remember(asked, looked, &observed, derivation(&value).as_ref(), cancel).await;
+        Ok(value)
+    }
+
+    async fn remember(
+        &self,
+        asked: &Asked,
+        looked: &Looked,
+        observed: &Observed,
+        drv: Option<&StorePath>,
+        cancel: &Cancel,
+    ) {
+        let footprint = observed.footprint(&self.nix, &self.source, &looked.tree, drv, cancel).await;
+        if cancel.is_requested() {
+            return;
+        }
+        let reference = self.source.reference().to_owned();
+        let conditions = Conditions { reference, shape: looked.shape.clone(), footprint };
+        let duration_ms = u64::try_from(observed.duration.as_millis()).unwrap_or(u64::MAX);
+        let cost = Cost { duration_ms, peak_kib: observed.peak };
+        told(self.state.remember_evaluation(asked, &conditions, &observed.answer, cost, Timestamp::now()));
+    }
+
+    /// Looks at the source, once, and keeps it from being collected from then on.
+    async fn look(&self, cancel: &Cancel) -> Result<&Looked, Failure> {
+        let looking = || async {
+            let link = self.scratch.path().join("source");
+            let root = self.source.root(&self.nix, link, cancel).await?;
+            let tree = Tree::scan(self.source.path.as_path());
+            let tree = tree.map_err(|error| Failure::of_ours("looking at the source", error))?;
+            let shape = tree.shape();
+            Ok(Looked { tree, shape, _root: root })
+        };
+        self.looked.get_or_try_init(looking).await
+    }
+
+    fn empty(&self) -> PathBuf {
+        self.scratch.path().join("empty")
+    }
+}
+
+fn no_derivation<T>(_: &T) -> Option<StorePath> {
+    None
+}
+
+fn make_scratch(dirs: &StateDirs) -> std::io::Result<TempDir> {
+    std::fs::create_dir_all(dirs.gcroots())?;
+    let scratch = tempfile::Builder::new().prefix("run-").tempdir_in(dirs.gcroots())?;
+    std::fs::create_dir(scratch.path().join("empty"))?;
+    Ok(scratch)
+}
+
+/// Impure evaluations read more than can be watched.
+fn is_pure(nix: &Nix, effective: &str) -> bool {
+    let setting = |name: &str| {
+        let all: serde_json::Value = serde_json::from_str(effective).unwrap_or_default();
+        all[name]["value"].as_bool()
+    };
+    // The default of `pure-eval` is false, and the commands of flakes turn it on themselves; only `--impure` turns it off.
+    !nix.settings().impure && setting("restrict-eval") != Some(true)
+}
+
+/// A hash of all that answers depend on beside the source: the form of what is kept, the version, the settings.
+fn settings_key(nix: &Nix, effective: &str) -> String {
+    let given = format!("{:?}", nix.settings());
+    let all = [FORM, &nix.version().to_string(), &given, effective].join("\0");
+    blake3::hash(all.as_bytes()).to_hex().to_string()
+}
+
+/// A state database that fails costs warmth, never an answer.
+fn told<T>(result: Result<T, crate::state::StateError>) -> Option<T> {
+    result.inspect_err(|error| tracing::warn!(%error, "the state database failed")).ok()
+}

@@ -1,0 +1,8 @@
+//! Evaluation that is incremental and never wrong: an answer that was found before is taken when nothing that it was read
+//! from has changed, and asked for anew in every other case.
+
+mod answer;
+mod evaluator;
+
+pub use answer::{Answer, Reason, Whence};
+pub use evaluator::{Evaluator, Uses};

@@ -1,0 +1,201 @@
+//! What of the source an evaluation depends on, and when its result holds for another source.
+//!
+//! Opened files are seen by the kernel; what opening cannot show makes the footprint the whole tree. Every "cannot know" is on
+//! the side of evaluating again.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What of the source a result depends on.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Footprint {
+    /// The shape of the tree, and the contents of these files, by their hashes.
+    Files(BTreeMap<String, String>),
+    /// All of it, and the reference by which it was evaluated.
+    Everything(Blind),
+}
+
+/// Why a footprint is everything.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Blind {
+    /// The derivation's closure holds the source, or names it.
+    HoldsSource,
+    /// A file asks for facts of the source itself, such as its revision.
+    AsksForSource {
+        /// The file.
+        file: String,
+        /// The word by which it asks.
+        word: String,
+    },
+    /// More files were opened than the kernel's queue holds.
+    Overflow,
+    /// `flake.nix` was not seen opened: this Nix reads in another way.
+    NotSeen,
+    /// The source could not be watched.
+    NotWatched(String),
+    /// Inputs that are part of the tree itself are read elsewhere.
+    LocalInputs,
+}
+
+/// A result's conditions.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Conditions {
+    /// The reference by which the source was evaluated: its content, revision and time.
+    pub reference: String,
+    /// The shape of the tree.
+    pub shape: String,
+    /// What of it was read.
+    pub footprint: Footprint,
+}
+
+/// Why a result does not hold any more.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Changed {
+    /// Anything in the source changed, and the result may depend on all of it.
+    Source(Blind),
+    /// Files or directories came, went, or changed their type.
+    Shape,
+    /// A file that was read changed.
+    File(String),
+}
+
+/// Whether a result that was made under `made` holds for the source with this `reference` and `shape`, whose files have the
+/// hashes that `hash` tells. Settings and versions are compared before.
+pub fn holds(
+    made: &Conditions,
+    reference: &str,
+    shape: impl FnOnce() -> String,
+    hash: impl Fn(&str) -> Option<String>,
+) -> Result<(), Changed> {
+    if made.reference == reference {
+        return Ok(());
+    }
+    let files = match &made.footprint {
+        Footprint::Everything(blind) => return Err(Changed::Source(blind.clone())),
+        Footprint::Files(files) => files,
+    };
+    if made.shape != shape() {
+        return Err(Changed::Shape);
+    }
+    match files.iter().find(|(file, known)| hash(file).as_ref() != Some(*known)) {
+        Some((file, _)) => Err(Changed::File(file.clone())),
+        None => Ok(()),
+    }
+}
+
+/// The facts of a source that an evaluation can ask for beside its files.
+const FACTS: &[&str] = &[
+    "rev",
+    "shortRev",
+    "dirtyRev",
+    "dirtyShortRev",
+    "revCount",
+    "lastModified",
+    "lastModifiedDate",
+    "narHash",
+    "sourceInfo",
+    "outPath",
+    "submodules",
+];
+
+/// The first fact of the source that a Nix file asks for, as far as its words can tell: any of them that is not just defined,
+/// as in `rev = "…"`.
+pub(super) fn asked_fact(text: &str) -> Option<&'static str> {
+    let fits = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '\'');
+    FACTS.iter().copied().find(|fact| {
+        text.match_indices(fact).any(|(at, _)| {
+            let (before, after) = (&text[..at], &text[at + fact.len()..]);
+            let whole = !before.ends_with(fits) && !after.starts_with(fits);
+            let rest = after.trim_start();
+            let defined = rest.starts_with('=') && !rest.starts_with("==") && !before.trim_end().ends_with('.');
+            whole && !defined
+        })
+    })
+}
+
+impl fmt::Display for Blind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::HoldsSource => f.write_str("its closure holds or names the source itself"),
+            Self::AsksForSource { file, word } => write!(f, "{file} asks for the source's `{word}`"),
+            Self::Overflow => f.write_str("more files were opened than the kernel could tell"),
+            Self::NotSeen => f.write_str("what it read was not seen"),
+            Self::NotWatched(why) => write!(f, "the source could not be watched: {why}"),
+            Self::LocalInputs => f.write_str("the flake has inputs inside itself"),
+        }
+    }
+}
+
+impl fmt::Display for Changed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Source(blind) => write!(f, "the source changed, and {blind}"),
+            Self::Shape => f.write_str("files came, went, or changed their type"),
+            Self::File(file) => write!(f, "{file} changed, which was read"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect()
+    }
+
+    #[test]
+    fn the_table_of_what_holds() {
+        let read = Footprint::Files(files(&[("flake.nix", "1"), ("hosts/a.nix", "2")]));
+        let all = Footprint::Everything(Blind::HoldsSource);
+        let tree = [("flake.nix", "1"), ("hosts/a.nix", "2"), ("hosts/b.nix", "3")];
+        let table = [
+            // what was read, same source, same shape, the files now, what has changed
+            (&read, true, true, files(&tree), None),
+            (&read, false, true, files(&tree), None),
+            (&read, false, true, files(&[("flake.nix", "1"), ("hosts/a.nix", "2"), ("hosts/b.nix", "9")]), None),
+            (&read, false, false, files(&tree), Some(Changed::Shape)),
+            (
+                &read,
+                false,
+                true,
+                files(&[("flake.nix", "1"), ("hosts/a.nix", "9")]),
+                Some(Changed::File("hosts/a.nix".into())),
+            ),
+            (&read, false, true, files(&[("flake.nix", "1")]), Some(Changed::File("hosts/a.nix".into()))),
+            (&all, true, true, files(&tree), None),
+            (&all, false, true, files(&tree), Some(Changed::Source(Blind::HoldsSource))),
+        ];
+        for (footprint, same_source, same_shape, now, changed) in table {
+            let made = Conditions { reference: "s".into(), shape: "1".into(), footprint: footprint.clone() };
+            let reference = if same_source { "s" } else { "t" };
+            let shape = || if same_shape { "1".to_owned() } else { "2".to_owned() };
+            let found = holds(&made, reference, shape, |file| now.get(file).cloned());
+            assert_eq!(found.err(), changed);
+        }
+    }
+
+    #[test]
+    fn asking_for_facts_of_the_source_is_noticed() {
+        for asks in [
+            "system.configurationRevision = self.rev or null;",
+            "inherit (self) shortRev;",
+            "x = inputs.self.lastModified;",
+            "builtins.getAttr \"narHash\" self",
+            "self.sourceInfo",
+            "a = self.outPath;",
+            "if self.rev == null then 1 else 2",
+            "x.rev = 1;",
+            "with self; rev",
+        ] {
+            assert!(asked_fact(asks).is_some(), "{asks}");
+        }
+        for quiet in ["src = fetchGit { rev = \"abc\"; };", "previous = 1;", "revision = 2;", "rev-parse", "prevRev"] {
+            assert_eq!(asked_fact(quiet), None, "{quiet}");
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Evaluations: their answers, what they were read from, and what they cost.
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension as _, Row, named_params, params};
+
+use super::db::{State, StateError};
+use crate::nix::{Conditions, Footprint, Source};
+
+/// How many answers to one question are kept: branches that are switched between find theirs again.
+const KEPT: u32 = 8;
+
+/// How many sources are kept.
+const SOURCES_KEPT: u32 = 64;
+
+/// A question, and all that its answer depends on beside the source.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Asked {
+    /// The flake and the question to it.
+    pub subject: String,
+    /// A hash of all that Nix goes by beside the source.
+    pub settings: String,
+}
+
+/// An answer that was found, and the conditions under which it holds.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// Its number.
+    pub id: i64,
+    /// The conditions.
+    pub conditions: Conditions,
+    /// The answer, as JSON.
+    pub answer: String,
+    /// When it was found.
+    pub made: Timestamp,
+}
+
+/// What an evaluation cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Cost {
+    /// In milliseconds.
+    pub duration_ms: u64,
+    /// The most memory that Nix had, in KiB.
+    pub peak_kib: Option<u64>,
+}
+
+impl State {
+    /// The source that was locked from the work tree in this state.
+    pub fn source_of(&self, fingerprint: &str) -> Result<Option<Source>, StateError> {
+        let select = "SELECT source FROM source WHERE fingerprint = ?";
+        let found: Option<String> = self.connection().query_row(select, [fingerprint], |row| row.get(0)).optional()?;
+        // What another version wrote in another form is as good as nothing.
+        Ok(found.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    /// Remembers the source that was locked from the work tree in this state.
+    pub fn remember_source(&self, fingerprint: &str, source: &Source, now: Timestamp) -> Result<(), StateError> {
+        let Ok(text) = serde_json::to_string(source) else { return Ok(()) };
+        let connection = self.connection();
+        let insert = "INSERT INTO source (fingerprint, source, used) VALUES (?, ?, ?)
+                      ON CONFLICT DO UPDATE SET source = excluded.source, used = excluded.used";
+        connection.execute(insert, params![fingerprint, text, now.as_millisecond()])?;
+        let prune = "DELETE FROM source WHERE fingerprint NOT IN
+                     (SELECT fingerprint FROM source ORDER BY used DESC LIMIT ?)";
+        connection.execute(prune, [SOURCES_KEPT])?;
+        Ok(())
+    }
+
+    /// The answer that was found to hold for the source of this reference.
+    pub fn held(&self, asked: &Asked, reference: &str) -> Result<Option<Kept>, StateError> {
+        let select = "SELECT e.id, e.reference, e.shape, e.footprint, e.answer, e.made FROM evaluation_holds h
+                      JOIN evaluation e ON e.id = h.evaluation
+                      WHERE h.subject = ? AND h.settings = ? AND h.reference = ?";
+        let found =
+            self.connection().query_row(select, params![asked.subject, asked.settings, reference], read).optional()?;
+        Ok(found.flatten())
+    }
+
+    /// All answers to a question, newest first.
+    pub fn kept(&self, asked: &Asked) -> Result<Vec<Kept>, StateError> {
+        let connection = self.connection();
+        let mut select = connection.prepare(
+            "SELECT id, reference, shape, footprint, answer, made FROM evaluation WHERE subject = ? AND settings = ?
+             ORDER BY made DESC, id DESC",
+        )?;
+        let rows = select.query_map(params![asked.subject, asked.settings], read)?;
+        Ok(rows.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+    }
+
+    /// Remembers that an answer holds for another source.
+    pub fn remember_holds(&self, asked: &Asked, reference: &str, evaluation: i64) -> Result<(), StateError> {
+        self.connection().execute(
+            "INSERT INTO evaluation_holds (subject, settings, reference, evaluation) VALUES (?, ?, ?, ?)
+             ON CONFLICT DO UPDATE SET evaluation = excluded.evaluation",
+            params![asked.subject, asked.settings, reference, evaluation],
+        )?;
+        Ok(())
+    }
+
+    /// Remembers an answer.
+    pub fn remember_evaluation(
+        &self,
+        asked: &Asked,
+        conditions: &Conditions,
+        answer: &str,
+        cost: Cost,
+        now: Timestamp,
+    ) -> Result<(), StateError> {
+        let Ok(footprint) = serde_json::to_string(&conditions.footprint) else { return Ok(()) };
+        let mut connection = self.connection();
+        let transaction = connection.transaction()?;
+        let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        transaction.execute(
+            "INSERT INTO evaluation (subject, settings, reference, shape, footprint, answer, duration_ms, peak_kib, made)
+             VALUES (:subject, :settings, :reference, :shape, :footprint, :answer, :duration, :peak, :made)",
+            named_params! {
+                ":subject": asked.subject, ":settings": asked.settings, ":reference": conditions.reference,
+                ":shape": conditions.shape, ":footprint": footprint, ":answer": answer,
+                ":duration": number(cost.duration_ms), ":peak": cost.peak_kib.map(number), ":made": now.as_millisecond(),
+            },
+        )?;
+        let id = transaction.last_insert_rowid();
+        transaction.execute(
+            "INSERT INTO evaluation_holds (subject, settings, reference, evaluation) VALUES (?, ?, ?, ?)
+             ON CONFLICT DO UPDATE SET evaluation = excluded.evaluation",
+            params![asked.subject, asked.settings, conditions.reference, id],
+        )?;
+        transaction.execute(
+            "DELETE FROM evaluation WHERE subject = :subject AND id NOT IN
+               (SELECT id FROM evaluation WHERE subject = :subject ORDER BY made DESC, id DESC LIMIT :kept)",
+            named_params! { ":subject": asked.subject, ":kept": KEPT },
+        )?;
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// What the last evaluation of a question cost, whatever it was read from.
+    pub fn last_cost(&self, subject: &str) -> Result<Option<Cost>, StateError> {
+        let select =
+            "SELECT duration_ms, peak_kib FROM evaluation WHERE subject = ? ORDER BY made DESC, id DESC LIMIT 1";
+        let number = |value: i64| u64::try_from(value).unwrap_or_default();
+        let found = self.connection().query_row(select, [subject], |row| {
+            Ok(Cost { duration_ms: number(row.get(0)?), peak_kib: row.get::<_, Option<i64>>(1)?.map(number) })
+        });
+        Ok(found.optional()?)
+    }
+
+    /// How many answers and sources are kept.
+    pub fn evaluation_counts(&self) -> Result<(u64, u64), StateError> {
+        let count = |table: &str| {
+            let select = format!("SELECT count(*) FROM {table}");
+            self.connection()
+                .query_row(&select, [], |row| row.get::<_, i64>(0))
+                .map(|n| u64::try_from(n).unwrap_or_default())
+        };
+        Ok((count("evaluation")?, count("source")?))
+    }
+
+    /// Forgets all answers and sources.
+    pub fn clear_evaluations(&self) -> Result<(), StateError> {
+        let clear = "DELETE FROM evaluation_holds; DELETE FROM evaluation; DELETE FROM source;";
+        Ok(self.connection().execute_batch(clear)?)
+    }
+
+    /// Forgets one answer.
+    pub fn forget_evaluation(&self, id: i64) -> Result<(), StateError> {
+        self.connection().execute("DELETE FROM evaluation WHERE id = ?", [id])?;
+        Ok(())
+    }
+}
+
+/// Reads an answer; none where its footprint is in the form of another version.
+fn read(row: &Row<'_>) -> rusqlite::Result<Option<Kept>> {
+    let footprint: String = row.get(3)?;
+    let Ok(footprint) = serde_json::from_str::<Footprint>(&footprint) else { return Ok(None) };
+    Ok(Some(Kept {
+        id: row.get(0)?,
+        conditions: Conditions { reference: row.get(1)?, shape: row.get(2)?, footprint },
+        answer: row.get(4)?,
+        made: Timestamp::from_millisecond(row.get(5)?).unwrap_or(Timestamp::UNIX_EPOCH),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(subject: &str) -> Asked {
+        Asked { subject: subject.to_owned(), settings: "s".to_owned() }
+    }
+
+    fn conditions(reference: &str) -> Conditions {
+        let footprint = Footprint::Files([("flake.nix".to_owned(), "1".to_owned())].into());
+        Conditions { reference: reference.to_owned(), shape: "1".to_owned(), footprint }
+    }
+
+    #[test]
+    fn answers_are_found_again_and_the_oldest_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let (state, _) = State::open(&dir.path().join("state.db")).unwrap();
+        let cost = Cost { duration_ms: 7, peak_kib: Some(9) };
+        for n in 0..i64::from(KEPT) + 3 {
+            let now = Timestamp::from_second(n).unwrap();
+            state.remember_evaluation(&asked("a"), &conditions(&n.to_string()), &format!("{n}"), cost, now).unwrap();
+        }
+        state.remember_evaluation(&asked("b"), &conditions("1"), "b", cost, Timestamp::UNIX_EPOCH).unwrap();
+        let kept = state.kept(&asked("a")).unwrap();
+        assert_eq!(kept.len(), KEPT as usize);
+        assert_eq!(kept[0].answer, (KEPT + 2).to_string());
+        assert!(state.held(&asked("a"), "0").unwrap().is_none());
+        assert_eq!(state.held(&asked("b"), "1").unwrap().unwrap().answer, "b");
+
+        state.remember_holds(&asked("a"), "other", kept[1].id).unwrap();
+        assert_eq!(state.held(&asked("a"), "other").unwrap().unwrap().id, kept[1].id);
+        state.forget_evaluation(kept[1].id).unwrap();
+        assert!(state.held(&asked("a"), "other").unwrap().is_none());
+        assert_eq!(state.last_cost("a").unwrap().unwrap().peak_kib, Some(9));
+        state.clear_evaluations().unwrap();
+        assert_eq!(state.evaluation_counts().unwrap(), (0, 0));
+    }
+}
