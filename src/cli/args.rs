@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use super::{
-    completions, deploy, deploy_all, diff, generations, history, hosts, man, ping, quick_deploy, rollback, status,
-    test_all, test_host,
+    cache, completions, deploy, deploy_all, diff, generations, history, hosts, man, ping, quick_deploy, rollback,
+    status, test_all, test_host, why,
 };
 use crate::error::Exit;
 
@@ -93,6 +93,8 @@ pub(super) enum Command {
     Rollback(rollback::RollbackArgs),
     History(history::HistoryArgs),
     Generations(generations::GenerationsArgs),
+    Why(why::WhyArgs),
+    Cache(cache::CacheArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }

@@ -9,8 +9,8 @@ use super::aliases::{self, Rewritten};
 use super::args::{Cli, Command, Global, command};
 use super::hub::Hub;
 use super::{
-    completions, deploy, deploy_all, diff, generations, history, hosts, man, ping, quick_deploy, rollback, status,
-    test_all, test_host,
+    cache, completions, deploy, deploy_all, diff, generations, history, hosts, man, ping, quick_deploy, rollback,
+    status, test_all, test_host, why,
 };
 use crate::error::{Error, Exit, Kind, Result};
 use crate::report::{Output, Ui};
@@ -64,6 +64,8 @@ async fn dispatch(hub: &Hub, command: Command) -> Result<Exit> {
         Command::Rollback(args) => rollback::run(hub, args).await,
         Command::History(args) => history::run(hub, args),
         Command::Generations(args) => generations::run(hub, args).await,
+        Command::Why(args) => why::run(hub, args).await,
+        Command::Cache(args) => cache::run(hub, args).await,
         Command::Completions(args) => completions::run(hub, &args),
         Command::Man(args) => man::run(hub, args),
     }

@@ -2,6 +2,7 @@
 
 mod aliases;
 mod args;
+mod cache;
 mod completions;
 mod deploy;
 mod deploy_all;
@@ -21,6 +22,7 @@ mod select;
 mod status;
 mod test_all;
 mod test_host;
+mod why;
 
 pub use args::{Cli, command};
 pub use dispatch::main;

@@ -1,6 +1,5 @@
 //! Locks sources and asks flakes, and takes what is known already where that is right.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -8,13 +7,13 @@ use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
-use super::answer::{Answer, Reason, Whence};
+use super::answer::{Answer, Known, Reason, Verified, Whence};
 use crate::nix::{
     Changed, Conditions, EvalError, Evaluation, FlakeRef, GcRoot, Nix, Observed, Query, Source, StorePath, SystemAttr,
     Tree, ask, ask_watched, fingerprint, holds, lock,
 };
-use crate::process::{Cancel, Failure};
-use crate::state::{Asked, Cost, State, StateDirs};
+use crate::process::{Cancel, Failure, LineSink};
+use crate::state::{Asked, Cost, Found, Kept, State, StateDirs};
 
 /// What of the cache a run uses.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -124,7 +123,7 @@ impl Evaluator {
         &self,
         system: SystemAttr<'_>,
         cancel: &Cancel,
-        on_line: &mut (dyn for<'line> FnMut(&'line str) + Send),
+        on_line: LineSink<'_>,
     ) -> Result<Answer<Evaluation>, EvalError> {
         let derivation = |evaluation: &Evaluation| Some(evaluation.drv.clone());
         self.ask(&Query::system(system), derivation, cancel, on_line).await
@@ -135,12 +134,33 @@ impl Evaluator {
         told(self.state.last_cost(&self.asked(&Query::system(system)).subject)).flatten()
     }
 
-    /// The answer that is kept for a system and holds now, without evaluating anything.
-    pub async fn kept_system(&self, system: SystemAttr<'_>, cancel: &Cancel) -> Option<(i64, Evaluation)> {
+    /// What is known of a system without evaluating it: the answer that holds now, or why there is none; and the newest answer,
+    /// whether it holds or not.
+    pub async fn known(&self, system: SystemAttr<'_>, cancel: &Cancel) -> Known {
         let query = Query::system(system);
-        let kept = self.kept(&self.asked(&query), cancel).await.ok()?;
-        let value = query.read(&self.nix, &self.source, &kept.1).ok()?;
-        Some((kept.0, value))
+        let asked = self.asked(&query);
+        let newest = told(self.state.kept(&asked)).and_then(|kept| kept.into_iter().next());
+        let holds = match self.uses {
+            Uses::Nothing(why) => Err(Reason::NotUsed(why)),
+            Uses::Everything => self.kept(&asked, cancel).await,
+        };
+        let read = |kept: &Kept| query.read(&self.nix, &self.source, &kept.answer).ok();
+        Known { evaluation: holds.as_ref().ok().and_then(read), holds: holds.map(drop), newest }
+    }
+
+    /// Evaluates a system afresh and compares. An answer that was kept and is wrong is forgotten.
+    pub async fn verify(&self, system: SystemAttr<'_>, cancel: &Cancel) -> Result<Verified, EvalError> {
+        let query = Query::system(system);
+        let asked = self.asked(&query);
+        let Ok(kept) = self.kept(&asked, cancel).await else { return Ok(Verified::NothingKept) };
+        let fresh = ask(&self.nix, &self.source, &query, cancel, |_| ()).await?;
+        let read = |answer: &str| query.read::<Evaluation>(&self.nix, &self.source, answer);
+        let fresh = read(&fresh)?;
+        if read(&kept.answer).is_ok_and(|kept| kept == fresh) {
+            return Ok(Verified::Right);
+        }
+        told(self.state.forget_evaluation(kept.id));
+        Ok(Verified::Wrong { kept: kept.answer, fresh: fresh.out.to_string() })
     }
 
     fn asked(&self, query: &Query) -> Asked {
@@ -153,7 +173,7 @@ impl Evaluator {
         query: &Query,
         derivation: impl Fn(&T) -> Option<StorePath>,
         cancel: &Cancel,
-        on_line: &mut (dyn for<'line> FnMut(&'line str) + Send),
+        on_line: LineSink<'_>,
     ) -> Result<Answer<T>, EvalError> {
         let read = |answer: &str| query.read::<T>(&self.nix, &self.source, answer);
         if let Uses::Nothing(why) = self.uses {
@@ -162,7 +182,7 @@ impl Evaluator {
         }
         let asked = self.asked(query);
         let reason = match self.kept(&asked, cancel).await {
-            Ok((_, answer)) => match read(&answer) {
+            Ok(kept) => match read(&kept.answer) {
                 Ok(value) if derivation(&value).is_none_or(|drv| drv.as_path().exists()) => {
                     return Ok(Answer { value, whence: Whence::Kept });
                 }
@@ -171,16 +191,21 @@ impl Evaluator {
             Err(reason) => reason,
         };
         // The rare case of a long one must not make every caller's future as large as its own.
-        let evaluating = Box::pin(self.evaluate(&asked, query, derivation, read, cancel, on_line));
-        let answer = evaluating.await?;
-        Ok(Answer { value: answer, whence: Whence::Evaluated(reason) })
+        let whence = Whence::Evaluated(reason);
+        let (answer, observed) = Box::pin(self.evaluate(query, cancel, on_line)).await?;
+        let value = read(&answer)?;
+        if let Some(observed) = observed {
+            let drv = derivation(&value);
+            Box::pin(self.remember(&asked, &whence.to_string(), observed, drv.as_ref(), cancel)).await;
+        }
+        Ok(Answer { value, whence })
     }
 
     /// The answer that is kept and holds for the source, or why there is none.
-    async fn kept(&self, asked: &Asked, cancel: &Cancel) -> Result<(i64, String), Reason> {
+    async fn kept(&self, asked: &Asked, cancel: &Cancel) -> Result<Kept, Reason> {
         let reference = self.source.reference();
         if let Some(kept) = told(self.state.held(asked, reference)).flatten() {
-            return Ok((kept.id, kept.answer));
+            return Ok(kept);
         }
         let candidates = told(self.state.kept(asked)).unwrap_or_default();
         if candidates.is_empty() {
@@ -192,7 +217,7 @@ impl Evaluator {
             match holds(&kept.conditions, reference, || looked.shape.clone(), |file| looked.tree.hash(file)) {
                 Ok(()) => {
                     told(self.state.remember_holds(asked, reference, kept.id));
-                    return Ok((kept.id, kept.answer));
+                    return Ok(kept);
                 }
                 // The newest answer's reason is the one that means something to the user.
                 Err(changed) => first = first.or(Some(changed)),
@@ -201,31 +226,27 @@ impl Evaluator {
         Err(first.map_or(Reason::First, Reason::Changed))
     }
 
-    async fn evaluate<T>(
+    /// Asks Nix. Where the source can be looked at, what the answer is read from is watched.
+    async fn evaluate(
         &self,
-        asked: &Asked,
         query: &Query,
-        derivation: impl Fn(&T) -> Option<StorePath>,
-        read: impl Fn(&str) -> Result<T, EvalError>,
         cancel: &Cancel,
-        on_line: &mut (dyn for<'line> FnMut(&'line str) + Send),
-    ) -> Result<T, EvalError> {
+        on_line: LineSink<'_>,
+    ) -> Result<(String, Option<(Observed, &Looked)>), EvalError> {
         let Ok(looked) = self.look(cancel).await else {
             // Without a look at the tree there is an answer, and nothing to remember of it.
-            return read(&ask(&self.nix, &self.source, query, cancel, on_line).await?);
+            return Ok((ask(&self.nix, &self.source, query, cancel, on_line).await?, None));
         };
-        let empty = self.empty();
+        let empty = self.scratch.path().join("empty");
         let observed = ask_watched(&self.nix, &self.source, &looked.tree, &empty, query, cancel, on_line).await?;
-        let value = read(&observed.answer)?;
-        self.remember(asked, looked, &observed, derivation(&value).as_ref(), cancel).await;
-        Ok(value)
+        Ok((observed.answer.clone(), Some((observed, looked))))
     }
 
     async fn remember(
         &self,
         asked: &Asked,
-        looked: &Looked,
-        observed: &Observed,
+        reason: &str,
+        (observed, looked): (Observed, &Looked),
         drv: Option<&StorePath>,
         cancel: &Cancel,
     ) {
@@ -237,7 +258,8 @@ impl Evaluator {
         let conditions = Conditions { reference, shape: looked.shape.clone(), footprint };
         let duration_ms = u64::try_from(observed.duration.as_millis()).unwrap_or(u64::MAX);
         let cost = Cost { duration_ms, peak_kib: observed.peak };
-        told(self.state.remember_evaluation(asked, &conditions, &observed.answer, cost, Timestamp::now()));
+        let found = Found { conditions: &conditions, answer: &observed.answer, reason, cost };
+        told(self.state.remember_evaluation(asked, found, Timestamp::now()));
     }
 
     /// Looks at the source, once, and keeps it from being collected from then on.
@@ -251,10 +273,6 @@ impl Evaluator {
             Ok(Looked { tree, shape, _root: root })
         };
         self.looked.get_or_try_init(looking).await
-    }
-
-    fn empty(&self) -> PathBuf {
-        self.scratch.path().join("empty")
     }
 }
 

@@ -4,5 +4,5 @@
 mod answer;
 mod evaluator;
 
-pub use answer::{Answer, Reason, Whence};
+pub use answer::{Answer, Known, Reason, Verified, Whence};
 pub use evaluator::{Evaluator, Uses};

@@ -64,6 +64,15 @@ pub enum Event {
         /// How long it took, in milliseconds.
         duration_ms: u64,
     },
+    /// What a host is to run is known: it was evaluated, or known from before.
+    Evaluated {
+        /// The host.
+        host: HostName,
+        /// Whether it was known from before, so that nothing was evaluated.
+        cached: bool,
+        /// Why it was evaluated, or why it was not, for a person.
+        reason: String,
+    },
     /// What is to be done with a host, and why, once that is known.
     Decided {
         /// The host.

@@ -69,6 +69,7 @@ impl Plain {
                 vec![Line::new().styled(Style::Warn, "stopping when it is safe; interrupt again to kill what runs")]
             }
             Event::StepFinished { .. }
+            | Event::Evaluated { .. }
             | Event::Decided { .. }
             | Event::Progress { .. }
             | Event::Log { .. }

@@ -108,7 +108,7 @@ impl RunState {
             Event::HostFinished(finished) => self.host(&finished.host).finish(finished),
             Event::Cancelling { forced } => self.cancelling = Some(self.cancelling == Some(true) || *forced),
             Event::Summary(summary) => self.summary = Some(summary.clone()),
-            Event::Source { .. } | Event::Warning { .. } => {}
+            Event::Source { .. } | Event::Evaluated { .. } | Event::Warning { .. } => {}
         }
     }
 

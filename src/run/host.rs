@@ -11,6 +11,7 @@ use super::copy::copy_to_host;
 use super::log::HostLog;
 use super::prepare::{Origin, Prepared, evaluate_host, prepare};
 use super::stop::Stop;
+use crate::evaluate::{Answer, Whence};
 use crate::fleet::{Host, HostName};
 use crate::nix::{BuildState, GcRoot, LogLine, StorePath};
 use crate::plan::{Action, Decision, Goal};
@@ -103,7 +104,7 @@ impl HostPart {
         };
         let mut on_line = |line: &str| log.line(StepName::Evaluate, line);
         let evaluating = evaluate_host(&context, evaluator, &host, &mut on_line);
-        let evaluation = events.step(StepName::Evaluate, evaluating).await?;
+        let evaluation = events.evaluated(events.step(StepName::Evaluate, evaluating).await?);
         self.wanted = Some(evaluation.out.clone());
         self.system = Some(evaluation.system.clone());
         let place = BuildPlace::of(self, None).await?;
@@ -174,6 +175,13 @@ impl HostEvents {
         let duration_ms = milliseconds(begun.elapsed());
         self.sender.emit(Event::StepFinished { host: self.host.clone(), step, duration_ms });
         result
+    }
+
+    /// Tells how what the host is to run was come by, and gives it.
+    pub(super) fn evaluated<T>(&self, answer: Answer<T>) -> T {
+        let (cached, reason) = (answer.whence == Whence::Kept, answer.whence.to_string());
+        self.sender.emit(Event::Evaluated { host: self.host.clone(), cached, reason });
+        answer.value
     }
 
     pub(super) fn decided(&self, steps: Vec<StepName>, reason: String) {

@@ -4,7 +4,7 @@ use super::context::{Context, Wants};
 use super::host::HostPart;
 use super::reach::Access;
 use super::stop::Stop;
-use crate::evaluate::Evaluator;
+use crate::evaluate::{Answer, Evaluator};
 use crate::fleet::Host;
 use crate::nix::{Evaluation, StorePath, SystemAttr};
 use crate::plan::{Action, Decision, decide};
@@ -97,7 +97,8 @@ async fn ask_and_evaluate(part: &mut HostPart, evaluator: &Evaluator) -> Result<
     let mut on_line = |line: &str| log.line(StepName::Evaluate, line);
     let probing = events.step(StepName::Probe, context.reach(&host));
     let evaluating = events.step(StepName::Evaluate, evaluate_host(&context, evaluator, &host, &mut on_line));
-    let (access, evaluation) = tokio::try_join!(probing, evaluating)?;
+    let (access, answer) = tokio::try_join!(probing, evaluating)?;
+    let evaluation = events.evaluated(answer);
     let wanted = Wanted { toplevel: evaluation.out.clone(), origin: Origin::Flake(evaluation) };
     Ok((access, wanted))
 }
@@ -134,11 +135,11 @@ pub(super) async fn evaluate_host(
     evaluator: &Evaluator,
     host: &Host,
     on_line: LineSink<'_>,
-) -> Result<Evaluation, Stop> {
+) -> Result<Answer<Evaluation>, Stop> {
     let _turn = turn(&context.evaluations, &context.cancel).await?;
     let system = SystemAttr { output: host.kind.output(), name: host.name.as_str() };
     let answer = evaluator.system(system, &context.cancel, on_line).await;
-    answer.map(|answer| answer.value).map_err(|error| Stop::not_evaluated(&error, host.name.as_str()))
+    answer.map_err(|error| Stop::not_evaluated(&error, host.name.as_str()))
 }
 
 /// Waits for a turn under `semaphore`, unless the user stops the run first.

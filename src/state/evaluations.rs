@@ -30,9 +30,29 @@ pub struct Kept {
     pub conditions: Conditions,
     /// The answer, as JSON.
     pub answer: String,
+    /// Why it was evaluated then.
+    pub reason: String,
+    /// What that cost.
+    pub cost: Cost,
     /// When it was found.
     pub made: Timestamp,
 }
+
+/// An answer that was just found.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'a> {
+    /// The conditions under which it holds.
+    pub conditions: &'a Conditions,
+    /// The answer, as JSON.
+    pub answer: &'a str,
+    /// Why it was evaluated.
+    pub reason: &'a str,
+    /// What that cost.
+    pub cost: Cost,
+}
+
+/// The columns of an answer, in the order in which they are read.
+const COLUMNS: &str = "e.id, e.reference, e.shape, e.footprint, e.answer, e.reason, e.duration_ms, e.peak_kib, e.made";
 
 /// What an evaluation cost.
 #[derive(Clone, Copy, Debug)]
@@ -67,21 +87,21 @@ impl State {
 
     /// The answer that was found to hold for the source of this reference.
     pub fn held(&self, asked: &Asked, reference: &str) -> Result<Option<Kept>, StateError> {
-        let select = "SELECT e.id, e.reference, e.shape, e.footprint, e.answer, e.made FROM evaluation_holds h
-                      JOIN evaluation e ON e.id = h.evaluation
-                      WHERE h.subject = ? AND h.settings = ? AND h.reference = ?";
+        let select = format!(
+            "SELECT {COLUMNS} FROM evaluation_holds h JOIN evaluation e ON e.id = h.evaluation
+             WHERE h.subject = ? AND h.settings = ? AND h.reference = ?"
+        );
         let found =
-            self.connection().query_row(select, params![asked.subject, asked.settings, reference], read).optional()?;
+            self.connection().query_row(&select, params![asked.subject, asked.settings, reference], read).optional()?;
         Ok(found.flatten())
     }
 
     /// All answers to a question, newest first.
     pub fn kept(&self, asked: &Asked) -> Result<Vec<Kept>, StateError> {
         let connection = self.connection();
-        let mut select = connection.prepare(
-            "SELECT id, reference, shape, footprint, answer, made FROM evaluation WHERE subject = ? AND settings = ?
-             ORDER BY made DESC, id DESC",
-        )?;
+        let mut select = connection.prepare(&format!(
+            "SELECT {COLUMNS} FROM evaluation e WHERE e.subject = ? AND e.settings = ? ORDER BY e.made DESC, e.id DESC"
+        ))?;
         let rows = select.query_map(params![asked.subject, asked.settings], read)?;
         Ok(rows.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     }
@@ -97,24 +117,20 @@ impl State {
     }
 
     /// Remembers an answer.
-    pub fn remember_evaluation(
-        &self,
-        asked: &Asked,
-        conditions: &Conditions,
-        answer: &str,
-        cost: Cost,
-        now: Timestamp,
-    ) -> Result<(), StateError> {
+    pub fn remember_evaluation(&self, asked: &Asked, found: Found<'_>, now: Timestamp) -> Result<(), StateError> {
+        let Found { conditions, answer, reason, cost } = found;
         let Ok(footprint) = serde_json::to_string(&conditions.footprint) else { return Ok(()) };
         let mut connection = self.connection();
         let transaction = connection.transaction()?;
         let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         transaction.execute(
-            "INSERT INTO evaluation (subject, settings, reference, shape, footprint, answer, duration_ms, peak_kib, made)
-             VALUES (:subject, :settings, :reference, :shape, :footprint, :answer, :duration, :peak, :made)",
+            "INSERT INTO evaluation
+               (subject, settings, reference, shape, footprint, answer, reason, duration_ms, peak_kib, made)
+             VALUES
+               (:subject, :settings, :reference, :shape, :footprint, :answer, :reason, :duration, :peak, :made)",
             named_params! {
                 ":subject": asked.subject, ":settings": asked.settings, ":reference": conditions.reference,
-                ":shape": conditions.shape, ":footprint": footprint, ":answer": answer,
+                ":shape": conditions.shape, ":footprint": footprint, ":answer": answer, ":reason": reason,
                 ":duration": number(cost.duration_ms), ":peak": cost.peak_kib.map(number), ":made": now.as_millisecond(),
             },
         )?;
@@ -137,11 +153,7 @@ impl State {
     pub fn last_cost(&self, subject: &str) -> Result<Option<Cost>, StateError> {
         let select =
             "SELECT duration_ms, peak_kib FROM evaluation WHERE subject = ? ORDER BY made DESC, id DESC LIMIT 1";
-        let number = |value: i64| u64::try_from(value).unwrap_or_default();
-        let found = self.connection().query_row(select, [subject], |row| {
-            Ok(Cost { duration_ms: number(row.get(0)?), peak_kib: row.get::<_, Option<i64>>(1)?.map(number) })
-        });
-        Ok(found.optional()?)
+        Ok(self.connection().query_row(select, [subject], |row| read_cost(row, 0)).optional()?)
     }
 
     /// How many answers and sources are kept.
@@ -168,6 +180,12 @@ impl State {
     }
 }
 
+/// Reads what an evaluation cost, from the columns at `at`.
+fn read_cost(row: &Row<'_>, at: usize) -> rusqlite::Result<Cost> {
+    let number = |value: i64| u64::try_from(value).unwrap_or_default();
+    Ok(Cost { duration_ms: number(row.get(at)?), peak_kib: row.get::<_, Option<i64>>(at + 1)?.map(number) })
+}
+
 /// Reads an answer; none where its footprint is in the form of another version.
 fn read(row: &Row<'_>) -> rusqlite::Result<Option<Kept>> {
     let footprint: String = row.get(3)?;
@@ -176,7 +194,9 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Option<Kept>> {
         id: row.get(0)?,
         conditions: Conditions { reference: row.get(1)?, shape: row.get(2)?, footprint },
         answer: row.get(4)?,
-        made: Timestamp::from_millisecond(row.get(5)?).unwrap_or(Timestamp::UNIX_EPOCH),
+        reason: row.get(5)?,
+        cost: read_cost(row, 6)?,
+        made: Timestamp::from_millisecond(row.get(8)?).unwrap_or(Timestamp::UNIX_EPOCH),
     }))
 }
 
@@ -200,9 +220,12 @@ mod tests {
         let cost = Cost { duration_ms: 7, peak_kib: Some(9) };
         for n in 0..i64::from(KEPT) + 3 {
             let now = Timestamp::from_second(n).unwrap();
-            state.remember_evaluation(&asked("a"), &conditions(&n.to_string()), &format!("{n}"), cost, now).unwrap();
+            let (conditions, answer) = (conditions(&n.to_string()), n.to_string());
+            let found = Found { conditions: &conditions, answer: &answer, reason: "first", cost };
+            state.remember_evaluation(&asked("a"), found, now).unwrap();
         }
-        state.remember_evaluation(&asked("b"), &conditions("1"), "b", cost, Timestamp::UNIX_EPOCH).unwrap();
+        let found = Found { conditions: &conditions("1"), answer: "b", reason: "first", cost };
+        state.remember_evaluation(&asked("b"), found, Timestamp::UNIX_EPOCH).unwrap();
         let kept = state.kept(&asked("a")).unwrap();
         assert_eq!(kept.len(), KEPT as usize);
         assert_eq!(kept[0].answer, (KEPT + 2).to_string());

@@ -8,4 +8,4 @@ mod evaluations;
 pub use db::{State, StateError};
 pub use deployments::{Deployment, Filter, HostRecord, new_id};
 pub use dirs::StateDirs;
-pub use evaluations::{Asked, Cost, Kept};
+pub use evaluations::{Asked, Cost, Found, Kept};

@@ -15,6 +15,7 @@ CREATE TABLE evaluation (
   shape         TEXT NOT NULL,
   footprint     TEXT NOT NULL,
   answer        TEXT NOT NULL,
+  reason        TEXT NOT NULL,
   duration_ms   INTEGER NOT NULL,
   peak_kib      INTEGER,
   made          INTEGER NOT NULL

@@ -1,6 +1,6 @@
 //! hubctl as a program: against real hosts of the lab, real Nix and real ssh. One binary, one module per subject.
 #![expect(clippy::disallowed_methods, reason = "tests run the program and the lab as a user would")]
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod deploys;
 mod support;

@@ -1,0 +1,124 @@
+//! `hubctl cache`.
+
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+use tokio::sync::Semaphore;
+
+use super::hub::Hub;
+use super::job::evaluations_at_once;
+use super::select::HostsOrAll;
+use crate::error::{Error, Exit, Kind, Result};
+use crate::evaluate::{Evaluator, Verified};
+use crate::fleet::Host;
+use crate::nix::{EvalError, SystemAttr};
+use crate::process::Cancel;
+use crate::report::{Cell, Output, Style, Table};
+use crate::run::fan_out;
+
+/// Shows, verifies or clears what is known of evaluations.
+#[derive(Args, Debug)]
+pub(super) struct CacheArgs {
+    #[command(subcommand)]
+    command: CacheCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum CacheCommand {
+    /// Tells how much is known, and of each host whether its evaluation holds now.
+    Status {
+        #[command(flatten)]
+        hosts: HostsOrAll,
+    },
+    /// Evaluates hosts afresh and compares; forgets what is wrong, and exits with 1 if anything was.
+    Verify {
+        #[command(flatten)]
+        hosts: HostsOrAll,
+    },
+    /// Forgets all that is known.
+    Clear,
+}
+
+pub(super) async fn run(hub: &Hub, args: CacheArgs) -> Result<Exit> {
+    match args.command {
+        CacheCommand::Status { hosts } => status(hub, &hosts).await,
+        CacheCommand::Verify { hosts } => verify(hub, &hosts).await,
+        CacheCommand::Clear => clear(hub),
+    }
+}
+
+fn clear(hub: &Hub) -> Result<Exit> {
+    let (state, _) = hub.state()?;
+    let failed = |error| Error::new(Kind::Failed, anyhow::Error::new(error));
+    let (evaluations, sources) = state.evaluation_counts().map_err(failed)?;
+    state.clear_evaluations().map_err(failed)?;
+    hub.ui.status(&format!("forgot {evaluations} evaluations and {sources} sources"));
+    Ok(Exit::Success)
+}
+
+async fn status(hub: &Hub, words: &HostsOrAll) -> Result<Exit> {
+    let (fleet, evaluator) = hub.load(&Cancel::never()).await?;
+    let hosts = words.select(hub, &fleet.inventory)?;
+    let mut table = Table::with_header(["HOST", "HOLDS", "WHY"]);
+    let mut listed = Vec::new();
+    for host in &hosts {
+        let known = evaluator.known(attribute(host), &Cancel::never()).await;
+        let (holds, why) = match &known.holds {
+            Ok(()) => ("yes", "nothing that it was read from has changed".to_owned()),
+            Err(reason) => ("no", reason.to_string()),
+        };
+        let style = if known.holds.is_ok() { Style::Ok } else { Style::Warn };
+        listed.push(serde_json::json!({ "host": host.name, "holds": known.holds.is_ok(), "reason": why }));
+        table.row([Cell::styled(Style::Host, host.name.to_string()), Cell::styled(style, holds), why.into()]);
+    }
+    let written = if hub.ui.output() == Output::Json { hub.ui.data_json(&listed) } else { hub.ui.table(&table) };
+    written.map_err(|error| Error::new(Kind::Failed, error))?;
+    Ok(Exit::Success)
+}
+
+async fn verify(hub: &Hub, words: &HostsOrAll) -> Result<Exit> {
+    let (fleet, evaluator) = hub.load(&Cancel::never()).await?;
+    let hosts = words.select(hub, &fleet.inventory)?;
+    let turns = Arc::new(Semaphore::new(evaluations_at_once(&fleet)));
+    let parallel = hosts.len();
+    let mut verified = Vec::new();
+    let work = |host| verify_host(evaluator.clone(), turns.clone(), host);
+    fan_out(hosts, parallel, work, |one| verified.push(one)).await;
+    verified.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
+    show(hub, &verified).map_err(|error| Error::new(Kind::Failed, error))?;
+    let well = |result: &std::result::Result<Verified, EvalError>| {
+        matches!(result, Ok(Verified::Right | Verified::NothingKept))
+    };
+    Ok(if verified.iter().all(|(_, result)| well(result)) { Exit::Success } else { Exit::Failed })
+}
+
+type HostVerified = (Host, std::result::Result<Verified, EvalError>);
+
+async fn verify_host(evaluator: Arc<Evaluator>, turns: Arc<Semaphore>, host: Host) -> HostVerified {
+    let turn = turns.acquire().await;
+    let verified = evaluator.verify(attribute(&host), &Cancel::never()).await;
+    drop(turn);
+    (host, verified)
+}
+
+fn attribute(host: &Host) -> SystemAttr<'_> {
+    SystemAttr { output: host.kind.output(), name: host.name.as_str() }
+}
+
+fn show(hub: &Hub, verified: &[HostVerified]) -> std::io::Result<()> {
+    let mut table = Table::with_header(["HOST", "KEPT ANSWER", "NOTE"]);
+    let mut listed = Vec::new();
+    for (host, result) in verified {
+        let (word, style, note) = match result {
+            Ok(Verified::Right) => ("right", Style::Ok, String::new()),
+            Ok(Verified::NothingKept) => ("none", Style::Dim, "nothing is kept that would hold now".to_owned()),
+            Ok(Verified::Wrong { fresh, .. }) => {
+                ("wrong", Style::Fail, format!("forgotten; a fresh evaluation gives {fresh}"))
+            }
+            Err(error) => ("unknown", Style::Fail, format!("it does not evaluate: {error}")),
+        };
+        listed.push(serde_json::json!({ "host": host.name, "kept": word, "note": note }));
+        table.row([Cell::styled(Style::Host, host.name.to_string()), Cell::styled(style, word), note.into()]);
+    }
+    if hub.ui.output() == Output::Json { hub.ui.data_json(&listed) } else { hub.ui.table(&table) }
+}
