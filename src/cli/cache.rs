@@ -3,15 +3,13 @@
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use tokio::sync::Semaphore;
 
 use super::hub::Hub;
-use super::job::evaluations_at_once;
 use super::select::HostsOrAll;
 use crate::error::{Error, Exit, Kind, Result};
 use crate::evaluate::{Evaluator, Verified};
 use crate::fleet::Host;
-use crate::nix::{EvalError, SystemAttr};
+use crate::nix::EvalError;
 use crate::process::Cancel;
 use crate::report::{Cell, Output, Style, Table};
 use crate::run::fan_out;
@@ -62,7 +60,7 @@ async fn status(hub: &Hub, words: &HostsOrAll) -> Result<Exit> {
     let mut table = Table::with_header(["HOST", "HOLDS", "WHY"]);
     let mut listed = Vec::new();
     for host in &hosts {
-        let known = evaluator.known(attribute(host), &Cancel::never()).await;
+        let known = evaluator.known(host.attribute(), &Cancel::never()).await;
         let (holds, why) = match &known.holds {
             Ok(()) => ("yes", "nothing that it was read from has changed".to_owned()),
             Err(reason) => ("no", reason.to_string()),
@@ -79,10 +77,9 @@ async fn status(hub: &Hub, words: &HostsOrAll) -> Result<Exit> {
 async fn verify(hub: &Hub, words: &HostsOrAll) -> Result<Exit> {
     let (fleet, evaluator) = hub.load(&Cancel::never()).await?;
     let hosts = words.select(hub, &fleet.inventory)?;
-    let turns = Arc::new(Semaphore::new(evaluations_at_once(&fleet)));
     let parallel = hosts.len();
     let mut verified = Vec::new();
-    let work = |host| verify_host(evaluator.clone(), turns.clone(), host);
+    let work = |host| verify_host(evaluator.clone(), host);
     fan_out(hosts, parallel, work, |one| verified.push(one)).await;
     verified.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
     show(hub, &verified).map_err(|error| Error::new(Kind::Failed, error))?;
@@ -94,15 +91,9 @@ async fn verify(hub: &Hub, words: &HostsOrAll) -> Result<Exit> {
 
 type HostVerified = (Host, std::result::Result<Verified, EvalError>);
 
-async fn verify_host(evaluator: Arc<Evaluator>, turns: Arc<Semaphore>, host: Host) -> HostVerified {
-    let turn = turns.acquire().await;
-    let verified = evaluator.verify(attribute(&host), &Cancel::never()).await;
-    drop(turn);
+async fn verify_host(evaluator: Arc<Evaluator>, host: Host) -> HostVerified {
+    let verified = evaluator.verify(host.attribute(), &Cancel::never()).await;
     (host, verified)
-}
-
-fn attribute(host: &Host) -> SystemAttr<'_> {
-    SystemAttr { output: host.kind.output(), name: host.name.as_str() }
 }
 
 fn show(hub: &Hub, verified: &[HostVerified]) -> std::io::Result<()> {

@@ -4,16 +4,14 @@ use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
-use tokio::sync::Semaphore;
 
 use super::hub::{Fleet, Hub, this_machine};
-use super::job::evaluations_at_once;
 use super::select::HostsOrAll;
 use crate::error::{Error, Exit, Kind, Result};
 use crate::evaluate::Evaluator;
 use crate::fleet::{Host, HostName};
 use crate::nix::{
-    Closure, GcRoot, Nix, PackageChange, StorePath, SystemAttr, build, closure_command, diff_closures, local_closure,
+    Closure, GcRoot, Nix, PackageChange, StorePath, build, closure_command, diff_closures, local_closure,
 };
 use crate::process::Cancel;
 use crate::remote::{Connect, Elevation, Remote, Script};
@@ -61,7 +59,6 @@ struct Comparer {
     nix: Nix,
     evaluator: Arc<Evaluator>,
     connect: Arc<dyn Connect>,
-    evaluations: Semaphore,
     gcroots: std::path::PathBuf,
     id: String,
 }
@@ -100,7 +97,6 @@ fn comparer(hub: &Hub, fleet: &Fleet, evaluator: Arc<Evaluator>) -> Result<Compa
         nix: fleet.nix.clone(),
         evaluator,
         connect: hub.connector(&fleet.config)?,
-        evaluations: Semaphore::new(evaluations_at_once(fleet)),
         gcroots: dirs.gcroots(),
         id: new_id(jiff::Timestamp::now()),
     })
@@ -138,9 +134,7 @@ impl Comparer {
     async fn wanted(&self, host: &Host) -> std::result::Result<(StorePath, Closure), String> {
         let never = Cancel::never();
         let evaluation = {
-            let _turn = self.evaluations.acquire().await.map_err(|error| error.to_string())?;
-            let system = SystemAttr { output: host.kind.output(), name: host.name.as_str() };
-            self.evaluator.system(system, &never, &mut |_| ()).await.map_err(|error| error.to_string())?.value
+            self.evaluator.system(host.attribute(), &never, &mut |_| ()).await.map_err(|error| error.to_string())?.value
         };
         let root = GcRoot::at(self.gcroots.join(format!("{}-{}", self.id, host.name)));
         build(&self.nix, &evaluation.drv, &root, &never, |_, _| ())

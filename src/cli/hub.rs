@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use super::args::Global;
@@ -71,8 +73,9 @@ impl Hub {
         let config = Self::config(&flake)?;
         let nix = self.nix(&config, cancel).await?;
         let (state, dirs) = self.state()?;
+        let jobs = evaluations_at_once(&config);
         let uses = if self.global.no_cache { Uses::Nothing("--no-cache") } else { Uses::Everything };
-        let locking = Box::pin(Evaluator::new(nix, flake.clone(), state, &dirs, uses, cancel));
+        let locking = Box::pin(Evaluator::new(nix, flake.clone(), state, &dirs, uses, jobs, cancel));
         let evaluator = self.patiently("locking the flake and copying it to the store", locking).await;
         let evaluator = evaluator.map_err(|failure| {
             if failure.is_cancelled() {
@@ -245,6 +248,12 @@ impl Config {
     pub(super) fn file(&self) -> Option<&HubToml> {
         self.file.as_ref()
     }
+}
+
+/// How many evaluations run at once: as many as there are cores, unless `hub.toml` says it.
+fn evaluations_at_once(config: &Config) -> usize {
+    let cores = available_parallelism().map_or(1, NonZeroUsize::get);
+    config.nix().eval_jobs.map_or(cores, NonZeroUsize::get)
 }
 
 /// This machine's own name.

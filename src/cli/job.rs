@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::thread::available_parallelism;
 use std::time::Instant;
 
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
 
 use super::hub::{Fleet, Hub, this_machine};
 use super::passwords;
@@ -65,7 +63,6 @@ pub(super) async fn run(hub: &Hub, fleet: Fleet, wish: Wish) -> Result<Exit> {
         connect,
         elevations,
         this_machine: this_machine(),
-        evaluations: Semaphore::new(evaluations_at_once(&fleet)),
         places: Places { logs: dirs.logs(&id), gcroots: dirs.gcroots() },
         events: events.clone(),
         cancel,
@@ -101,12 +98,6 @@ pub(super) async fn run(hub: &Hub, fleet: Fleet, wish: Wish) -> Result<Exit> {
     reporter.finish().await;
     prune_logs(&dirs);
     Ok(exit)
-}
-
-/// How many evaluations run at once: as many as there are cores, unless `hub.toml` says it.
-pub(super) fn evaluations_at_once(fleet: &Fleet) -> usize {
-    let cores = available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-    fleet.config.nix().eval_jobs.map_or(cores, std::num::NonZeroUsize::get)
 }
 
 fn summary(finished: &[HostFinished], exit: Exit, begun: Instant) -> Summary {

@@ -5,15 +5,13 @@ use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
-use tokio::sync::Semaphore;
 
 use super::hub::{Fleet, Hub, this_machine};
-use super::job::evaluations_at_once;
 use super::select::HostsOrAll;
 use crate::error::{Error, Exit, Kind, Result};
 use crate::evaluate::Evaluator;
 use crate::fleet::{Host, HostName};
-use crate::nix::{Evaluation, StorePath, SystemAttr};
+use crate::nix::{Evaluation, StorePath};
 use crate::plan::{Drift, drift};
 use crate::process::Cancel;
 use crate::remote::{Connect, Elevation, Facts, Space};
@@ -39,7 +37,6 @@ pub(super) struct StatusArgs {
 struct Looker {
     connect: Arc<dyn Connect>,
     evaluator: Option<Arc<Evaluator>>,
-    evaluations: Semaphore,
     state: Arc<State>,
 }
 
@@ -78,12 +75,7 @@ pub(super) async fn run(hub: &Hub, args: StatusArgs) -> Result<Exit> {
 }
 
 fn looker(hub: &Hub, fleet: &Fleet, evaluator: Option<Arc<Evaluator>>) -> Result<Looker> {
-    Ok(Looker {
-        connect: hub.connector(&fleet.config)?,
-        evaluator,
-        evaluations: Semaphore::new(evaluations_at_once(fleet)),
-        state: hub.state()?.0,
-    })
+    Ok(Looker { connect: hub.connector(&fleet.config)?, evaluator, state: hub.state()?.0 })
 }
 
 impl Looker {
@@ -114,9 +106,7 @@ impl Looker {
 
     async fn wanted(&self, host: &Host) -> Option<std::result::Result<Evaluation, String>> {
         let evaluator = self.evaluator.as_ref()?;
-        let _turn = self.evaluations.acquire().await.ok()?;
-        let system = SystemAttr { output: host.kind.output(), name: host.name.as_str() };
-        let evaluated = evaluator.system(system, &Cancel::never(), &mut |_| ()).await;
+        let evaluated = evaluator.system(host.attribute(), &Cancel::never(), &mut |_| ()).await;
         Some(
             evaluated
                 .map(|answer| answer.value)

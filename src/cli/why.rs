@@ -8,7 +8,7 @@ use super::hub::{Hub, this_machine};
 use crate::error::{Error, Exit, Kind, Result};
 use crate::evaluate::Known;
 use crate::fleet::Host;
-use crate::nix::{Footprint, SystemAttr};
+use crate::nix::Footprint;
 use crate::plan::{Goal, Rule, decide};
 use crate::process::Cancel;
 use crate::remote::{Connect as _, Elevation};
@@ -41,8 +41,7 @@ pub(super) async fn run(hub: &Hub, args: WhyArgs) -> Result<Exit> {
             Error::message(Kind::Usage, format!("`{}` selects {} hosts", args.host, hosts.len())).hint("name one host")
         );
     };
-    let system = SystemAttr { output: host.kind.output(), name: host.name.as_str() };
-    let known = evaluator.known(system, &Cancel::never()).await;
+    let known = evaluator.known(host.attribute(), &Cancel::never()).await;
     let mut told = evaluation(&known);
     told.push(("built", built(&known)));
     if !args.offline {

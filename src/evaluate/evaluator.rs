@@ -8,11 +8,12 @@ use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
 use super::answer::{Answer, Known, Reason, Verified, Whence};
+use super::turns::Turns;
 use crate::nix::{
     Changed, Conditions, EvalError, Evaluation, FlakeRef, GcRoot, Nix, Observed, Query, Source, StorePath, SystemAttr,
     Tree, ask, ask_watched, fingerprint, holds, lock,
 };
-use crate::process::{Cancel, Failure, LineSink};
+use crate::process::{Cancel, End, Failure, LineSink};
 use crate::state::{Asked, Cost, Found, Kept, State, StateDirs};
 
 /// What of the cache a run uses.
@@ -37,6 +38,7 @@ pub struct Evaluator {
     scratch: TempDir,
     source: Source,
     looked: OnceCell<Looked>,
+    turns: Turns,
 }
 
 /// The source, looked at because something is to be evaluated or compared.
@@ -78,20 +80,33 @@ impl Locking<'_> {
 const FORM: &str = "1";
 
 impl Evaluator {
-    /// Locks `flake`, or takes the source that was locked from the work tree when it was as it is now.
+    /// Locks `flake`, or takes the source that was locked from the work tree when it was as it is now. At most `jobs`
+    /// evaluations run at once.
     pub async fn new(
         nix: Nix,
         flake: FlakeRef,
         state: Arc<State>,
         dirs: &StateDirs,
         wanted: Uses,
+        jobs: usize,
         cancel: &Cancel,
     ) -> Result<Self, Failure> {
+        let turns = Turns::new(jobs);
         let scratch = make_scratch(dirs).map_err(|error| Failure::of_ours("making a directory for roots", error))?;
         if let Uses::Nothing(_) = wanted {
             let source = lock(&nix, &flake, cancel).await?;
             let settings = String::new();
-            return Ok(Self { nix, flake, state, uses: wanted, settings, scratch, source, looked: OnceCell::new() });
+            return Ok(Self {
+                nix,
+                flake,
+                state,
+                uses: wanted,
+                settings,
+                scratch,
+                source,
+                looked: OnceCell::new(),
+                turns,
+            });
         }
         let (effective, before) = tokio::join!(nix.effective_settings(cancel), fingerprint(&flake, cancel));
         let effective = effective?;
@@ -99,7 +114,7 @@ impl Evaluator {
         let settings = settings_key(&nix, &effective);
         let locking = Locking { nix: &nix, flake: &flake, state: &state, settings: &settings };
         let source = locking.source(before.filter(|_| uses == wanted), cancel).await?;
-        Ok(Self { nix, flake, state, uses, settings, scratch, source, looked: OnceCell::new() })
+        Ok(Self { nix, flake, state, uses, settings, scratch, source, looked: OnceCell::new(), turns })
     }
 
     /// The locked source.
@@ -153,7 +168,9 @@ impl Evaluator {
         let query = Query::system(system);
         let asked = self.asked(&query);
         let Ok(kept) = self.kept(&asked, cancel).await else { return Ok(Verified::NothingKept) };
+        let turn = self.turns.take(Some(kept.cost)).await;
         let fresh = ask(&self.nix, &self.source, &query, cancel, |_| ()).await?;
+        drop(turn);
         let read = |answer: &str| query.read::<Evaluation>(&self.nix, &self.source, answer);
         let fresh = read(&fresh)?;
         if read(&kept.answer).is_ok_and(|kept| kept == fresh) {
@@ -176,11 +193,11 @@ impl Evaluator {
         on_line: LineSink<'_>,
     ) -> Result<Answer<T>, EvalError> {
         let read = |answer: &str| query.read::<T>(&self.nix, &self.source, answer);
+        let asked = self.asked(query);
         if let Uses::Nothing(why) = self.uses {
-            let answer = ask(&self.nix, &self.source, query, cancel, on_line).await?;
+            let (answer, _) = Box::pin(self.evaluate(&asked, query, cancel, on_line)).await?;
             return Ok(Answer { value: read(&answer)?, whence: Whence::Evaluated(Reason::NotUsed(why)) });
         }
-        let asked = self.asked(query);
         let reason = match self.kept(&asked, cancel).await {
             Ok(kept) => match read(&kept.answer) {
                 Ok(value) if derivation(&value).is_none_or(|drv| drv.as_path().exists()) => {
@@ -192,7 +209,7 @@ impl Evaluator {
         };
         // The rare case of a long one must not make every caller's future as large as its own.
         let whence = Whence::Evaluated(reason);
-        let (answer, observed) = Box::pin(self.evaluate(query, cancel, on_line)).await?;
+        let (answer, observed) = Box::pin(self.evaluate(&asked, query, cancel, on_line)).await?;
         let value = read(&answer)?;
         if let Some(observed) = observed {
             let drv = derivation(&value);
@@ -226,15 +243,46 @@ impl Evaluator {
         Err(first.map_or(Reason::First, Reason::Changed))
     }
 
-    /// Asks Nix. Where the source can be looked at, what the answer is read from is watched.
+    /// Asks Nix when its turn comes. An evaluation that the kernel ended for want of memory is tried once more, alone.
     async fn evaluate(
+        &self,
+        asked: &Asked,
+        query: &Query,
+        cancel: &Cancel,
+        on_line: LineSink<'_>,
+    ) -> Result<(String, Option<(Observed, &Looked)>), EvalError> {
+        let last = told(self.state.last_cost(&asked.subject)).flatten();
+        let first = {
+            let _turn = self.turns.take(last).await;
+            self.evaluate_now(query, cancel, on_line).await
+        };
+        match first {
+            Err(EvalError::Nix(failure)) if failure.is_killed() && !cancel.is_requested() => {
+                on_line("the evaluation was killed, probably for want of memory; it is tried once more, alone");
+                let _turn = self.turns.alone().await;
+                self.evaluate_now(query, cancel, on_line).await
+            }
+            ended => ended,
+        }
+    }
+
+    /// Asks Nix. Where the source can be looked at, what the answer is read from is watched.
+    async fn evaluate_now(
         &self,
         query: &Query,
         cancel: &Cancel,
         on_line: LineSink<'_>,
     ) -> Result<(String, Option<(Observed, &Looked)>), EvalError> {
-        let Ok(looked) = self.look(cancel).await else {
+        if cancel.is_requested() {
+            let stopped = Failure { command: query.subject(), end: End::Cancelled, stderr: Vec::new() };
+            return Err(EvalError::Nix(stopped));
+        }
+        let looked = match self.uses {
+            Uses::Nothing(_) => None,
             // Without a look at the tree there is an answer, and nothing to remember of it.
+            Uses::Everything => self.look(cancel).await.ok(),
+        };
+        let Some(looked) = looked else {
             return Ok((ask(&self.nix, &self.source, query, cancel, on_line).await?, None));
         };
         let empty = self.scratch.path().join("empty");

@@ -3,6 +3,7 @@
 
 mod answer;
 mod evaluator;
+mod turns;
 
 pub use answer::{Answer, Known, Reason, Verified, Whence};
 pub use evaluator::{Evaluator, Uses};

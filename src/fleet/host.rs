@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::nix::SystemAttr;
 use crate::remote::Elevate;
 
 /// The name of a host: the attribute under `nixosConfigurations` or `darwinConfigurations`, and the key in `hub.toml`.
@@ -129,6 +130,13 @@ pub struct Host {
     pub elevate: Elevate,
     /// Where its toplevel is built.
     pub build_on: BuildOn,
+}
+
+impl Host {
+    /// Where its system stands in the flake.
+    pub fn attribute(&self) -> SystemAttr<'_> {
+        SystemAttr { output: self.kind.output(), name: self.name.as_str() }
+    }
 }
 
 #[cfg(test)]

@@ -43,6 +43,12 @@ impl Failure {
         matches!(self.end, End::Cancelled)
     }
 
+    /// Whether it was killed by somebody else, such as the kernel for want of memory.
+    pub fn is_killed(&self) -> bool {
+        // A shell that waits for a killed program ends with 128 and the signal's number.
+        matches!(self.end, End::Signal(9) | End::Code(137))
+    }
+
     /// Whether the program did not even begin.
     pub fn is_not_started(&self) -> bool {
         matches!(self.end, End::Io(_))

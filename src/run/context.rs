@@ -5,8 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-
 use crate::evaluate::Evaluator;
 use crate::fleet::{Host, HostName};
 use crate::nix::Nix;
@@ -70,8 +68,6 @@ pub struct Context {
     pub elevations: BTreeMap<HostName, Elevation>,
     /// This machine's own name, to recognise it among the hosts.
     pub this_machine: Option<String>,
-    /// Bounds the evaluations that run at once.
-    pub evaluations: Semaphore,
     /// Where things are left.
     pub places: Places,
     /// Takes what happens.

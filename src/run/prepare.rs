@@ -6,9 +6,9 @@ use super::reach::Access;
 use super::stop::Stop;
 use crate::evaluate::{Answer, Evaluator};
 use crate::fleet::Host;
-use crate::nix::{Evaluation, StorePath, SystemAttr};
+use crate::nix::{Evaluation, StorePath};
 use crate::plan::{Action, Decision, decide};
-use crate::process::{Cancel, Level, LineSink};
+use crate::process::LineSink;
 use crate::remote::{Facts, Generation, generations};
 use crate::report::{Outcome, StepName};
 
@@ -129,28 +129,15 @@ fn choose(found: &[Generation], number: Option<u64>, current: Option<u64>) -> Re
         .ok_or_else(|| format!("the host has no generation older than {current}"))
 }
 
-/// Evaluates a host's system when its turn comes.
+/// Evaluates a host's system, unless it is known.
 pub(super) async fn evaluate_host(
     context: &Context,
     evaluator: &Evaluator,
     host: &Host,
     on_line: LineSink<'_>,
 ) -> Result<Answer<Evaluation>, Stop> {
-    let _turn = turn(&context.evaluations, &context.cancel).await?;
-    let system = SystemAttr { output: host.kind.output(), name: host.name.as_str() };
-    let answer = evaluator.system(system, &context.cancel, on_line).await;
+    let answer = evaluator.system(host.attribute(), &context.cancel, on_line).await;
     answer.map_err(|error| Stop::not_evaluated(&error, host.name.as_str()))
-}
-
-/// Waits for a turn under `semaphore`, unless the user stops the run first.
-pub(super) async fn turn<'a>(
-    semaphore: &'a tokio::sync::Semaphore,
-    cancel: &Cancel,
-) -> Result<tokio::sync::SemaphorePermit<'a>, Stop> {
-    tokio::select! {
-        permit = semaphore.acquire() => permit.map_err(|_| Stop::cancelled()),
-        () = cancel.reached(Level::Soft) => Err(Stop::cancelled()),
-    }
 }
 
 /// Declines a host that cannot be what the configuration is for, before anything is built or copied.

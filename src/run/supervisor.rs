@@ -6,9 +6,10 @@ use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
-use super::context::Context;
+use super::context::{Context, Wants};
 use super::fan_out::fan_out;
 use super::host::{HostPart, Planned};
+use crate::fleet::Host;
 use crate::process::{Canceller, Level};
 use crate::report::{Event, EventSender, HostFinished};
 
@@ -49,7 +50,7 @@ pub async fn execute(context: &Arc<Context>, mut on_finished: impl FnMut(&HostFi
         let part = HostPart::new(context.clone(), host);
         async move { part.run().await }
     };
-    fan_out(context.job.hosts.clone(), context.job.parallel, work, |ended: HostFinished| {
+    fan_out(longest_first(context), context.job.parallel, work, |ended: HostFinished| {
         on_finished(&ended);
         context.events.emit(Event::HostFinished(ended.clone()));
         finished.push(ended);
@@ -58,6 +59,21 @@ pub async fn execute(context: &Arc<Context>, mut on_finished: impl FnMut(&HostFi
     finished.sort_by(|a, b| a.host.cmp(&b.host));
     context.connect.close().await;
     finished
+}
+
+/// The hosts in the order in which they begin. Those whose evaluation took longest the last time come first, so that no long
+/// one is left over at the end; one by one, the order is the user's.
+fn longest_first(context: &Context) -> Vec<Host> {
+    let mut hosts = context.job.hosts.clone();
+    if let Wants::Flake(evaluator) = &context.wants
+        && context.job.parallel > 1
+    {
+        hosts.sort_by_cached_key(|host| {
+            let last = evaluator.last_cost(host.attribute());
+            std::cmp::Reverse(last.map(|cost| cost.duration_ms))
+        });
+    }
+    hosts
 }
 
 /// Finds out what the run would do with each host, in the order of their names, and changes nothing.
