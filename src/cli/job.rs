@@ -10,7 +10,7 @@ use super::hub::{Fleet, Hub, this_machine};
 use super::passwords;
 use crate::error::{Error, Exit, Kind, Result};
 use crate::fleet::Host;
-use crate::nix::{Source, StorePath};
+use crate::nix::{Source, StorePath, Validity};
 use crate::plan::{Goal, Rule};
 use crate::process::Canceller;
 use crate::report::{Cell, Event, HostFinished, Outcome, Reporter, Style, Summary, Table, exit_of};
@@ -58,6 +58,7 @@ pub(super) async fn run(hub: &Hub, fleet: Fleet, wish: Wish) -> Result<Exit> {
             activation_timeout: fleet.config.deploy().activation_timeout,
         },
         nix: fleet.nix.clone(),
+        validity: Validity::new(fleet.nix.clone()),
         wants: wish.wants,
         fleet: fleet.hosts(),
         connect,

@@ -140,7 +140,8 @@ impl Inventory {
             line: hub.line_of(name).unwrap_or(1),
             nearest: nearest(name.as_str(), unlisted.iter().map(|name| name.as_str())).map(str::to_owned),
         });
-        let not_in_file = unlisted.iter().map(|name| InventoryNote::NotInFile { host: (*name).clone() });
+        let hosts: Vec<_> = unlisted.iter().map(|name| (*name).clone()).collect();
+        let not_in_file = (!hosts.is_empty()).then_some(InventoryNote::NotInFile { hosts });
         missing.chain(not_in_file).collect()
     }
 }

@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use super::shown::{shown, toml_key};
 use super::{HostName, Kind};
 
+/// How many hosts a message names.
+const NAMED: usize = 5;
+
 /// A way in which `hub.toml` and the flake do not agree. `Display` says it, [`InventoryNote::hint`] says what to do.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum InventoryNote {
@@ -20,10 +23,10 @@ pub enum InventoryNote {
         /// A host that only the flake has and that is probably the same.
         nearest: Option<String>,
     },
-    /// The flake has a host that `hub.toml` does not list, although it lists others.
+    /// The flake has hosts that `hub.toml` does not list, although it lists others.
     NotInFile {
-        /// The host.
-        host: HostName,
+        /// The hosts, in order.
+        hosts: Vec<HostName>,
     },
     /// Both outputs of the flake have a host of this name, and `hub.toml` does not say which one is meant.
     InBothOutputs {
@@ -50,8 +53,10 @@ impl InventoryNote {
                 "add it to the flake, take `[hosts.{}]` out, or set `archived = true` there to keep it for the record",
                 toml_key(host.as_str())
             ),
-            Self::NotInFile { host } => {
-                format!("add `[hosts.{}]`; until then the defaults hold for it", toml_key(host.as_str()))
+            Self::NotInFile { hosts } => {
+                let (first, it) =
+                    (hosts.first().map_or("", HostName::as_str), if hosts.len() == 1 { "it" } else { "them" });
+                format!("add `[hosts.{}]`; until then the defaults hold for {it}", toml_key(first))
             }
             Self::InBothOutputs { host, .. } => format!(
                 "say which one is meant with `kind = \"nixos\"` or `kind = \"darwin\"` in `[hosts.{}]`",
@@ -70,7 +75,13 @@ impl fmt::Display for InventoryNote {
             Self::NotInFlake { host, file, line, .. } => {
                 write!(f, "{}:{line}: `{host}` is not a host of the flake", file.display())
             }
-            Self::NotInFile { host } => write!(f, "`{host}` is in the flake, but hub.toml does not list it"),
+            Self::NotInFile { hosts } => {
+                let more = hosts.len().saturating_sub(NAMED);
+                let names: Vec<_> = hosts.iter().take(NAMED).map(|host| format!("`{host}`")).collect();
+                let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+                let (are, them) = if hosts.len() == 1 { ("is", "it") } else { ("are", "them") };
+                write!(f, "{}{more} {are} in the flake, but hub.toml does not list {them}", names.join(", "))
+            }
             Self::InBothOutputs { host, taken } => {
                 let (nixos, darwin) = (Kind::Nixos.output(), Kind::Darwin.output());
                 write!(f, "`{host}` is in both `{nixos}` and `{darwin}`; the one in `{}` is taken", taken.output())

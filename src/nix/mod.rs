@@ -14,6 +14,7 @@ mod program;
 mod source;
 mod store_path;
 mod tree;
+mod validity;
 mod version;
 mod watch;
 
@@ -30,4 +31,5 @@ pub use program::{Nix, NixError, Settings};
 pub use source::{Source, lock};
 pub use store_path::{STORE_DIR, StorePath, StorePathError};
 pub use tree::Tree;
+pub use validity::Validity;
 pub use version::{Flavour, Version};

@@ -95,6 +95,11 @@ impl Nix {
             .deadline(Duration::from_secs(60))
     }
 
+    /// Prints those of `paths` that are not valid.
+    pub(super) fn invalid_among<'a>(&self, paths: impl IntoIterator<Item = &'a str>) -> Cmd {
+        self.store_cmd().args(["--check-validity", "--print-invalid"]).args(paths).deadline(Duration::from_secs(60))
+    }
+
     /// `nix-store`, which is installed beside `nix`.
     fn store_cmd(&self) -> Cmd {
         Cmd::new(self.program.with_file_name("nix-store"))

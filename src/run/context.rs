@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::evaluate::Evaluator;
 use crate::fleet::{Host, HostName};
-use crate::nix::Nix;
+use crate::nix::{Nix, Validity};
 use crate::plan::{Goal, Rule};
 use crate::process::Cancel;
 use crate::remote::{Connect, Elevation, SshTarget, Target};
@@ -58,6 +58,8 @@ pub struct Context {
     pub job: Job,
     /// Nix on this machine.
     pub nix: Nix,
+    /// Tells what this machine's store has.
+    pub validity: Validity,
     /// Where the system comes from that each host is to run.
     pub wants: Wants,
     /// All hosts of the fleet, for those that build for others.

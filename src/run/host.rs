@@ -12,7 +12,7 @@ use super::log::HostLog;
 use super::prepare::{Origin, Prepared, evaluate_host, prepare};
 use super::stop::Stop;
 use crate::evaluate::{Answer, Whence};
-use crate::fleet::{Host, HostName};
+use crate::fleet::{BuildOn, Host, HostName};
 use crate::nix::{BuildState, GcRoot, LogLine, StorePath};
 use crate::plan::{Action, Decision, Goal};
 use crate::report::{Event, EventSender, HostFinished, Outcome, StepName};
@@ -107,8 +107,12 @@ impl HostPart {
         let evaluation = events.evaluated(events.step(StepName::Evaluate, evaluating).await?);
         self.wanted = Some(evaluation.out.clone());
         self.system = Some(evaluation.system.clone());
-        let place = BuildPlace::of(self, None).await?;
-        build_host(self, &place, &evaluation).await?;
+        // Where it is to be built elsewhere, having it here says nothing.
+        let is_here = self.host.build_on == BuildOn::Here;
+        if !(is_here && context.validity.of(&evaluation.out, &context.cancel).await) {
+            let place = BuildPlace::of(self, None).await?;
+            build_host(self, &place, &evaluation).await?;
+        }
         Ok(Reached { outcome: Outcome::Built, detail: Some(evaluation.out.to_string()) })
     }
 
