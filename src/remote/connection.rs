@@ -96,18 +96,24 @@ pub enum ConnectError {
     HostKeyChanged {
         /// Where to.
         target: String,
+        /// The command that removes the old key.
+        remedy: String,
     },
     /// The host's key is in no known hosts file.
     #[error("the host key of {target} is not known")]
     HostKeyUnknown {
         /// Where to.
         target: String,
+        /// The command by which a person accepts it.
+        remedy: String,
     },
     /// None of the user's keys is accepted.
     #[error("{target} accepts none of the offered keys")]
     Denied {
         /// Where to.
         target: String,
+        /// The command that works once there is a key.
+        check: String,
     },
     /// Anything else that ssh says.
     #[error("ssh to {target} failed: {said}")]
@@ -116,6 +122,8 @@ pub enum ConnectError {
         target: String,
         /// The last line that ssh printed.
         said: String,
+        /// The command that shows more.
+        check: String,
     },
     /// The user asked to stop.
     #[error("connecting was stopped")]
@@ -135,30 +143,21 @@ impl ConnectError {
             Self::TimedOut { .. } | Self::NoRoute { .. } => {
                 "is the host on, and in the network? `hubctl ping` shows who answers".to_owned()
             }
-            Self::HostKeyChanged { target } => format!(
-                "if the host was reinstalled: `ssh-keygen -R {}`, then accept the new key as below; if not, somebody else answers",
-                bare_host(target)
+            Self::HostKeyChanged { remedy, .. } => format!(
+                "if the host was reinstalled, `{remedy}` forgets the old key, and the new one is accepted like that of a new \
+                 host; if not, somebody else answers"
             ),
-            Self::HostKeyUnknown { target } => format!(
+            Self::HostKeyUnknown { remedy, .. } => format!(
                 "compare the key with the host's own (`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` there), then accept it: \
-                 `ssh -o StrictHostKeyChecking=ask {target}`; or set `host-keys = \"accept-new\"` under [ssh] in hub.toml"
+                 `{remedy}`; or set `host-keys = \"accept-new\"` under [ssh] in hub.toml"
             ),
-            Self::Denied { target } => format!(
-                "hubctl never types passwords into ssh: give it a key that `ssh -o BatchMode=yes {target}` can use \
-                 (ssh-copy-id, ssh-add), or set another `user` in hub.toml"
+            Self::Denied { check, .. } => format!(
+                "hubctl never types passwords into ssh: give it a key with which `{check}` works (ssh-copy-id, ssh-add), or set \
+                 another `user` in hub.toml"
             ),
-            Self::Other { target, .. } => format!("`ssh -v {target}` shows more"),
+            Self::Other { check, .. } => format!("`{check}` shows more"),
             Self::Cancelled => return None,
         })
-    }
-}
-
-/// The host of `user@host:port`, as known hosts files have it.
-fn bare_host(target: &str) -> String {
-    let host = target.rsplit_once('@').map_or(target, |(_, host)| host);
-    match host.rsplit_once(':') {
-        Some((host, port)) if port.parse::<u16>().is_ok() && !host.contains(':') => format!("'[{host}]:{port}'"),
-        _ => host.to_owned(),
     }
 }
 

@@ -123,7 +123,7 @@ impl SshConnector {
 
     /// Keeps two runs from starting a master at the same socket. The lock ends with the process that holds it.
     async fn lock(&self, socket: &Path, target: &SshTarget, cancel: &Cancel) -> Result<fs::File, ConnectError> {
-        let failed = |error: io::Error| ConnectError::Other { target: target.to_string(), said: error.to_string() };
+        let failed = |error: io::Error| self.other_error(target, error.to_string());
         let file = fs::File::create(socket.with_extension("lock")).map_err(failed)?;
         let wait = async {
             while flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
@@ -141,7 +141,7 @@ impl SshConnector {
         // What a master that died leaves behind would keep the new one from listening.
         match fs::remove_file(socket) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(ConnectError::Other { target: target.to_string(), said: error.to_string() });
+                return Err(self.other_error(target, error.to_string()));
             }
             _ => {}
         }
@@ -166,20 +166,31 @@ impl SshConnector {
             format!("ServerAliveInterval={ALIVE_INTERVAL}"),
             "ServerAliveCountMax=3".to_owned(),
         ];
+        let master = Cmd::new("ssh").env("LC_ALL", "C").args(["-M", "-N", "-f", "-S"]).arg(socket);
+        let settings = settings.iter().flat_map(|setting| ["-o", setting]);
+        self.towards(target, master.args(settings))
+            // Name resolution and authentication are not part of ssh's own timeout.
+            .deadline(self.options.connect_timeout + Duration::from_secs(10))
+    }
+
+    /// An ssh command that goes to `target`, by the configuration that this run uses.
+    fn towards(&self, target: &SshTarget, ssh: Cmd) -> Cmd {
         let config = self.options.config_file.iter();
         let user = target.user.iter();
         let port = target.port.iter();
-        Cmd::new("ssh")
-            .env("LC_ALL", "C")
-            .args(["-M", "-N", "-f", "-S"])
-            .arg(socket)
-            .args(config.flat_map(|file| [Path::new("-F"), file.as_path()]))
-            .args(settings.iter().flat_map(|setting| ["-o", setting]))
+        ssh.args(config.flat_map(|file| [Path::new("-F"), file.as_path()]))
             .args(user.flat_map(|user| ["-l".to_owned(), user.clone()]))
             .args(port.flat_map(|port| ["-p".to_owned(), port.to_string()]))
             .args(["--", &target.host])
-            // Name resolution and authentication are not part of ssh's own timeout.
-            .deadline(self.options.connect_timeout + Duration::from_secs(10))
+    }
+
+    /// What a person types to go to `target` as this run does, with `options` of ssh.
+    fn typed(&self, target: &SshTarget, options: &[&str]) -> String {
+        self.towards(target, Cmd::new("ssh").args(options.iter().copied())).display()
+    }
+
+    fn other_error(&self, target: &SshTarget, said: String) -> ConnectError {
+        ConnectError::Other { target: target.to_string(), said, check: self.typed(target, &["-v"]) }
     }
 
     fn connect_error(&self, target: &SshTarget, failure: &Failure) -> ConnectError {
@@ -192,22 +203,23 @@ impl SshConnector {
         let says = |text: &str| failure.mentions(text);
         let name = || target.to_string();
         if says("REMOTE HOST IDENTIFICATION HAS CHANGED") {
-            ConnectError::HostKeyChanged { target: name() }
+            ConnectError::HostKeyChanged { target: name(), remedy: forget_key_command(target, failure) }
         } else if says("Host key verification failed") || says("host key is known for") {
-            ConnectError::HostKeyUnknown { target: name() }
+            let remedy = self.typed(target, &["-o", "StrictHostKeyChecking=ask"]);
+            ConnectError::HostKeyUnknown { target: name(), remedy }
         } else if says("Could not resolve hostname") {
             ConnectError::UnknownName { host: target.host.clone() }
         } else if says("Connection refused") {
             ConnectError::Refused { target: name() }
         } else if says("Permission denied") || says("Too many authentication failures") {
-            ConnectError::Denied { target: name() }
+            ConnectError::Denied { target: name(), check: self.typed(target, &["-o", "BatchMode=yes"]) }
         } else if says("No route to host") || says("Network is unreachable") {
             ConnectError::NoRoute { target: name() }
         } else if says("timed out") || says("timeout") {
             timed_out(self.options.connect_timeout)
         } else {
             let said = failure.stderr.iter().rev().find(|line| !line.trim().is_empty());
-            ConnectError::Other { target: name(), said: said.cloned().unwrap_or_else(|| failure.end.to_string()) }
+            self.other_error(target, said.cloned().unwrap_or_else(|| failure.end.to_string()))
         }
     }
 
@@ -336,6 +348,19 @@ impl SshConnection {
     }
 }
 
+/// The command that removes a key that has changed: ssh says under which name it stands in which file, which are another name
+/// and file than the target's where the configuration says so.
+fn forget_key_command(target: &SshTarget, failure: &Failure) -> String {
+    let between = |before: &str, after: &str| {
+        let mut found = failure.stderr.iter().filter_map(|line| line.trim().split_once(before)?.1.rsplit_once(after));
+        found.next().map(|(found, _)| found.to_owned())
+    };
+    let file = between(" key in ", ":");
+    let name = between("Host key for ", " has changed").unwrap_or_else(|| target.host.clone());
+    let file = file.iter().flat_map(|file| ["-f", file]);
+    Cmd::new("ssh-keygen").args(file).args(["-R", &name]).display()
+}
+
 /// Whether a master listens at `socket`. It answers for itself, not for the host.
 async fn is_alive(socket: &Path) -> bool {
     if !socket.exists() {
@@ -396,6 +421,29 @@ mod tests {
              -o StrictHostKeyChecking=yes -o ConnectTimeout=10 -o ServerAliveInterval=5 -o ServerAliveCountMax=3 \
              -l root -p 2222 -- p620"
         );
+    }
+
+    #[test]
+    fn hints_are_commands_that_go_where_the_run_goes() {
+        let mut connector = connector();
+        connector.options.config_file = Some("/my hub/ssh_config".into());
+        let hint = |lines: &[&str]| {
+            let stderr = lines.iter().map(|line| (*line).to_owned()).collect();
+            let failure = Failure { command: "ssh".to_owned(), end: End::Code(255), stderr };
+            connector.connect_error(&target(Some("root")), &failure).hint().unwrap()
+        };
+        let unknown = hint(&["Host key verification failed."]);
+        let accept = "`ssh -o StrictHostKeyChecking=ask -F '/my hub/ssh_config' -l root -p 2222 -- p620`";
+        assert!(unknown.contains(accept), "{unknown}");
+        let changed = [
+            "@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @",
+            "Add correct host key in /home/me/known hosts to get rid of this message.",
+            "Offending ED25519 key in /home/me/known hosts:12",
+            "Host key for [10.0.0.7]:2222 has changed and you have requested strict checking.",
+        ];
+        let known = hint(&changed);
+        assert!(known.contains("`ssh-keygen -f '/home/me/known hosts' -R '[10.0.0.7]:2222'`"), "{known}");
+        assert!(hint(&changed[..1]).contains("`ssh-keygen -R p620`"));
     }
 
     #[test]
