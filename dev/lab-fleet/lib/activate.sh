@@ -19,6 +19,7 @@ link() {
 echo "setting up /etc..."
 link "$system/etc" /etc/static || status=1
 cp "$system/etc/hostname" /etc/hostname || status=1
+hostname "$(cat "$system/etc/hostname")" || status=1
 link /etc/static/lab-motd /etc/lab-motd || status=1
 for unit in "$system"/etc/systemd/system/*.service; do
   [ -e "$unit" ] || continue

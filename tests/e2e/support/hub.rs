@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -95,6 +95,11 @@ impl Hub {
         let output = self.environment(Command::new("git").args(identity).args(words)).output().unwrap();
         assert!(output.status.success(), "git {words:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Runs a shell command in the flake's directory and in this hub's environment.
+    pub(crate) fn shell(&self, command: &str) -> Output {
+        self.environment(Command::new("sh").args(["-c", command]).stdin(Stdio::null())).output().unwrap()
     }
 
     /// The program with `words`, in the flake's directory and in this hub's environment.

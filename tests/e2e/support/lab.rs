@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 /// The directory of the repository.
 pub(crate) const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
@@ -47,6 +48,63 @@ impl Lab {
     /// Runs a shell command on a host as root, however it ends.
     pub(crate) fn try_ssh(&self, host: &str, command: &str) -> Output {
         Command::new("ssh").arg("-F").arg(self.ssh_config()).args([host, command]).output().unwrap()
+    }
+
+    /// Runs a shell command on a host as root as from its own console, so also without network and sshd; it must succeed.
+    #[track_caller]
+    pub(crate) fn console(&self, host: &str, command: &str) -> String {
+        let output = self.try_console(host, command);
+        assert!(output.status.success(), "{command} on {host}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// Whether a shell command on a host's own console succeeds; it does not on a host that is off.
+    pub(crate) fn holds(&self, host: &str, command: &str) -> bool {
+        self.try_console(host, command).status.success()
+    }
+
+    /// Waits until a shell command on a host's own console succeeds; fails after a minute.
+    #[track_caller]
+    pub(crate) fn wait_until(&self, host: &str, command: &str) {
+        let begun = Instant::now();
+        while !self.holds(host, command) {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{host} never came to: {command}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn try_console(&self, host: &str, command: &str) -> Output {
+        let file = format!("/run/hubctl-lab/{}/hosts/{host}/nspawn", self.name);
+        let container = std::fs::read_to_string(file).unwrap_or_default();
+        let container = container.split(' ').next().unwrap_or_default();
+        // The host's first process is the child of the one that keeps it.
+        let children = std::fs::read_to_string(format!("/proc/{container}/task/{container}/children"));
+        let children = children.unwrap_or_default();
+        let first = children.split_whitespace().next().unwrap_or("-");
+        let words = ["--all", "--wd=/", "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "sh", "-c", command];
+        Command::new("nsenter").args(["--target", first]).args(words).output().unwrap()
+    }
+
+    /// All that a deployment changes on a host, as one text: two of them are the same if and only if nothing was changed and
+    /// nothing was left behind.
+    #[track_caller]
+    pub(crate) fn traces(&self, host: &str) -> String {
+        let questions = "
+            exec 2>&1
+            readlink -f /run/current-system
+            ls -ld --full-time /nix/var/nix/profiles/system* /boot/loader/loader.conf /boot/loader/entries/*
+            cat /etc/lab-motd /boot/loader/loader.conf
+            ls -A /run/hubctl
+            ls -A /run/nixos
+            ls -A /tmp | grep hubctl
+            systemctl list-units --all --plain --no-legend 'nixos-rebuild*' 'hubctl*' 'run-*.service' --state=loaded";
+        self.console(host, &format!("{questions}\n:"))
+    }
+
+    /// The host's address.
+    pub(crate) fn address(&self, host: &str) -> String {
+        let file = format!("/run/hubctl-lab/{}/hosts/{host}/address", self.name);
+        std::fs::read_to_string(file).unwrap().trim().to_owned()
     }
 
     /// What the host runs: `/run/current-system`, or nothing.
