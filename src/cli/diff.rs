@@ -92,12 +92,11 @@ pub(super) async fn run_between(hub: &Hub, args: DiffHostsArgs) -> Result<Exit> 
 
 fn comparer(hub: &Hub, fleet: &Fleet, evaluator: Arc<Evaluator>) -> Result<Comparer> {
     let (_, dirs) = hub.state()?;
-    std::fs::create_dir_all(dirs.gcroots()).map_err(|error| Error::new(Kind::Failed, error))?;
     Ok(Comparer {
         nix: fleet.nix.clone(),
         evaluator,
         connect: hub.connector(&fleet.config)?,
-        gcroots: dirs.gcroots(),
+        gcroots: Hub::gcroots(&dirs)?,
         id: new_id(jiff::Timestamp::now()),
     })
 }
@@ -134,7 +133,8 @@ impl Comparer {
     async fn wanted(&self, host: &Host) -> std::result::Result<(StorePath, Closure), String> {
         let never = Cancel::never();
         let evaluation = {
-            self.evaluator.system(host.attribute(), &never, &mut |_| ()).await.map_err(|error| error.to_string())?.value
+            let evaluated = self.evaluator.system(host.attribute(), &never, &mut |_| ()).await;
+            evaluated.map_err(|error| format!("the configuration does not evaluate: {error}"))?.value
         };
         let root = GcRoot::at(self.gcroots.join(format!("{}-{}", self.id, host.name)));
         build(&self.nix, &evaluation.drv, &root, &never, |_, _| ())
@@ -183,6 +183,9 @@ fn show(hub: &Hub, compared: &[Compared]) -> Result<Exit> {
             let heading = palette.paint(Style::Host, &one.host);
             hub.ui.data(&format!("{heading}  {}", headline(one))).map_err(out)?;
             hub.ui.table(&table(one)).map_err(out)?;
+            if let Some(error) = &one.error {
+                hub.ui.warning(&format!("{}: {error}", one.host), None);
+            }
         }
     }
     Ok(if compared.iter().any(|one| one.error.is_some()) { Exit::Failed } else { Exit::Success })
@@ -190,7 +193,7 @@ fn show(hub: &Hub, compared: &[Compared]) -> Result<Exit> {
 
 fn headline(one: &Compared) -> String {
     match (&one.error, &one.old, &one.new) {
-        (Some(error), ..) => error.clone(),
+        (Some(_), ..) => "not compared".to_owned(),
         (None, Some(old), Some(new)) if old == new => "unchanged".to_owned(),
         (None, old, Some(new)) => {
             let old = old.as_ref().map_or("nothing", StorePath::short_hash);

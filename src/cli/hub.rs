@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use rustix::fs::{Access, access};
+
 use super::args::Global;
 use crate::error::{Error, Kind, Result, nearest};
 use crate::evaluate::{Evaluator, Uses};
@@ -172,11 +174,28 @@ impl Hub {
     /// The state of this user. One that cannot be used is told, and the run goes on without.
     pub(super) fn state(&self) -> Result<(Arc<State>, StateDirs)> {
         let dirs = StateDirs::of_user().map_err(|error| Error::new(Kind::Config, error))?;
-        let (state, warning) = State::open(&dirs.database()).map_err(|error| Error::new(Kind::Failed, error))?;
-        if let Some(warning) = warning {
-            self.ui.warning(&warning, None);
-        }
+        let ui = self.ui.clone();
+        let state = State::open(&dirs.database(), move |warning| ui.warning(warning, None))
+            .map_err(|error| Error::new(Kind::Failed, error))?;
         Ok((Arc::new(state), dirs))
+    }
+
+    /// A directory for the roots that keep what a run works with from being collected: that of the state, or a private one
+    /// where the state cannot be written.
+    pub(super) fn gcroots(dirs: &StateDirs) -> Result<PathBuf> {
+        let usable = |dir: &Path| fs::create_dir_all(dir).is_ok() && access(dir, Access::WRITE_OK).is_ok();
+        let of_state = dirs.gcroots();
+        if usable(&of_state) {
+            return Ok(of_state);
+        }
+        let private = private_runtime_dir().map(|dir| dir.join("gcroots")).ok().filter(|dir| usable(dir));
+        private.ok_or_else(|| {
+            Error::message(
+                Kind::Failed,
+                format!("what is built cannot be kept: {} cannot be written", of_state.display()),
+            )
+            .hint("make it writable, or set XDG_STATE_HOME to a directory that is")
+        })
     }
 
     /// Waits for `work`, and says what it is when it takes notably long.
@@ -207,15 +226,20 @@ impl Hub {
     fn select_error(&self, error: SelectError) -> Error {
         let kind = if error.is_no_host() { Kind::NoHost } else { Kind::Usage };
         let hint = error.hint();
-        let error = Error::new(kind, error).hint(hint);
+        let Some(word) = self.bare.as_deref() else { return Error::new(kind, error).hint(hint) };
         // A first word that is no host may have been meant for a command.
+        let error = match &error {
+            SelectError::UnknownHost { name, .. } if name.as_str() == word => {
+                Error::message(kind, format!("`{word}` is neither a command nor a host"))
+            }
+            _ => Error::new(kind, error),
+        };
         let command = super::args::command();
-        let meant =
-            self.bare.as_deref().and_then(|word| nearest(word, super::aliases::words(&command)).map(str::to_owned));
-        match meant {
-            Some(meant) => error.hint(format!("there is a command `{meant}`; `hubctl --help` lists them all")),
-            None => error,
-        }
+        let commands = nearest(word, super::aliases::words(&command)).map_or_else(
+            || "`hubctl --help` lists the commands".to_owned(),
+            |meant| format!("there is a command `{meant}`; `hubctl --help` lists them all"),
+        );
+        error.hint(hint).hint(commands)
     }
 }
 

@@ -38,12 +38,14 @@ pub(super) async fn run(hub: &Hub, fleet: Fleet, wish: Wish) -> Result<Exit> {
         BTreeMap::new()
     };
     let (state, dirs) = hub.state()?;
+    let gcroots = Hub::gcroots(&dirs)?;
     let recorded = (wish.goal != Goal::Build && !wish.dry_run).then_some(state.as_ref());
     let begun = Instant::now();
     let started = Timestamp::now();
     let id = new_id(started);
     let (canceller, cancel) = Canceller::new();
-    let (reporter, events) = Reporter::start(&hub.ui).map_err(|error| Error::new(Kind::Failed, error))?;
+    let ui = if wish.dry_run { hub.ui.without_events() } else { hub.ui.clone() };
+    let (reporter, events) = Reporter::start(&ui).map_err(|error| Error::new(Kind::Failed, error))?;
     let signals = Signals::listen(canceller, events.clone()).map_err(|error| Error::new(Kind::Failed, error))?;
 
     let context = Arc::new(Context {
@@ -64,7 +66,7 @@ pub(super) async fn run(hub: &Hub, fleet: Fleet, wish: Wish) -> Result<Exit> {
         connect,
         elevations,
         this_machine: this_machine(),
-        places: Places { logs: dirs.logs(&id), gcroots: dirs.gcroots() },
+        places: Places { logs: dirs.logs(&id), gcroots },
         events: events.clone(),
         cancel,
     });

@@ -1,9 +1,10 @@
 //! The database: opened, brought to the schema of this version, and set aside when it cannot be used.
 
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -15,15 +16,16 @@ const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql"), include_str!("schema
 /// How long to wait for another hubctl that writes.
 const BUSY: Duration = Duration::from_secs(10);
 
-/// Why the state could not be read or written.
+/// Why the state could not be read or written. The messages are whole: what `SQLite` gives as its errors' causes says the
+/// same once more.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// `SQLite` says no.
     #[error("the state database failed: {0}")]
-    Database(#[from] rusqlite::Error),
+    Database(rusqlite::Error),
     /// The file system says no.
-    #[error("{} cannot be used", .0.display())]
-    Io(PathBuf, #[source] io::Error),
+    #[error("{} cannot be used: {_1}", .0.display())]
+    Io(PathBuf, io::Error),
     /// A newer hubctl wrote it.
     #[error("the state database has schema {found}, newer than this hubctl's {known}")]
     Newer {
@@ -32,6 +34,12 @@ pub enum StateError {
         /// The newest version that this hubctl knows.
         known: usize,
     },
+}
+
+impl From<rusqlite::Error> for StateError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(error)
+    }
 }
 
 impl StateError {
@@ -48,32 +56,67 @@ impl StateError {
 }
 
 /// What hubctl remembers between runs. Any number of processes may have it open.
-#[derive(Debug)]
-pub struct State(Mutex<Connection>);
+///
+/// A file that is damaged, or that a newer hubctl wrote, is set aside and a new one begun; where nothing can be written, this
+/// run's state is forgotten at its end. Both are said through `warn` and never end a run.
+pub struct State {
+    connection: Mutex<Connection>,
+    /// The file; none where nothing can be written.
+    path: Option<PathBuf>,
+    warn: Box<dyn Fn(&str) + Send + Sync>,
+}
 
 impl State {
-    /// Opens the database at `path`, or makes it. A file that is damaged, or that a newer hubctl wrote, is set aside; where
-    /// nothing can be written, this run's state is forgotten at its end. Both are said in the warning and never end a run.
-    pub fn open(path: &Path) -> Result<(Self, Option<String>), StateError> {
-        let error = match open_file(path) {
-            Ok(connection) => return Ok((Self(Mutex::new(connection)), None)),
-            Err(error) => error,
+    /// Opens the database at `path`, or makes it.
+    pub fn open(path: &Path, warn: impl Fn(&str) + Send + Sync + 'static) -> Result<Self, StateError> {
+        let (connection, path) = match open_file(path) {
+            Ok(connection) => (connection, Some(path.to_path_buf())),
+            Err(error) if error.is_unusable_file() => (begin_anew(path, &error, &warn)?, Some(path.to_path_buf())),
+            Err(error) => {
+                warn(&format!("{error}; this run leaves no history"));
+                (in_memory()?, None)
+            }
         };
-        if error.is_unusable_file() {
-            let aside = set_aside(path).map_err(|io| StateError::Io(path.to_path_buf(), io))?;
-            let connection = open_file(path)?;
-            let warning = format!("{error}; it was set aside as {} and a new one begun", aside.display());
-            return Ok((Self(Mutex::new(connection)), Some(warning)));
-        }
-        let mut connection = Connection::open_in_memory()?;
-        migrate(&mut connection)?;
-        Ok((Self(Mutex::new(connection)), Some(format!("{error}; this run leaves no history"))))
+        Ok(Self { connection: Mutex::new(connection), path, warn: Box::new(warn) })
     }
 
-    pub(super) fn connection(&self) -> MutexGuard<'_, Connection> {
+    /// Reads or writes. Damage seldom shows before it is read: a file that turns out unusable is set aside even now, and
+    /// `work` done with a new one.
+    pub(super) fn with<T>(
+        &self,
+        mut work: impl FnMut(&mut Connection) -> Result<T, StateError>,
+    ) -> Result<T, StateError> {
         // A panic while the lock was held leaves SQLite's own transaction to be rolled back, so the connection is sound.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let (error, path) = match (work(&mut connection), &self.path) {
+            (Err(error), Some(path)) if error.is_unusable_file() => (error, path),
+            (ended, _) => return ended,
+        };
+        // The old file is closed before the new one is made: closing removes the files beside it by their names.
+        *connection = in_memory()?;
+        *connection = begin_anew(path, &error, &self.warn)?;
+        work(&mut connection)
     }
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+fn in_memory() -> Result<Connection, StateError> {
+    let mut connection = Connection::open_in_memory()?;
+    migrate(&mut connection)?;
+    Ok(connection)
+}
+
+/// Sets the file aside for `error`, and makes a new one.
+fn begin_anew(path: &Path, error: &StateError, warn: impl Fn(&str)) -> Result<Connection, StateError> {
+    let aside = set_aside(path).map_err(|io| StateError::Io(path.to_path_buf(), io))?;
+    let connection = open_file(path)?;
+    warn(&format!("{error}; it was set aside as {} and a new one begun", aside.display()));
+    Ok(connection)
 }
 
 fn open_file(path: &Path) -> Result<Connection, StateError> {
@@ -141,15 +184,35 @@ fn set_aside(path: &Path) -> io::Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::state::Filter;
+
+    /// Opens the database, and gives the warnings that come with it and later.
+    fn open(path: &Path) -> (State, Arc<Mutex<Vec<String>>>) {
+        let warnings = Arc::new(Mutex::new(Vec::new()));
+        let told = warnings.clone();
+        let state = State::open(path, move |text| told.lock().unwrap().push(text.to_owned())).unwrap();
+        (state, warnings)
+    }
+
+    fn count(state: &State) -> usize {
+        state.deployments(&Filter::default()).unwrap().len()
+    }
+
+    fn aside(dir: &Path) -> Vec<PathBuf> {
+        let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+        entries.filter(|path| path.to_string_lossy().contains(".aside-")).collect()
+    }
 
     #[test]
     fn an_open_database_is_opened_again_as_it_is() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("hubctl/state.db");
         for _ in 0..2 {
-            let (_state, warning) = State::open(&path).unwrap();
-            assert_eq!(warning, None);
+            let (_state, warnings) = open(&path);
+            assert!(warnings.lock().unwrap().is_empty());
         }
     }
 
@@ -162,21 +225,43 @@ mod tests {
         Connection::open(&newer).unwrap().pragma_update(None, "user_version", 99).unwrap();
         for path in [damaged, newer] {
             let before = fs::read(&path).unwrap();
-            let (_state, warning) = State::open(&path).unwrap();
-            assert!(warning.unwrap().contains("set aside"));
-            let kept = fs::read_dir(dir.path()).unwrap().any(|entry| {
-                let entry = entry.unwrap().path();
-                entry.to_string_lossy().contains(".aside-") && fs::read(&entry).unwrap() == before
-            });
+            let (state, warnings) = open(&path);
+            assert_eq!(count(&state), 0);
+            assert!(warnings.lock().unwrap()[0].contains("set aside"));
+            let kept = aside(dir.path()).iter().any(|entry| fs::read(entry).unwrap() == before);
             assert!(kept, "{} is gone", path.display());
         }
+    }
+
+    #[test]
+    fn damage_that_shows_only_when_it_is_read_is_set_aside_then() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.db");
+        drop(open(&path));
+        // The first page, with the version and the tables' names, stays whole.
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[4096..].fill(0xaa);
+        fs::write(&path, bytes).unwrap();
+        let (state, warnings) = open(&path);
+        assert!(
+            warnings.lock().unwrap().is_empty(),
+            "the damage showed early, which makes this test one of another case"
+        );
+        assert_eq!(count(&state), 0);
+        assert!(warnings.lock().unwrap()[0].contains("set aside"));
+        assert_eq!(aside(dir.path()).len(), 1);
+        drop(state);
+        let (state, warnings) = open(&path);
+        assert_eq!((count(&state), warnings.lock().unwrap().len()), (0, 0));
     }
 
     #[test]
     fn where_nothing_can_be_written_the_run_goes_on() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("file"), "").unwrap();
-        let (_state, warning) = State::open(&dir.path().join("file/state.db")).unwrap();
-        assert!(warning.unwrap().contains("no history"));
+        let (state, warnings) = open(&dir.path().join("file/state.db"));
+        let warning = warnings.lock().unwrap()[0].clone();
+        assert!(warning.contains("no history") && warning.contains("Not a directory"), "{warning}");
+        assert_eq!(count(&state), 0);
     }
 }

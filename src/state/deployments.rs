@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension as _, Row, named_params, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
 use serde::Serialize;
 
 use super::db::{State, StateError};
@@ -80,96 +80,99 @@ pub fn new_id(now: Timestamp) -> String {
 impl State {
     /// Writes down that a deployment began, with the hosts that it is for.
     pub fn begin(&self, deployment: &Deployment) -> Result<(), StateError> {
-        let mut connection = self.connection();
-        let transaction = connection.transaction()?;
-        transaction.execute(
-            "INSERT INTO deployment (id, command, goal, flake, rev, dirty, operator, started)
-             VALUES (:id, :command, :goal, :flake, :rev, :dirty, :operator, :started)",
-            named_params! {
-                ":id": deployment.id, ":command": deployment.command, ":goal": deployment.goal,
-                ":flake": deployment.flake, ":rev": deployment.rev, ":dirty": deployment.dirty,
-                ":operator": deployment.operator, ":started": deployment.started.as_millisecond(),
-            },
-        )?;
-        for host in deployment.hosts.keys() {
-            let insert = "INSERT INTO deployment_host (deployment, host) VALUES (?, ?)";
-            transaction.execute(insert, params![deployment.id, host])?;
-        }
-        transaction.commit()?;
-        Ok(())
+        self.with(|connection| insert(connection, deployment))
     }
 
     /// Writes down the source that a deployment is made from, once that is known.
     pub fn source(&self, id: &str, rev: Option<&str>, dirty: bool) -> Result<(), StateError> {
         let update = "UPDATE deployment SET rev = ?, dirty = ? WHERE id = ?";
-        self.connection().execute(update, params![rev, dirty, id])?;
-        Ok(())
+        self.with(|connection| Ok(connection.execute(update, params![rev, dirty, id])?)).map(drop)
     }
 
     /// Writes down how a host's part ended.
     pub fn host_finished(&self, id: &str, finished: &HostFinished) -> Result<(), StateError> {
-        self.connection().execute(
+        let update =
             "UPDATE deployment_host SET outcome = :outcome, duration_ms = :duration, old = :old, wanted = :wanted,
                generation = :generation, detail = :detail, error = :error
-             WHERE deployment = :id AND host = :host",
-            named_params! {
-                ":id": id, ":host": finished.host.as_str(), ":outcome": finished.outcome.as_str(),
-                ":duration": i64::try_from(finished.duration_ms).unwrap_or(i64::MAX),
-                ":old": finished.old.as_ref().map(StorePath::as_str),
-                ":wanted": finished.wanted.as_ref().map(StorePath::as_str),
-                ":generation": finished.generation.and_then(|number| i64::try_from(number).ok()),
-                ":detail": finished.detail,
-                ":error": finished.error.as_ref().map(|error| &error.message),
-            },
-        )?;
-        Ok(())
+             WHERE deployment = :id AND host = :host";
+        let values = named_params! {
+            ":id": id, ":host": finished.host.as_str(), ":outcome": finished.outcome.as_str(),
+            ":duration": i64::try_from(finished.duration_ms).unwrap_or(i64::MAX),
+            ":old": finished.old.as_ref().map(StorePath::as_str),
+            ":wanted": finished.wanted.as_ref().map(StorePath::as_str),
+            ":generation": finished.generation.and_then(|number| i64::try_from(number).ok()),
+            ":detail": finished.detail,
+            ":error": finished.error.as_ref().map(|error| &error.message),
+        };
+        self.with(|connection| Ok(connection.execute(update, values)?)).map(drop)
     }
 
     /// Writes down that a deployment ended.
     pub fn finish(&self, id: &str, exit: u8, now: Timestamp) -> Result<(), StateError> {
         let update = "UPDATE deployment SET finished = ?, exit = ? WHERE id = ?";
-        self.connection().execute(update, params![now.as_millisecond(), exit, id])?;
-        Ok(())
+        self.with(|connection| Ok(connection.execute(update, params![now.as_millisecond(), exit, id])?)).map(drop)
     }
 
     /// The deployments that `filter` lets through, newest first, with all their hosts.
     pub fn deployments(&self, filter: &Filter) -> Result<Vec<Deployment>, StateError> {
-        let connection = self.connection();
-        let mut select = connection.prepare(
-            "SELECT id, command, goal, flake, rev, dirty, operator, started, finished, exit FROM deployment
-             WHERE (:host IS NULL OR id IN (SELECT deployment FROM deployment_host WHERE host = :host))
-               AND (:id IS NULL OR substr(id, 1, length(:id)) = :id)
-             ORDER BY started DESC, id DESC LIMIT :limit",
-        )?;
-        let named = named_params! {
-            ":host": filter.host.as_ref().map(HostName::as_str), ":id": filter.id,
-            ":limit": filter.limit.map_or(-1, i64::from),
-        };
-        let mut found = select.query_map(named, read_deployment)?.collect::<Result<Vec<_>, _>>()?;
-        let mut hosts = connection.prepare(
-            "SELECT host, outcome, duration_ms, old, wanted, generation, detail, error FROM deployment_host
-             WHERE deployment = ?",
-        )?;
-        for deployment in &mut found {
-            let rows = hosts.query_map([&deployment.id], read_host)?;
-            deployment.hosts = rows.collect::<Result<_, _>>()?;
-        }
-        Ok(found)
+        self.with(|connection| select(connection, filter))
     }
 
     /// Remembers the Nix system of a flake's host, as evaluated.
     pub fn remember_system(&self, flake: &str, host: &HostName, system: &str) -> Result<(), StateError> {
         let insert = "INSERT INTO host_system (flake, host, system) VALUES (?, ?, ?)
                       ON CONFLICT DO UPDATE SET system = excluded.system WHERE system <> excluded.system";
-        self.connection().execute(insert, params![flake, host.as_str(), system])?;
-        Ok(())
+        self.with(|connection| Ok(connection.execute(insert, params![flake, host.as_str(), system])?)).map(drop)
     }
 
     /// The Nix system that a flake's host had when it was last evaluated.
     pub fn system_of(&self, flake: &str, host: &HostName) -> Result<Option<String>, StateError> {
         let select = "SELECT system FROM host_system WHERE flake = ? AND host = ?";
-        Ok(self.connection().query_row(select, params![flake, host.as_str()], |row| row.get(0)).optional()?)
+        let key = params![flake, host.as_str()];
+        self.with(|connection| Ok(connection.query_row(select, key, |row| row.get(0)).optional()?))
     }
+}
+
+fn insert(connection: &mut Connection, deployment: &Deployment) -> Result<(), StateError> {
+    let transaction = connection.transaction()?;
+    transaction.execute(
+        "INSERT INTO deployment (id, command, goal, flake, rev, dirty, operator, started)
+         VALUES (:id, :command, :goal, :flake, :rev, :dirty, :operator, :started)",
+        named_params! {
+            ":id": deployment.id, ":command": deployment.command, ":goal": deployment.goal,
+            ":flake": deployment.flake, ":rev": deployment.rev, ":dirty": deployment.dirty,
+            ":operator": deployment.operator, ":started": deployment.started.as_millisecond(),
+        },
+    )?;
+    for host in deployment.hosts.keys() {
+        let insert = "INSERT INTO deployment_host (deployment, host) VALUES (?, ?)";
+        transaction.execute(insert, params![deployment.id, host])?;
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+fn select(connection: &Connection, filter: &Filter) -> Result<Vec<Deployment>, StateError> {
+    let mut select = connection.prepare(
+        "SELECT id, command, goal, flake, rev, dirty, operator, started, finished, exit FROM deployment
+         WHERE (:host IS NULL OR id IN (SELECT deployment FROM deployment_host WHERE host = :host))
+           AND (:id IS NULL OR substr(id, 1, length(:id)) = :id)
+         ORDER BY started DESC, id DESC LIMIT :limit",
+    )?;
+    let named = named_params! {
+        ":host": filter.host.as_ref().map(HostName::as_str), ":id": filter.id,
+        ":limit": filter.limit.map_or(-1, i64::from),
+    };
+    let mut found = select.query_map(named, read_deployment)?.collect::<Result<Vec<_>, _>>()?;
+    let mut hosts = connection.prepare(
+        "SELECT host, outcome, duration_ms, old, wanted, generation, detail, error FROM deployment_host
+         WHERE deployment = ?",
+    )?;
+    for deployment in &mut found {
+        let rows = hosts.query_map([&deployment.id], read_host)?;
+        deployment.hosts = rows.collect::<Result<_, _>>()?;
+    }
+    Ok(found)
 }
 
 fn timestamp(millisecond: i64) -> Timestamp {
@@ -231,7 +234,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again() {
         let dir = tempfile::tempdir().unwrap();
-        let (state, _) = State::open(&dir.path().join("state.db")).unwrap();
+        let state = State::open(&dir.path().join("state.db"), |warning| panic!("{warning}")).unwrap();
         let (first, second) = (deployment(1_000_000, &["p620", "p510"]), deployment(2_000_000, &["p510"]));
         state.begin(&first).unwrap();
         state.begin(&second).unwrap();
