@@ -49,7 +49,7 @@ pub struct Query {
 #[derive(Debug, thiserror::Error)]
 pub enum EvalError {
     /// The flake has no such attribute, or the configuration is wrong.
-    #[error("{0}")]
+    #[error("{}", reason(.0))]
     Nix(Failure),
     /// The evaluation ended well with something else than was asked for.
     #[error("the answer of `{command}` is not what was asked for: {problem}")]
@@ -70,10 +70,32 @@ impl EvalError {
         }
     }
 
+    /// What Nix printed last, without the notices that say nothing of the error.
+    pub fn output(&self) -> Vec<String> {
+        match self {
+            Self::Nix(failure) => useful_lines(failure).map(str::to_owned).collect(),
+            Self::Unexpected { .. } => Vec::new(),
+        }
+    }
+
     /// Whether the user's wish to stop ended it.
     pub fn is_cancelled(&self) -> bool {
         matches!(self, Self::Nix(failure) if failure.is_cancelled())
     }
+}
+
+/// The error itself, which comes after its trace; what is known of the command where Nix printed none.
+fn reason(failure: &Failure) -> String {
+    let lines: Vec<_> = useful_lines(failure).collect();
+    let error =
+        |line: &&str| line.trim_start().strip_prefix("error: ").is_some_and(|message| !message.trim().is_empty());
+    let Some(at) = lines.iter().rposition(error) else { return failure.to_string() };
+    lines[at..].join("\n").trim().trim_start_matches("error: ").to_owned()
+}
+
+fn useful_lines(failure: &Failure) -> impl Iterator<Item = &str> {
+    let noise = |line: &str| line.starts_with("warning: Git tree") || line.contains("(use '--show-trace' to show");
+    failure.stderr.iter().map(String::as_str).filter(move |line| !noise(line))
 }
 
 /// The function that is applied to a configuration. Forcing the two paths evaluates all of the system, with its
@@ -131,4 +153,26 @@ pub async fn ask(
     on_line: impl FnMut(&str) + Send,
 ) -> Result<String, EvalError> {
     query.answer(query.command(nix, source).output_with(cancel, on_line).await)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::End;
+
+    fn shown(stderr: &str) -> String {
+        let stderr = stderr.lines().map(str::to_owned).collect();
+        EvalError::Nix(Failure { command: "nix eval".to_owned(), end: End::Code(1), stderr }).to_string()
+    }
+
+    #[test]
+    fn an_error_is_told_without_its_trace_and_notices() {
+        assert_eq!(
+            shown("error: p620 is misconfigured\n(use '--show-trace' to show detailed location information)"),
+            "p620 is misconfigured"
+        );
+        let of_newer = "warning: Git tree '/hub' is dirty\nerror:\n       … while calling the 'throw' builtin\n         at /hub/flake.nix:1:1:\n\n       error: two\n       lines";
+        assert_eq!(shown(of_newer), "two\n       lines");
+        assert_eq!(shown(""), "`nix` exited with code 1");
+    }
 }

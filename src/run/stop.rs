@@ -3,7 +3,6 @@
 use std::fmt::Display;
 
 use crate::nix::{BuildError, CopyError, EvalError};
-use crate::process::Failure;
 use crate::remote::{ActivationError, ConnectError, ProbeError, RunError};
 use crate::report::{Failed, Outcome, StepName};
 
@@ -78,17 +77,14 @@ impl Stop {
         if error.is_cancelled() {
             return Self::cancelled();
         }
-        let (message, output) = match error {
+        let message = match error {
             EvalError::Nix(failure) if failure.mentions("does not provide attribute") => {
-                let message = format!("the flake has no host `{host}`, or `{host}` is no NixOS configuration");
-                (message, useful_lines(failure))
+                format!("the flake has no host `{host}`, or `{host}` is no NixOS configuration")
             }
-            EvalError::Nix(failure) => {
-                (format!("the configuration of {host} does not evaluate"), useful_lines(failure))
-            }
-            EvalError::Unexpected { .. } => (error.to_string(), Vec::new()),
+            EvalError::Nix(_) => format!("the configuration of {host} does not evaluate"),
+            EvalError::Unexpected { .. } => error.to_string(),
         };
-        Self::failed(Outcome::EvalFailed, StepName::Evaluate, message).command(error.command(), output)
+        Self::failed(Outcome::EvalFailed, StepName::Evaluate, message).command(error.command(), error.output())
     }
 
     /// A toplevel that does not build.
@@ -128,10 +124,4 @@ impl Stop {
             ActivationError::NotStarted(_) => Self::failed(Outcome::ActivateFailed, StepName::Activate, error),
         }
     }
-}
-
-/// What Nix printed of an evaluation that failed, without the notices that say nothing of it.
-fn useful_lines(failure: &Failure) -> Vec<String> {
-    let noise = |line: &str| line.starts_with("warning: Git tree") || line.contains("(use '--show-trace' to show");
-    failure.stderr.iter().filter(|line| !noise(line)).cloned().collect()
 }
