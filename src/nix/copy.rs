@@ -15,6 +15,10 @@ use crate::process::{Cancel, Failure};
 /// How long copying one closure may take.
 const DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// How often a copy is begun again that others to the same store got in the way of. Each time at least the path that it
+/// stumbled over is there.
+const COLLISIONS: usize = 20;
+
 /// A store that Nix can copy to and from.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct StoreUri {
@@ -139,7 +143,13 @@ pub async fn copy(
 ) -> Result<(), CopyError> {
     let mut last = None;
     for scheme in &to.schemes {
-        let ended = copy_by(nix, path, from, to, scheme, cancel, &mut on_event).await;
+        let mut ended = copy_by(nix, path, from, to, scheme, cancel, &mut on_event).await;
+        for _ in 0..COLLISIONS {
+            if !ended.as_ref().is_err_and(is_collision) {
+                break;
+            }
+            ended = copy_by(nix, path, from, to, scheme, cancel, &mut on_event).await;
+        }
         match ended.map_err(CopyError::of) {
             Ok(()) => return Ok(()),
             // The older protocol needs another program at the other end, so it may work where the newer does not.
@@ -148,6 +158,12 @@ pub async fn copy(
         }
     }
     last.map_or(Ok(()), Err)
+}
+
+/// Whether another copy brought a path while this one was about to. The daemon of Nix 2.8 then passes over the path without
+/// reading what is sent of it, and takes that for the name of the next one.
+fn is_collision(failure: &Failure) -> bool {
+    failure.mentions("not an absolute path: 'nix-archive-1'")
 }
 
 async fn copy_by(
