@@ -141,7 +141,8 @@ async fn nixos_rebuild(fleet: &Fleet, hosts: &[Host], goal: Goal) -> Result<Exit
             .hint("leave out --via: hubctl deploys other hosts itself"));
     }
     let reference = format!("{}#{}", fleet.flake, here.name);
-    let cmd = Cmd::new("nixos-rebuild").args([goal.as_str(), "--flake", &reference]);
+    let cmd =
+        Cmd::new("nixos-rebuild").args([goal.as_str(), "--flake", &reference]).args(fleet.nix.settings().flake_flags());
     match cmd.foreground().await {
         Ok(()) => Ok(Exit::Success),
         Err(failure) => {

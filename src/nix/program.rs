@@ -40,6 +40,19 @@ pub enum NixError {
     Unsupported(String),
 }
 
+impl Settings {
+    /// The flags for commands that read no flake.
+    fn flags(&self) -> impl Iterator<Item = &str> {
+        self.options.iter().flat_map(|(name, value)| ["--option", name, value])
+    }
+
+    /// The flags for commands that lock a flake and evaluate it, `nixos-rebuild` among them.
+    pub fn flake_flags(&self) -> impl Iterator<Item = &str> {
+        let overrides = self.override_inputs.iter().flat_map(|(input, flake)| ["--override-input", input, flake]);
+        self.flags().chain(overrides).chain(self.impure.then_some("--impure"))
+    }
+}
+
 impl NixError {
     /// What helps.
     pub fn hint(&self) -> &'static str {
@@ -75,11 +88,7 @@ impl Nix {
 
     /// `nix SUBCOMMAND` with what every call needs, for commands that read no flake.
     pub(super) fn cmd(&self, subcommand: &[&str]) -> Cmd {
-        let options = self.settings.options.iter().flat_map(|(name, value)| ["--option", name, value]);
-        Cmd::new(&self.program)
-            .args(["--extra-experimental-features", "nix-command flakes"])
-            .args(subcommand)
-            .args(options)
+        self.bare_cmd(subcommand).args(self.settings.flags())
     }
 
     /// Lists the closure of a derivation, as `nix-store` does it alike in every version.
@@ -113,9 +122,10 @@ impl Nix {
 
     /// `nix SUBCOMMAND` for commands that read the flake.
     pub(super) fn flake_cmd(&self, subcommand: &[&str]) -> Cmd {
-        let overrides = self.settings.override_inputs.iter();
-        let cmd =
-            self.cmd(subcommand).args(overrides.flat_map(|(input, reference)| ["--override-input", input, reference]));
-        if self.settings.impure { cmd.arg("--impure") } else { cmd }
+        self.bare_cmd(subcommand).args(self.settings.flake_flags())
+    }
+
+    fn bare_cmd(&self, subcommand: &[&str]) -> Cmd {
+        Cmd::new(&self.program).args(["--extra-experimental-features", "nix-command flakes"]).args(subcommand)
     }
 }
