@@ -19,6 +19,7 @@ pub(super) struct HostsArgs {
 
 /// A host as `--json` tells it.
 #[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
 struct Listed<'a> {
     #[serde(flatten)]
     host: &'a Host,

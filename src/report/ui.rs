@@ -81,6 +81,14 @@ impl Ui {
         self
     }
 
+    /// The same user, while an answer is prepared that is one JSON document with `--json`: no event stands on stdout before
+    /// it.
+    #[must_use]
+    pub fn without_events(&self) -> Self {
+        let output = if self.output == Output::Json { Output::Quiet } else { self.output };
+        Self { output, ..self.clone() }
+    }
+
     /// How output is presented.
     pub fn output(&self) -> Output {
         self.output
