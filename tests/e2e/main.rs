@@ -2,6 +2,10 @@
 #![expect(clippy::disallowed_methods, reason = "tests run the program and the lab as a user would")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod cli;
 mod deploys;
 mod faults;
+mod hub_toml;
+mod nix_versions;
+mod old_recipes;
 mod support;

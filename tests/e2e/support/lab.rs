@@ -109,7 +109,7 @@ impl Lab {
 
     /// What the host runs: `/run/current-system`, or nothing.
     pub(crate) fn current(&self, host: &str) -> String {
-        self.ssh(host, "readlink -f /run/current-system || true")
+        self.ssh(host, "readlink -e /run/current-system || true")
     }
 
     /// Takes the host's network link away.
