@@ -1,5 +1,6 @@
 //! The hub at hand: its flake, its `hub.toml`, its hosts, and the tools that commands work with.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -32,6 +33,8 @@ pub(super) struct Hub {
     pub(super) global: Global,
     /// The first word of the command line, when it was taken for a host.
     pub(super) bare: Option<String>,
+    /// The state, once something asked for it. One for all, so that what is wrong with it is told once.
+    state: OnceCell<Arc<State>>,
 }
 
 /// The hosts of the hub, and what it takes to work with them.
@@ -50,7 +53,7 @@ pub(super) struct Config {
 
 impl Hub {
     pub(super) fn new(ui: Ui, global: Global, bare: Option<String>) -> Self {
-        Self { ui, global, bare }
+        Self { ui, global, bare, state: OnceCell::new() }
     }
 
     /// The flake that `--flake` names.
@@ -75,9 +78,10 @@ impl Hub {
         let config = Self::config(&flake)?;
         let nix = self.nix(&config, cancel).await?;
         let (state, dirs) = self.state()?;
+        let gcroots = Self::gcroots(&dirs)?;
         let jobs = evaluations_at_once(&config);
         let uses = if self.global.no_cache { Uses::Nothing("--no-cache") } else { Uses::Everything };
-        let locking = Box::pin(Evaluator::new(nix, flake.clone(), state, &dirs, uses, jobs, cancel));
+        let locking = Box::pin(Evaluator::new(nix, flake.clone(), state, &gcroots, uses, jobs, cancel));
         let evaluator = self.patiently("locking the flake and copying it to the store", locking).await;
         let evaluator = evaluator.map_err(|failure| {
             if failure.is_cancelled() {
@@ -174,10 +178,13 @@ impl Hub {
     /// The state of this user. One that cannot be used is told, and the run goes on without.
     pub(super) fn state(&self) -> Result<(Arc<State>, StateDirs)> {
         let dirs = StateDirs::of_user().map_err(|error| Error::new(Kind::Config, error))?;
+        if let Some(state) = self.state.get() {
+            return Ok((state.clone(), dirs));
+        }
         let ui = self.ui.clone();
         let state = State::open(&dirs.database(), move |warning| ui.warning(warning, None))
             .map_err(|error| Error::new(Kind::Failed, error))?;
-        Ok((Arc::new(state), dirs))
+        Ok((self.state.get_or_init(|| Arc::new(state)).clone(), dirs))
     }
 
     /// A directory for the roots that keep what a run works with from being collected: that of the state, or a private one

@@ -1,5 +1,6 @@
 //! Locks sources and asks flakes, and takes what is known already where that is right.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -14,7 +15,7 @@ use crate::nix::{
     Tree, ask, ask_watched, fingerprint, holds, lock,
 };
 use crate::process::{Cancel, End, Failure, LineSink};
-use crate::state::{Asked, Cost, Found, Kept, State, StateDirs};
+use crate::state::{Asked, Cost, Found, Kept, State};
 
 /// What of the cache a run uses.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -86,13 +87,13 @@ impl Evaluator {
         nix: Nix,
         flake: FlakeRef,
         state: Arc<State>,
-        dirs: &StateDirs,
+        gcroots: &Path,
         wanted: Uses,
         jobs: usize,
         cancel: &Cancel,
     ) -> Result<Self, Failure> {
         let turns = Turns::new(jobs);
-        let scratch = make_scratch(dirs).map_err(|error| Failure::of_ours("making a directory for roots", error))?;
+        let scratch = make_scratch(gcroots).map_err(|error| Failure::of_ours("making a directory for roots", error))?;
         if let Uses::Nothing(_) = wanted {
             let source = lock(&nix, &flake, cancel).await?;
             let settings = String::new();
@@ -328,9 +329,8 @@ fn no_derivation<T>(_: &T) -> Option<StorePath> {
     None
 }
 
-fn make_scratch(dirs: &StateDirs) -> std::io::Result<TempDir> {
-    std::fs::create_dir_all(dirs.gcroots())?;
-    let scratch = tempfile::Builder::new().prefix("run-").tempdir_in(dirs.gcroots())?;
+fn make_scratch(gcroots: &Path) -> std::io::Result<TempDir> {
+    let scratch = tempfile::Builder::new().prefix("run-").tempdir_in(gcroots)?;
     std::fs::create_dir(scratch.path().join("empty"))?;
     Ok(scratch)
 }

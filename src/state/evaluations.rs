@@ -1,7 +1,7 @@
 //! Evaluations: their answers, what they were read from, and what they cost.
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension as _, Row, named_params, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
 
 use super::db::{State, StateError};
 use crate::nix::{Conditions, Footprint, Source};
@@ -67,7 +67,8 @@ impl State {
     /// The source that was locked from the work tree in this state.
     pub fn source_of(&self, fingerprint: &str) -> Result<Option<Source>, StateError> {
         let select = "SELECT source FROM source WHERE fingerprint = ?";
-        let found: Option<String> = self.connection().query_row(select, [fingerprint], |row| row.get(0)).optional()?;
+        let found: Option<String> =
+            self.with(|connection| Ok(connection.query_row(select, [fingerprint], |row| row.get(0)).optional()?))?;
         // What another version wrote in another form is as good as nothing.
         Ok(found.and_then(|text| serde_json::from_str(&text).ok()))
     }
@@ -75,14 +76,15 @@ impl State {
     /// Remembers the source that was locked from the work tree in this state.
     pub fn remember_source(&self, fingerprint: &str, source: &Source, now: Timestamp) -> Result<(), StateError> {
         let Ok(text) = serde_json::to_string(source) else { return Ok(()) };
-        let connection = self.connection();
         let insert = "INSERT INTO source (fingerprint, source, used) VALUES (?, ?, ?)
                       ON CONFLICT DO UPDATE SET source = excluded.source, used = excluded.used";
-        connection.execute(insert, params![fingerprint, text, now.as_millisecond()])?;
         let prune = "DELETE FROM source WHERE fingerprint NOT IN
                      (SELECT fingerprint FROM source ORDER BY used DESC LIMIT ?)";
-        connection.execute(prune, [SOURCES_KEPT])?;
-        Ok(())
+        self.with(|connection| {
+            connection.execute(insert, params![fingerprint, text, now.as_millisecond()])?;
+            connection.execute(prune, [SOURCES_KEPT])?;
+            Ok(())
+        })
     }
 
     /// The answer that was found to hold for the source of this reference.
@@ -91,78 +93,48 @@ impl State {
             "SELECT {COLUMNS} FROM evaluation_holds h JOIN evaluation e ON e.id = h.evaluation
              WHERE h.subject = ? AND h.settings = ? AND h.reference = ?"
         );
-        let found =
-            self.connection().query_row(&select, params![asked.subject, asked.settings, reference], read).optional()?;
+        let key = params![asked.subject, asked.settings, reference];
+        let found = self.with(|connection| Ok(connection.query_row(&select, key, read).optional()?))?;
         Ok(found.flatten())
     }
 
     /// All answers to a question, newest first.
     pub fn kept(&self, asked: &Asked) -> Result<Vec<Kept>, StateError> {
-        let connection = self.connection();
-        let mut select = connection.prepare(&format!(
+        let select = format!(
             "SELECT {COLUMNS} FROM evaluation e WHERE e.subject = ? AND e.settings = ? ORDER BY e.made DESC, e.id DESC"
-        ))?;
-        let rows = select.query_map(params![asked.subject, asked.settings], read)?;
-        Ok(rows.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+        );
+        self.with(|connection| {
+            let mut select = connection.prepare(&select)?;
+            let rows = select.query_map(params![asked.subject, asked.settings], read)?;
+            Ok(rows.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+        })
     }
 
     /// Remembers that an answer holds for another source.
     pub fn remember_holds(&self, asked: &Asked, reference: &str, evaluation: i64) -> Result<(), StateError> {
-        self.connection().execute(
-            "INSERT INTO evaluation_holds (subject, settings, reference, evaluation) VALUES (?, ?, ?, ?)
-             ON CONFLICT DO UPDATE SET evaluation = excluded.evaluation",
-            params![asked.subject, asked.settings, reference, evaluation],
-        )?;
-        Ok(())
+        let values = params![asked.subject, asked.settings, reference, evaluation];
+        self.with(|connection| Ok(connection.execute(INSERT_HOLDS, values)?)).map(drop)
     }
 
     /// Remembers an answer.
     pub fn remember_evaluation(&self, asked: &Asked, found: Found<'_>, now: Timestamp) -> Result<(), StateError> {
-        let Found { conditions, answer, reason, cost } = found;
-        let Ok(footprint) = serde_json::to_string(&conditions.footprint) else { return Ok(()) };
-        let mut connection = self.connection();
-        let transaction = connection.transaction()?;
-        let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        transaction.execute(
-            "INSERT INTO evaluation
-               (subject, settings, reference, shape, footprint, answer, reason, duration_ms, peak_kib, made)
-             VALUES
-               (:subject, :settings, :reference, :shape, :footprint, :answer, :reason, :duration, :peak, :made)",
-            named_params! {
-                ":subject": asked.subject, ":settings": asked.settings, ":reference": conditions.reference,
-                ":shape": conditions.shape, ":footprint": footprint, ":answer": answer, ":reason": reason,
-                ":duration": number(cost.duration_ms), ":peak": cost.peak_kib.map(number), ":made": now.as_millisecond(),
-            },
-        )?;
-        let id = transaction.last_insert_rowid();
-        transaction.execute(
-            "INSERT INTO evaluation_holds (subject, settings, reference, evaluation) VALUES (?, ?, ?, ?)
-             ON CONFLICT DO UPDATE SET evaluation = excluded.evaluation",
-            params![asked.subject, asked.settings, conditions.reference, id],
-        )?;
-        transaction.execute(
-            "DELETE FROM evaluation WHERE subject = :subject AND id NOT IN
-               (SELECT id FROM evaluation WHERE subject = :subject ORDER BY made DESC, id DESC LIMIT :kept)",
-            named_params! { ":subject": asked.subject, ":kept": KEPT },
-        )?;
-        transaction.commit()?;
-        Ok(())
+        let Ok(footprint) = serde_json::to_string(&found.conditions.footprint) else { return Ok(()) };
+        self.with(|connection| insert(connection, asked, &found, &footprint, now))
     }
 
     /// What the last evaluation of a question cost, whatever it was read from.
     pub fn last_cost(&self, subject: &str) -> Result<Option<Cost>, StateError> {
         let select =
             "SELECT duration_ms, peak_kib FROM evaluation WHERE subject = ? ORDER BY made DESC, id DESC LIMIT 1";
-        Ok(self.connection().query_row(select, [subject], |row| read_cost(row, 0)).optional()?)
+        self.with(|connection| Ok(connection.query_row(select, [subject], |row| read_cost(row, 0)).optional()?))
     }
 
     /// How many answers and sources are kept.
     pub fn evaluation_counts(&self) -> Result<(u64, u64), StateError> {
         let count = |table: &str| {
             let select = format!("SELECT count(*) FROM {table}");
-            self.connection()
-                .query_row(&select, [], |row| row.get::<_, i64>(0))
-                .map(|n| u64::try_from(n).unwrap_or_default())
+            let counted = self.with(|connection| Ok(connection.query_row(&select, [], |row| row.get::<_, i64>(0))?))?;
+            Ok::<_, StateError>(u64::try_from(counted).unwrap_or_default())
         };
         Ok((count("evaluation")?, count("source")?))
     }
@@ -170,14 +142,48 @@ impl State {
     /// Forgets all answers and sources.
     pub fn clear_evaluations(&self) -> Result<(), StateError> {
         let clear = "DELETE FROM evaluation_holds; DELETE FROM evaluation; DELETE FROM source;";
-        Ok(self.connection().execute_batch(clear)?)
+        self.with(|connection| Ok(connection.execute_batch(clear)?))
     }
 
     /// Forgets one answer.
     pub fn forget_evaluation(&self, id: i64) -> Result<(), StateError> {
-        self.connection().execute("DELETE FROM evaluation WHERE id = ?", [id])?;
-        Ok(())
+        self.with(|connection| Ok(connection.execute("DELETE FROM evaluation WHERE id = ?", [id])?)).map(drop)
     }
+}
+
+const INSERT_HOLDS: &str = "INSERT INTO evaluation_holds (subject, settings, reference, evaluation) VALUES (?, ?, ?, ?)
+                            ON CONFLICT DO UPDATE SET evaluation = excluded.evaluation";
+
+fn insert(
+    connection: &mut Connection,
+    asked: &Asked,
+    found: &Found<'_>,
+    footprint: &str,
+    now: Timestamp,
+) -> Result<(), StateError> {
+    let Found { conditions, answer, reason, cost } = found;
+    let transaction = connection.transaction()?;
+    let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    transaction.execute(
+        "INSERT INTO evaluation
+           (subject, settings, reference, shape, footprint, answer, reason, duration_ms, peak_kib, made)
+         VALUES
+           (:subject, :settings, :reference, :shape, :footprint, :answer, :reason, :duration, :peak, :made)",
+        named_params! {
+            ":subject": asked.subject, ":settings": asked.settings, ":reference": conditions.reference,
+            ":shape": conditions.shape, ":footprint": footprint, ":answer": answer, ":reason": reason,
+            ":duration": number(cost.duration_ms), ":peak": cost.peak_kib.map(number), ":made": now.as_millisecond(),
+        },
+    )?;
+    let id = transaction.last_insert_rowid();
+    transaction.execute(INSERT_HOLDS, params![asked.subject, asked.settings, conditions.reference, id])?;
+    transaction.execute(
+        "DELETE FROM evaluation WHERE subject = :subject AND id NOT IN
+           (SELECT id FROM evaluation WHERE subject = :subject ORDER BY made DESC, id DESC LIMIT :kept)",
+        named_params! { ":subject": asked.subject, ":kept": KEPT },
+    )?;
+    transaction.commit()?;
+    Ok(())
 }
 
 /// Reads what an evaluation cost, from the columns at `at`.
@@ -216,7 +222,7 @@ mod tests {
     #[test]
     fn answers_are_found_again_and_the_oldest_forgotten() {
         let dir = tempfile::tempdir().unwrap();
-        let (state, _) = State::open(&dir.path().join("state.db")).unwrap();
+        let state = State::open(&dir.path().join("state.db"), |warning| panic!("{warning}")).unwrap();
         let cost = Cost { duration_ms: 7, peak_kib: Some(9) };
         for n in 0..i64::from(KEPT) + 3 {
             let now = Timestamp::from_second(n).unwrap();
