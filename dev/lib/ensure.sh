@@ -30,6 +30,8 @@ ensure_package_of() {
     python3) echo python3-minimal ;;
     chpasswd) echo passwd ;;
     awk) echo mawk ;;
+    cc) echo build-essential ;;
+    script) echo bsdutils ;;
     *) echo "$1" ;;
   esac
 }

@@ -3,6 +3,9 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod cli;
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod demo;
 mod deploys;
 mod faults;
 mod hub_toml;

@@ -6,4 +6,4 @@ mod lab;
 
 pub(crate) use finished::Finished;
 pub(crate) use hub::{Hub, Running};
-pub(crate) use lab::Lab;
+pub(crate) use lab::{Lab, REPOSITORY};
