@@ -32,6 +32,7 @@ ensure_package_of() {
     awk) echo mawk ;;
     cc) echo build-essential ;;
     script) echo bsdutils ;;
+    column) echo bsdextrautils ;;
     *) echo "$1" ;;
   esac
 }

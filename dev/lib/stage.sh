@@ -21,20 +21,24 @@ stage_build() {
   hubctl=$target/release/hubctl
 }
 
-# stage_up NAME [HOST..]: boots the lab's hosts, copies the lab's fleet to $hub, and commits it. From here on nix, git, ssh
-# and `hubctl` on the PATH work with these and with nothing of the user's.
-stage_up() {
-  local name=$1
-  shift
-  ((EUID == 0)) || ensure_die "needs root, for the hosts' mounts and network namespaces: run it as root"
-  ensure git nix ssh
+# stage_open NAME: $stage is a directory of this run's own. It goes with the run, and so does all that is put on the stage.
+stage_open() {
+  stage_name=$1-$$
+  stage_has_lab=''
   # Control sockets need short paths.
-  stage=$(mktemp -d "/tmp/hubctl-$name-$$.XXXXXX")
-  hub=$stage/hub
-  trap stage_down EXIT
+  stage=$(mktemp -d "/tmp/hubctl-$stage_name.XXXXXX")
+  trap stage_close EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM HUP
-  export HUBCTL_LAB=$name-$$
+}
+
+# stage_lab [HOST..]: boots the lab's hosts, copies the lab's fleet to $hub, and commits it. From here on nix, git, ssh and
+# the `hubctl` on the PATH work with these and with nothing of the user's.
+stage_lab() {
+  ((EUID == 0)) || ensure_die "needs root, for the hosts' mounts and network namespaces: run it as root"
+  ensure git nix ssh
+  export HUBCTL_LAB=$stage_name
+  stage_has_lab=1
   "$repo/dev/lab" up --owner $$ "$@"
   eval "$("$repo/dev/lab" env)"
   mkdir -p "$stage"/{bin,home,run}
@@ -47,6 +51,7 @@ stage_up() {
   git config --global user.email "$USER@example.org"
   git config --global init.defaultBranch main
   git config --global core.pager cat
+  hub=$stage/hub
   cp -r "$repo/dev/lab-fleet" "$hub"
   cd "$hub" || exit
   git init --quiet
@@ -67,13 +72,15 @@ stage_forget_connections() {
   done
 }
 
-# stage_down: keeps the script's exit status, and a second Ctrl-C from leaving half of the lab behind.
-stage_down() {
+# stage_close: keeps the script's exit status, and a second Ctrl-C from leaving half of the lab behind.
+stage_close() {
   local status=$?
   trap '' INT TERM HUP
   cd /
-  stage_forget_connections
-  "$repo/dev/lab" down || status=1
+  if [[ -n $stage_has_lab ]]; then
+    stage_forget_connections
+    "$repo/dev/lab" down || status=1
+  fi
   rm -rf --one-file-system -- "$stage"
   exit "$status"
 }

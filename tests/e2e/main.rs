@@ -5,6 +5,7 @@
 mod cli;
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod bench;
 mod demo;
 mod deploys;
 mod faults;
