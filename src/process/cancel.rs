@@ -72,6 +72,15 @@ impl Cancel {
             std::future::pending::<()>().await;
         }
     }
+
+    /// Does `work`, unless the level is `level` or becomes so before it is done: then it is dropped, and there is none.
+    pub async fn unless<T>(&self, level: Level, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = self.reached(level) => None,
+            done = work => Some(done),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -6,13 +6,15 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::cancel::{Cancel, Level};
 use super::cmd::{Cmd, Output};
 use super::failure::{End, Failure};
+use super::group::Group;
 use super::lines::{LineSink, for_each_line};
 
 /// How long a child may take to end after TERM before it is killed.
@@ -20,33 +22,6 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// How many lines of standard error are kept for messages.
 const TAIL_LINES: usize = 40;
-
-/// A process group that does not outlive this value: whoever drops it early, by an error or by dropping the future that
-/// waits, ends the children with it.
-struct Group(Option<Pid>);
-
-impl Group {
-    fn of(child: &Child) -> Self {
-        Self(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw))
-    }
-
-    fn signal(&self, signal: Signal) {
-        if let Some(pid) = self.0 {
-            // The group may have ended by itself meanwhile, which is what the signal is for.
-            let _ = kill_process_group(pid, signal);
-        }
-    }
-
-    fn release(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        self.signal(Signal::KILL);
-    }
-}
 
 /// Where the lines of a child's output go, as they come.
 pub(super) struct Sinks<'a> {
@@ -76,12 +51,11 @@ pub(super) async fn captured(
     on_start: Option<OnStart<'_>>,
 ) -> Result<Output, Failure> {
     let gate: &[&str] = if on_start.is_some() { &GATE } else { &[] };
+    let group = Group::new().map_err(|error| cmd.failure(End::Io(error), Vec::new()))?;
     let mut child = spawn(cmd, gate, |command| {
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-        die_with_parent(command);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(group.id());
         set_view(command, cmd)
     })?;
-    let group = Group::of(&child);
     let mut input = Vec::new();
     if let (Some(on_start), Some(id)) = (on_start, child.id()) {
         on_start(id);
@@ -124,7 +98,7 @@ pub(super) async fn captured(
     };
     let end = match stopped {
         Ok(ended) => {
-            group.release();
+            group.release().await;
             end_of(ended)
         }
         Err(end) => {
@@ -140,12 +114,19 @@ pub(super) async fn captured(
 }
 
 pub(super) async fn foreground(cmd: &Cmd) -> Result<(), Failure> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(|error| cmd.failure(End::Io(error), Vec::new()))?;
     let mut child = spawn(cmd, &[], |_| Ok(()))?;
-    // Ctrl-C goes to the whole foreground group; the program decides what it means, and hubctl waits for it.
+    let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
     let ended = loop {
         tokio::select! {
             ended = child.wait() => break ended,
+            // Ctrl-C goes to the whole foreground group; the program decides what it means, and hubctl waits for it.
             _ = tokio::signal::ctrl_c() => {}
+            // TERM goes to hubctl alone, and means the program.
+            _ = terminate.recv() => if let Some(pid) = pid {
+                // It may have ended by itself meanwhile, which is what the signal is for.
+                let _ = kill_process(pid, Signal::TERM);
+            }
         }
     };
     end_of(ended).map_or(Ok(()), |end| Err(cmd.failure(end, Vec::new())))
@@ -171,25 +152,6 @@ fn spawn(cmd: &Cmd, gate: &[&str], configure: impl FnOnce(&mut Command) -> io::R
         cmd.failure(end, Vec::new())
     })
 }
-
-/// Has the kernel end the child when hubctl itself is killed. Elsewhere than on Linux it ends at its next write to the
-/// closed pipe.
-#[cfg(target_os = "linux")]
-#[expect(unsafe_code, reason = "setting the parent-death signal is only possible between fork and exec")]
-fn die_with_parent(command: &mut Command) {
-    let parent = rustix::process::getpid();
-    // SAFETY: both calls are system calls without allocation, as is required between fork and exec.
-    unsafe {
-        command.pre_exec(move || {
-            rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?;
-            // hubctl may have died between the fork and the call above; then the signal never comes.
-            if rustix::process::getppid() == Some(parent) { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
-        });
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn die_with_parent(_command: &mut Command) {}
 
 /// Gives the child its own view of a directory, where the command asks for one.
 #[cfg(target_os = "linux")]
@@ -293,6 +255,23 @@ mod tests {
         assert!(begun.elapsed() < Duration::from_secs(3));
         tokio::time::sleep(Duration::from_secs(3)).await;
         assert_eq!(std::fs::read_to_string(marker.path()).unwrap(), "");
+    }
+
+    #[tokio::test]
+    async fn what_a_child_left_running_on_purpose_stays_and_what_is_dropped_does_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let (left, dropped) = (dir.path().join("left"), dir.path().join("dropped"));
+        let leaving = format!("(sleep 1; echo on >{}) >/dev/null 2>&1 &", left.display());
+        Cmd::new("sh").args(["-c", &leaving]).output(&Cancel::never()).await.unwrap();
+        let lasting = format!("sleep 1; echo on >{}", dropped.display());
+        let cmd = Cmd::new("sh").args(["-c", &lasting]);
+        let never = Cancel::never();
+        let given_up = tokio::time::timeout(Duration::from_millis(200), cmd.output(&never)).await;
+        assert!(given_up.is_err());
+        while !left.exists() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert!(!dropped.exists());
     }
 
     #[tokio::test]

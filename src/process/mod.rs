@@ -5,6 +5,7 @@ mod cancel;
 mod child;
 mod cmd;
 mod failure;
+mod group;
 mod lines;
 mod quote;
 #[cfg(target_os = "linux")]
