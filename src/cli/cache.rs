@@ -55,12 +55,12 @@ fn clear(hub: &Hub) -> Result<Exit> {
 }
 
 async fn status(hub: &Hub, words: &HostsOrAll) -> Result<Exit> {
-    let (fleet, evaluator) = hub.load(&Cancel::never()).await?;
+    let (fleet, evaluator) = hub.load().await?;
     let hosts = words.select(hub, &fleet.inventory)?;
     let mut table = Table::with_header(["HOST", "HOLDS", "WHY"]);
     let mut listed = Vec::new();
     for host in &hosts {
-        let known = evaluator.known(host.attribute(), &Cancel::never()).await;
+        let known = evaluator.known(host.attribute(), &hub.cancel).await;
         let (holds, why) = match &known.holds {
             Ok(()) => ("yes", "nothing that it was read from has changed".to_owned()),
             Err(reason) => ("no", reason.to_string()),
@@ -75,11 +75,11 @@ async fn status(hub: &Hub, words: &HostsOrAll) -> Result<Exit> {
 }
 
 async fn verify(hub: &Hub, words: &HostsOrAll) -> Result<Exit> {
-    let (fleet, evaluator) = hub.load(&Cancel::never()).await?;
+    let (fleet, evaluator) = hub.load().await?;
     let hosts = words.select(hub, &fleet.inventory)?;
     let parallel = hosts.len();
     let mut verified = Vec::new();
-    let work = |host| verify_host(evaluator.clone(), host);
+    let work = |host| verify_host(evaluator.clone(), hub.cancel.clone(), host);
     fan_out(hosts, parallel, work, |one| verified.push(one)).await;
     verified.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
     show(hub, &verified).map_err(|error| Error::new(Kind::Failed, error))?;
@@ -91,8 +91,8 @@ async fn verify(hub: &Hub, words: &HostsOrAll) -> Result<Exit> {
 
 type HostVerified = (Host, std::result::Result<Verified, EvalError>);
 
-async fn verify_host(evaluator: Arc<Evaluator>, host: Host) -> HostVerified {
-    let verified = evaluator.verify(host.attribute(), &Cancel::never()).await;
+async fn verify_host(evaluator: Arc<Evaluator>, cancel: Cancel, host: Host) -> HostVerified {
+    let verified = evaluator.verify(host.attribute(), &cancel).await;
     (host, verified)
 }
 

@@ -11,7 +11,7 @@ use crate::error::{Error, Exit, Kind, Result, nearest};
 use crate::evaluate::Evaluator;
 use crate::fleet::Host;
 use crate::plan::{Goal, Rule};
-use crate::process::{Cancel, Cmd, End};
+use crate::process::{Cmd, End};
 use crate::run::Wants;
 
 /// Deploys hosts: builds their systems, copies them there and activates them, also where they run already.
@@ -82,7 +82,7 @@ pub(super) struct Command {
 }
 
 pub(super) async fn run(hub: &Hub, args: DeployArgs) -> Result<Exit> {
-    let (fleet, evaluator) = hub.load(&Cancel::never()).await?;
+    let (fleet, evaluator) = hub.load().await?;
     if args.fast {
         tracing::debug!("--fast leaves nothing out");
     }

@@ -6,7 +6,6 @@ use super::deploy::{Command, How, deploy};
 use super::hub::Hub;
 use crate::error::{Error, Exit, Kind, Result};
 use crate::plan::Rule;
-use crate::process::Cancel;
 
 /// Deploys every active host that is not as wanted, one after the other.
 ///
@@ -18,7 +17,7 @@ pub(super) struct DeployAllArgs {
 }
 
 pub(super) async fn run(hub: &Hub, args: DeployAllArgs) -> Result<Exit> {
-    let (fleet, evaluator) = hub.load(&Cancel::never()).await?;
+    let (fleet, evaluator) = hub.load().await?;
     let hosts: Vec<_> = fleet.inventory.active().cloned().collect();
     if hosts.is_empty() {
         return Err(Error::message(Kind::NoHost, "the fleet has no active host"));

@@ -13,7 +13,7 @@ use crate::fleet::{Host, HostName};
 use crate::nix::{
     Closure, GcRoot, Nix, PackageChange, StorePath, build, closure_command, diff_closures, local_closure,
 };
-use crate::process::Cancel;
+use crate::process::{Cancel, Level};
 use crate::remote::{Connect, Elevation, Remote, Script};
 use crate::report::units::bytes;
 use crate::report::{Cell, Output, Style, Table};
@@ -61,10 +61,11 @@ struct Comparer {
     connect: Arc<dyn Connect>,
     gcroots: std::path::PathBuf,
     id: String,
+    cancel: Cancel,
 }
 
 pub(super) async fn run(hub: &Hub, args: DiffArgs) -> Result<Exit> {
-    let (fleet, evaluator) = hub.load(&Cancel::never()).await?;
+    let (fleet, evaluator) = hub.load().await?;
     let hosts = args.hosts.select(hub, &fleet.inventory)?;
     let comparer = Arc::new(comparer(hub, &fleet, evaluator)?);
     let mut found = Vec::new();
@@ -74,12 +75,13 @@ pub(super) async fn run(hub: &Hub, args: DiffArgs) -> Result<Exit> {
     };
     fan_out(hosts, AT_ONCE, work, |one: Compared| found.push(one)).await;
     comparer.connect.close().await;
+    hub.not_stopped()?;
     found.sort_by(|a, b| a.host.cmp(&b.host));
     show(hub, &found)
 }
 
 pub(super) async fn run_between(hub: &Hub, args: DiffHostsArgs) -> Result<Exit> {
-    let (fleet, evaluator) = hub.load(&Cancel::never()).await?;
+    let (fleet, evaluator) = hub.load().await?;
     let one = |name: &HostName| {
         let hosts = hub.select(&fleet.inventory, &[name.to_string()])?;
         hosts.into_iter().next().ok_or_else(|| Error::message(Kind::NoHost, format!("there is no host {name}")))
@@ -87,6 +89,7 @@ pub(super) async fn run_between(hub: &Hub, args: DiffHostsArgs) -> Result<Exit> 
     let (old, new) = (one(&args.old)?, one(&args.new)?);
     let comparer = comparer(hub, &fleet, evaluator)?;
     let found = comparer.between(&old, &new).await;
+    hub.not_stopped()?;
     show(hub, &[found])
 }
 
@@ -98,6 +101,7 @@ fn comparer(hub: &Hub, fleet: &Fleet, evaluator: Arc<Evaluator>) -> Result<Compa
         connect: hub.connector(&fleet.config)?,
         gcroots: Hub::gcroots(&dirs)?,
         id: new_id(jiff::Timestamp::now()),
+        cancel: hub.cancel.clone(),
     })
 }
 
@@ -105,10 +109,9 @@ impl Comparer {
     /// What the flake wants for `host` against what it runs.
     async fn with_running(&self, host: &Host) -> Compared {
         let target = target_of(host, this_machine().as_deref());
-        let never = Cancel::never();
         let asked = async {
-            let access = reach(self.connect.as_ref(), &target, Elevation::default(), &never).await;
-            access.map_err(|stop| stop.failed.map_or_else(|| "stopped".to_owned(), |failed| failed.message))
+            let access = reach(self.connect.as_ref(), &target, Elevation::default(), &self.cancel).await;
+            access.or_else(|stop| stop.failed.map_or_else(stopped, |failed| Err(failed.message)))
         };
         let both = tokio::try_join!(asked, self.wanted(host));
         let compared = match both {
@@ -116,7 +119,10 @@ impl Comparer {
             Ok((access, (new, closure))) => match access.facts.current {
                 None => Err("the host runs no system that Nix knows".to_owned()),
                 Some(old) if old == new => Ok((Some(old), new, Closure::default(), Closure::default())),
-                Some(old) => remote_closure(&access.remote, &old).await.map(|before| (Some(old), new, before, closure)),
+                Some(old) => {
+                    let asked = self.cancel.unless(Level::Soft, remote_closure(&access.remote, &old)).await;
+                    asked.unwrap_or_else(stopped).map(|before| (Some(old), new, before, closure))
+                }
             },
         };
         Compared::of(host.name.to_string(), compared)
@@ -131,18 +137,23 @@ impl Comparer {
 
     /// The toplevel that the flake wants for `host`, built, and its closure.
     async fn wanted(&self, host: &Host) -> std::result::Result<(StorePath, Closure), String> {
-        let never = Cancel::never();
         let evaluation = {
-            let evaluated = self.evaluator.system(host.attribute(), &never, &mut |_| ()).await;
+            let evaluated = self.evaluator.system(host.attribute(), &self.cancel, &mut |_| ()).await;
             evaluated.map_err(|error| format!("the configuration does not evaluate: {error}"))?.value
         };
         let root = GcRoot::at(self.gcroots.join(format!("{}-{}", self.id, host.name)));
-        build(&self.nix, &evaluation.drv, &root, &never, |_, _| ())
+        build(&self.nix, &evaluation.drv, &root, &self.cancel, |_, _| ())
             .await
             .map_err(|error| format!("the toplevel does not build: {}", error.output.join("\n")))?;
-        let closure = local_closure(&self.nix, &evaluation.out, &never).await.map_err(|error| error.to_string())?;
+        let closure = local_closure(&self.nix, &evaluation.out, &self.cancel).await;
+        let closure = closure.map_err(|error| error.to_string())?;
         Ok((evaluation.out, closure))
     }
+}
+
+/// What is told of a host whose part the user stopped.
+fn stopped<T>() -> std::result::Result<T, String> {
+    Err("stopped".to_owned())
 }
 
 async fn remote_closure(remote: &Remote, path: &StorePath) -> std::result::Result<Closure, String> {

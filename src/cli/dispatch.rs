@@ -13,7 +13,9 @@ use super::{
     status, test_all, test_host, why,
 };
 use crate::error::{Error, Exit, Kind, Result};
+use crate::process::Canceller;
 use crate::report::{Output, Ui};
+use crate::run::Signals;
 
 /// Runs the program with the words of its command line and gives its exit code. Errors are told on the way.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
@@ -32,8 +34,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = match runtime {
         Ok(runtime) => {
-            let hub = Hub::new(ui.clone(), cli.global, bare);
-            let ended = runtime.block_on(dispatch(&hub, cli.command));
+            let ended = runtime.block_on(run(ui.clone(), cli, bare));
             // What the user did not wait for is not waited for here either.
             runtime.shutdown_background();
             ended
@@ -47,6 +48,14 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
             error.exit().code()
         }
     }
+}
+
+/// Hears the user's signals from here on, whatever the command is.
+async fn run(ui: Ui, cli: Cli, bare: Option<String>) -> Result<Exit> {
+    let (canceller, cancel) = Canceller::new();
+    let _signals = Signals::listen(canceller).map_err(|error| Error::new(Kind::Failed, error))?;
+    let hub = Hub::new(ui, cli.global, bare, cancel);
+    dispatch(&hub, cli.command).await
 }
 
 async fn dispatch(hub: &Hub, command: Command) -> Result<Exit> {

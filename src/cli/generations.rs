@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use super::hub::{Hub, this_machine};
 use crate::error::{Error, Exit, Kind, Result};
 use crate::process::Cancel;
-use crate::remote::{Connect as _, Elevation, Facts, Generation, generations};
+use crate::remote::{Connect, Elevation, Facts, Generation, Target, generations};
 use crate::report::{Cell, Output, Style, Table};
 use crate::run::{reach, target_of};
 
@@ -20,7 +20,7 @@ pub(super) struct GenerationsArgs {
 
 pub(super) async fn run(hub: &Hub, args: GenerationsArgs) -> Result<Exit> {
     let words = [args.host];
-    let fleet = hub.reachable(&words, &Cancel::never()).await?;
+    let fleet = hub.reachable(&words).await?;
     let hosts = hub.select(&fleet.inventory, &words)?;
     let [host] = hosts.as_slice() else {
         return Err(Error::message(Kind::Usage, format!("`{}` selects {} hosts", words[0], hosts.len()))
@@ -28,20 +28,26 @@ pub(super) async fn run(hub: &Hub, args: GenerationsArgs) -> Result<Exit> {
     };
     let connect = hub.connector(&fleet.config)?;
     let target = target_of(host, this_machine().as_deref());
-    let access = reach(connect.as_ref(), &target, Elevation::default(), &Cancel::never()).await.map_err(|stop| {
+    let asked = hub.unless_stopped(ask(connect.as_ref(), &target, &hub.cancel)).await;
+    connect.close().await;
+    let (facts, found) = asked?;
+    let written = if hub.ui.output() == Output::Json {
+        let listed: Vec<_> = found.iter().map(|one| json(one, &facts)).collect();
+        hub.ui.data_json(&listed)
+    } else {
+        hub.ui.table(&table(&found, &facts))
+    };
+    written.map_err(|error| Error::new(Kind::Failed, error))?;
+    Ok(Exit::Success)
+}
+
+async fn ask(connect: &dyn Connect, target: &Target, cancel: &Cancel) -> Result<(Facts, Vec<Generation>)> {
+    let access = reach(connect, target, Elevation::default(), cancel).await.map_err(|stop| {
         let failed = stop.failed.map(|failed| (failed.message, failed.hints)).unwrap_or_default();
         Error::message(Kind::Failed, failed.0).hints(failed.1)
     })?;
     let found = generations(&access.remote).await.map_err(|error| Error::new(Kind::Failed, error))?;
-    connect.close().await;
-    let written = if hub.ui.output() == Output::Json {
-        let listed: Vec<_> = found.iter().map(|one| json(one, &access.facts)).collect();
-        hub.ui.data_json(&listed)
-    } else {
-        hub.ui.table(&table(&found, &access.facts))
-    };
-    written.map_err(|error| Error::new(Kind::Failed, error))?;
-    Ok(Exit::Success)
+    Ok((access.facts, found))
 }
 
 fn marks(one: &Generation, facts: &Facts) -> Vec<&'static str> {

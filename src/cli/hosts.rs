@@ -7,7 +7,6 @@ use super::hub::Hub;
 use super::select::HostsOrAll;
 use crate::error::{Error, Exit, Kind, Result};
 use crate::fleet::{Host, Kind as HostKind};
-use crate::process::Cancel;
 use crate::report::{Cell, Output, Style, Table};
 
 /// Lists the hosts of the fleet, archived ones too, from hub.toml and the flake; evaluates no system.
@@ -27,7 +26,7 @@ struct Listed<'a> {
 }
 
 pub(super) async fn run(hub: &Hub, args: HostsArgs) -> Result<Exit> {
-    let (fleet, _) = hub.load(&Cancel::never()).await?;
+    let (fleet, _) = hub.load().await?;
     let mut hosts = match args.hosts.hosts.as_slice() {
         [] => fleet.inventory.iter().cloned().collect(),
         words => hub.select(&fleet.inventory, words)?,

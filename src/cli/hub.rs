@@ -18,7 +18,7 @@ use crate::evaluate::{Evaluator, Uses};
 use crate::fleet::config::{ConfigErrors, HubToml};
 use crate::fleet::{FlakeHosts, Host, HostName, Inventory, SelectError, Selection};
 use crate::nix::{EvalError, FlakeRef, Nix, Settings};
-use crate::process::Cancel;
+use crate::process::{Cancel, Level};
 use crate::remote::{SshConnector, SshOptions, Target, private_runtime_dir};
 use crate::report::Ui;
 use crate::run::target_of;
@@ -33,6 +33,8 @@ pub(super) struct Hub {
     pub(super) global: Global,
     /// The first word of the command line, when it was taken for a host.
     pub(super) bare: Option<String>,
+    /// The user's wish to stop.
+    pub(super) cancel: Cancel,
     /// The state, once something asked for it. One for all, so that what is wrong with it is told once.
     state: OnceCell<Arc<State>>,
 }
@@ -52,8 +54,21 @@ pub(super) struct Config {
 }
 
 impl Hub {
-    pub(super) fn new(ui: Ui, global: Global, bare: Option<String>) -> Self {
-        Self { ui, global, bare, state: OnceCell::new() }
+    pub(super) fn new(ui: Ui, global: Global, bare: Option<String>, cancel: Cancel) -> Self {
+        Self { ui, global, bare, cancel, state: OnceCell::new() }
+    }
+
+    /// An error when the user asked to stop: then that is what there is to tell, whatever failed by it.
+    pub(super) fn not_stopped(&self) -> Result<()> {
+        if self.cancel.is_requested() {
+            return Err(stopped());
+        }
+        Ok(())
+    }
+
+    /// Does `work`, unless the user asks to stop: then it is dropped.
+    pub(super) async fn unless_stopped<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        self.cancel.unless(Level::Soft, work).await.unwrap_or_else(|| Err(stopped()))
     }
 
     /// The flake that `--flake` names.
@@ -73,20 +88,23 @@ impl Hub {
     }
 
     /// Finds Nix, locks the flake and lists its hosts.
-    pub(super) async fn load(&self, cancel: &Cancel) -> Result<(Fleet, Arc<Evaluator>)> {
+    pub(super) async fn load(&self) -> Result<(Fleet, Arc<Evaluator>)> {
+        let loaded = self.lock_and_list().await;
+        self.not_stopped()?;
+        loaded
+    }
+
+    async fn lock_and_list(&self) -> Result<(Fleet, Arc<Evaluator>)> {
         let flake = self.flake()?;
         let config = Self::config(&flake)?;
-        let nix = self.nix(&config, cancel).await?;
+        let nix = self.nix(&config).await?;
         let (state, dirs) = self.state()?;
         let gcroots = Self::gcroots(&dirs)?;
         let jobs = evaluations_at_once(&config);
         let uses = if self.global.no_cache { Uses::Nothing("--no-cache") } else { Uses::Everything };
-        let locking = Box::pin(Evaluator::new(nix, flake.clone(), state, &gcroots, uses, jobs, cancel));
+        let locking = Box::pin(Evaluator::new(nix, flake.clone(), state, &gcroots, uses, jobs, &self.cancel));
         let evaluator = self.patiently("locking the flake and copying it to the store", locking).await;
         let evaluator = evaluator.map_err(|failure| {
-            if failure.is_cancelled() {
-                return Error::message(Kind::Cancelled, "locking the flake was stopped");
-            }
             Error::message(Kind::Config, format!("the flake {flake} cannot be locked\n{}", indent(&failure.stderr)))
                 .hint(format!("`{}` shows the same", failure.command))
         })?;
@@ -95,7 +113,8 @@ impl Hub {
             Some(_) => config,
             None => Config { root: None, file: read_hub_toml(&evaluator.source().path.as_path().join("hub.toml"))? },
         };
-        let listed = self.patiently("listing the flake's hosts", Box::pin(flake_hosts(&evaluator, cancel))).await;
+        let listing = Box::pin(flake_hosts(&evaluator, &self.cancel));
+        let listed = self.patiently("listing the flake's hosts", listing).await;
         let (inventory, notes) =
             Inventory::new(config.file.as_ref(), &listed?).map_err(|errors| config_error(&errors))?;
         for note in notes {
@@ -108,19 +127,20 @@ impl Hub {
     /// The fleet as far as it takes to reach the hosts that `words` name: a flake that is broken must not keep anybody from
     /// looking at a host or rolling it back. `hub.toml` alone is asked first, then the flake; when that fails, the words are
     /// taken for the names of hosts.
-    pub(super) async fn reachable(&self, words: &[String], cancel: &Cancel) -> Result<Fleet> {
+    pub(super) async fn reachable(&self, words: &[String]) -> Result<Fleet> {
         let flake = self.flake()?;
         let config = Self::config(&flake)?;
         if let Some(file) = config.file() {
             let inventory = Inventory::from_file_only(file);
             let known = Selection::parse(words).is_ok_and(|selection| inventory.select(&selection).is_ok());
             if known && inventory.iter().next().is_some() {
-                let nix = self.nix(&config, cancel).await?;
+                let nix = self.nix(&config).await?;
                 return Ok(Fleet { flake, config, nix, inventory });
             }
         }
-        let error = match self.load(cancel).await {
+        let error = match self.load().await {
             Ok((fleet, _)) => return Ok(fleet),
+            Err(error) if error.kind() == Kind::Cancelled => return Err(error),
             Err(error) => error,
         };
         let names: Vec<_> = words.iter().filter_map(|word| word.parse::<HostName>().ok()).collect();
@@ -130,19 +150,21 @@ impl Hub {
         self.ui.warning(&format!("{error}\nthe words are taken for names of hosts"), None);
         let as_given = FlakeHosts { nixos: words.to_vec(), ..FlakeHosts::default() };
         let (inventory, _) = Inventory::new(config.file(), &as_given).map_err(|errors| config_error(&errors))?;
-        let nix = self.nix(&config, cancel).await?;
+        let nix = self.nix(&config).await?;
         Ok(Fleet { flake, config, nix, inventory })
     }
 
     /// Nix, with the settings of `hub.toml` and of the command line, which come last and so win.
-    pub(super) async fn nix(&self, config: &Config, cancel: &Cancel) -> Result<Nix> {
+    pub(super) async fn nix(&self, config: &Config) -> Result<Nix> {
         let of_file = config.nix().options.into_iter();
         let settings = Settings {
             options: of_file.chain(pairs(&self.global.option)).collect(),
             override_inputs: pairs(&self.global.override_input).collect(),
             impure: self.global.impure,
         };
-        Nix::detect(settings, cancel).await.map_err(|error| {
+        let detected = Nix::detect(settings, &self.cancel).await;
+        self.not_stopped()?;
+        detected.map_err(|error| {
             let hint = error.hint();
             Error::new(Kind::Config, error).hint(hint)
         })
@@ -287,6 +309,10 @@ fn evaluations_at_once(config: &Config) -> usize {
     config.nix().eval_jobs.map_or(cores, NonZeroUsize::get)
 }
 
+fn stopped() -> Error {
+    Error::message(Kind::Cancelled, "stopped; nothing was changed")
+}
+
 /// This machine's own name.
 pub(super) fn this_machine() -> Option<String> {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
@@ -320,9 +346,6 @@ async fn flake_hosts(evaluator: &Evaluator, cancel: &Cancel) -> Result<FlakeHost
     let names = |output| evaluator.names(output, cancel);
     let (nixos, darwin) =
         tokio::try_join!(names("nixosConfigurations"), names("darwinConfigurations")).map_err(|error| {
-            if error.is_cancelled() {
-                return Error::message(Kind::Cancelled, "listing the flake's hosts was stopped");
-            }
             let output = match &error {
                 EvalError::Nix(failure) => indent(&failure.stderr),
                 EvalError::Unexpected { .. } => error.to_string(),

@@ -12,9 +12,8 @@ use crate::error::{Error, Exit, Kind, Result};
 use crate::fleet::Host;
 use crate::nix::{Source, StorePath, Validity};
 use crate::plan::{Goal, Rule};
-use crate::process::Canceller;
 use crate::report::{Cell, Event, HostFinished, Outcome, Reporter, Style, Summary, Table, exit_of};
-use crate::run::{Context, Job, Places, Planned, Signals, Wants, execute, plan};
+use crate::run::{Context, Job, Places, Planned, Wants, execute, plan};
 use crate::state::{Deployment, HostRecord, State, StateDirs, new_id};
 
 /// What a command wants done, beside what every run has.
@@ -33,7 +32,7 @@ pub(super) struct Wish {
 pub(super) async fn run(hub: &Hub, fleet: Fleet, wish: Wish) -> Result<Exit> {
     let connect = hub.connector(&fleet.config)?;
     let elevations = if wish.goal.needs_target() {
-        passwords::elevations(hub, connect.as_ref(), &wish.hosts).await?
+        hub.unless_stopped(passwords::elevations(hub, connect.as_ref(), &wish.hosts)).await?
     } else {
         BTreeMap::new()
     };
@@ -43,10 +42,8 @@ pub(super) async fn run(hub: &Hub, fleet: Fleet, wish: Wish) -> Result<Exit> {
     let begun = Instant::now();
     let started = Timestamp::now();
     let id = new_id(started);
-    let (canceller, cancel) = Canceller::new();
     let ui = if wish.dry_run { hub.ui.without_events() } else { hub.ui.clone() };
     let (reporter, events) = Reporter::start(&ui).map_err(|error| Error::new(Kind::Failed, error))?;
-    let signals = Signals::listen(canceller, events.clone()).map_err(|error| Error::new(Kind::Failed, error))?;
 
     let context = Arc::new(Context {
         job: Job {
@@ -68,12 +65,11 @@ pub(super) async fn run(hub: &Hub, fleet: Fleet, wish: Wish) -> Result<Exit> {
         this_machine: this_machine(),
         places: Places { logs: dirs.logs(&id), gcroots },
         events: events.clone(),
-        cancel,
+        cancel: hub.cancel.clone(),
     });
 
     if wish.dry_run {
         let planned = plan(&context).await;
-        drop(signals);
         reporter.finish().await;
         return show_plan(hub, &planned);
     }
@@ -97,7 +93,6 @@ pub(super) async fn run(hub: &Hub, fleet: Fleet, wish: Wish) -> Result<Exit> {
     let exit = exit_of(finished.iter().map(|ended| ended.outcome));
     record.end(exit);
     events.emit(Event::Summary(summary(&finished, exit, begun)));
-    drop(signals);
     reporter.finish().await;
     prune_logs(&dirs);
     Ok(exit)

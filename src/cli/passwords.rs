@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use inquire::{InquireError, PasswordDisplayMode};
+use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 use super::hub::{Hub, this_machine};
 use crate::error::{Error, Kind, Result};
 use crate::fleet::{Host, HostName};
-use crate::process::Cancel;
+use crate::process::{Cancel, Level};
 use crate::remote::{Connect, Elevate, Elevation, Password, Remote, Script};
 use crate::report::Ui;
 use crate::run::target_of;
@@ -41,17 +42,17 @@ pub(super) async fn elevations(
     }
     let mut asking = Vec::new();
     for host in hosts {
-        if let Some(remote) = wants_password(connect, host).await {
+        if let Some(remote) = wants_password(connect, host, &hub.cancel).await {
             asking.push((host.name.clone(), remote));
         }
     }
-    ask_until_right(&hub.ui, asking).await
+    ask_until_right(&hub.ui, asking, &hub.cancel).await
 }
 
 /// A connection to the host, when its sudo wants a password.
-async fn wants_password(connect: &dyn Connect, host: &Host) -> Option<Remote> {
+async fn wants_password(connect: &dyn Connect, host: &Host, cancel: &Cancel) -> Option<Remote> {
     let target = target_of(host, this_machine().as_deref());
-    let connection = connect.connect(&target, &Cancel::never()).await.ok()?;
+    let connection = connect.connect(&target, cancel).await.ok()?;
     let remote = Remote::new(connection, Elevation { how: Elevate::Sudo, password: None });
     becomes_root(&remote).await.is_err().then_some(remote)
 }
@@ -61,14 +62,18 @@ async fn becomes_root(remote: &Remote) -> std::result::Result<(), crate::remote:
 }
 
 /// Asks for one password, gives it to every host that takes it, and asks again for the others.
-async fn ask_until_right(ui: &Ui, mut asking: Vec<(HostName, Remote)>) -> Result<BTreeMap<HostName, Elevation>> {
+async fn ask_until_right(
+    ui: &Ui,
+    mut asking: Vec<(HostName, Remote)>,
+    cancel: &Cancel,
+) -> Result<BTreeMap<HostName, Elevation>> {
     let mut known = BTreeMap::new();
     for _ in 0..TRIES {
         let names: Vec<_> = asking.iter().map(|(name, _)| name.to_string()).collect();
         if names.is_empty() {
             return Ok(known);
         }
-        let password = prompt(&names.join(", "))?;
+        let password = prompt(names.join(", "), cancel).await?;
         let mut refused = Vec::new();
         for (name, remote) in asking {
             let elevation = with(&password);
@@ -88,12 +93,23 @@ async fn ask_until_right(ui: &Ui, mut asking: Vec<(HostName, Remote)>) -> Result
     Err(Error::message(Kind::Refused, format!("no sudo password was accepted by {}", names.join(", "))))
 }
 
-fn prompt(hosts: &str) -> Result<Password> {
-    let answer = inquire::Password::new(&format!("sudo password on {hosts}:"))
-        .with_display_mode(PasswordDisplayMode::Hidden)
-        .without_confirmation()
-        .prompt();
-    match answer {
+/// Asks on a thread of its own, so that signals are heard meanwhile.
+async fn prompt(hosts: String, cancel: &Cancel) -> Result<Password> {
+    let modes = tcgetattr(std::io::stdin());
+    let asking = tokio::task::spawn_blocking(move || {
+        inquire::Password::new(&format!("sudo password on {hosts}:"))
+            .with_display_mode(PasswordDisplayMode::Hidden)
+            .without_confirmation()
+            .prompt()
+    });
+    let Some(answered) = cancel.unless(Level::Soft, asking).await else {
+        if let Ok(modes) = modes {
+            // A prompt that is left in its middle leaves the terminal without echo. One that is gone needs no modes.
+            let _ = tcsetattr(std::io::stdin(), OptionalActions::Flush, &modes);
+        }
+        return Err(Error::message(Kind::Cancelled, "no password was given"));
+    };
+    match answered.map_err(|error| Error::new(Kind::Failed, error))? {
         Ok(password) => Ok(Arc::new(SecretString::from(password))),
         Err(InquireError::OperationCanceled | InquireError::OperationInterrupted) => {
             Err(Error::message(Kind::Cancelled, "no password was given"))

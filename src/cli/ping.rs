@@ -9,8 +9,8 @@ use super::hub::{Hub, this_machine};
 use super::select::HostsOrAll;
 use crate::error::{Error, Exit, Kind, Result};
 use crate::fleet::{Host, HostName};
-use crate::process::Cancel;
-use crate::remote::{Connect, Elevation, Remote, Script};
+use crate::process::{Cancel, Level};
+use crate::remote::{Connect, Elevation, Remote, Script, Target};
 use crate::report::units::elapsed;
 use crate::report::{Cell, Output, Style, Table};
 use crate::run::{fan_out, target_of};
@@ -35,13 +35,14 @@ struct Answer {
 }
 
 pub(super) async fn run(hub: &Hub, args: PingArgs) -> Result<Exit> {
-    let fleet = hub.reachable(&args.hosts.hosts, &Cancel::never()).await?;
+    let fleet = hub.reachable(&args.hosts.hosts).await?;
     let hosts = args.hosts.select(hub, &fleet.inventory)?;
     let connect: Arc<dyn Connect> = hub.connector(&fleet.config)?;
     let mut answers = Vec::new();
-    let work = |host| ask(connect.clone(), host);
+    let work = |host| ask(connect.clone(), host, hub.cancel.clone());
     fan_out(hosts, AT_ONCE, work, |answer| answers.push(answer)).await;
     connect.close().await;
+    hub.not_stopped()?;
     answers.sort_by(|a, b| a.host.cmp(&b.host));
     let written = if hub.ui.output() == Output::Json {
         hub.ui.data_json(&answers.iter().map(json).collect::<Vec<_>>())
@@ -52,19 +53,20 @@ pub(super) async fn run(hub: &Hub, args: PingArgs) -> Result<Exit> {
     Ok(if answers.iter().all(|answer| answer.result.is_ok()) { Exit::Success } else { Exit::Failed })
 }
 
-async fn ask(connect: Arc<dyn Connect>, host: Host) -> Answer {
+async fn ask(connect: Arc<dyn Connect>, host: Host, cancel: Cancel) -> Answer {
     let target = target_of(&host, this_machine().as_deref());
-    let result = round_trip(connect.as_ref(), &target).await;
+    let asked = cancel.unless(Level::Soft, round_trip(connect.as_ref(), &target, &cancel)).await;
+    let result = asked.unwrap_or_else(|| Err("stopped".to_owned()));
     Answer { host: host.name, target: target.to_string(), result }
 }
 
 /// The time that an empty command takes over a connection that is open, so that it tells of the network and not of ssh's
 /// handshake. A connection that turns out dead is made anew.
-async fn round_trip(connect: &dyn Connect, target: &crate::remote::Target) -> std::result::Result<Duration, String> {
+async fn round_trip(connect: &dyn Connect, target: &Target, cancel: &Cancel) -> std::result::Result<Duration, String> {
     let script = Script::new(":").deadline(DEADLINE);
     let mut tries = 0;
     loop {
-        let connection = connect.connect(target, &Cancel::never()).await.map_err(|error| error.to_string())?;
+        let connection = connect.connect(target, cancel).await.map_err(|error| error.to_string())?;
         let reused = connection.is_reused();
         let remote = Remote::new(connection, Elevation::default());
         let begun = Instant::now();

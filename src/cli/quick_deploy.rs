@@ -7,7 +7,6 @@ use super::hub::Hub;
 use super::select::Hosts;
 use crate::error::{Exit, Result};
 use crate::plan::Rule;
-use crate::process::Cancel;
 
 /// Deploys only what changed: hosts that run what the flake wants, and boot it by default, are left alone.
 ///
@@ -21,7 +20,7 @@ pub(super) struct QuickDeployArgs {
 }
 
 pub(super) async fn run(hub: &Hub, args: QuickDeployArgs) -> Result<Exit> {
-    let (fleet, evaluator) = hub.load(&Cancel::never()).await?;
+    let (fleet, evaluator) = hub.load().await?;
     let hosts = hub.select(&fleet.inventory, &args.hosts.hosts)?;
     let parallel = args.how.parallel.by_default(&fleet);
     let command = Command { name: "quick-deploy", rule: Rule::IfChanged };

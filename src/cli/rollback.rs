@@ -7,7 +7,6 @@ use super::job::{self, Wish};
 use super::select::{Hosts, Parallel};
 use crate::error::{Exit, Result};
 use crate::plan::{Goal, Rule};
-use crate::process::Cancel;
 use crate::run::Wants;
 
 /// Brings hosts back to the generation before their profile's own, or to one that is named.
@@ -28,7 +27,7 @@ pub(super) struct RollbackArgs {
 }
 
 pub(super) async fn run(hub: &Hub, args: RollbackArgs) -> Result<Exit> {
-    let fleet = hub.reachable(&args.hosts.hosts, &Cancel::never()).await?;
+    let fleet = hub.reachable(&args.hosts.hosts).await?;
     let hosts = hub.select(&fleet.inventory, &args.hosts.hosts)?;
     let wish = Wish {
         command: "rollback",

@@ -38,6 +38,7 @@ struct Looker {
     connect: Arc<dyn Connect>,
     evaluator: Option<Arc<Evaluator>>,
     state: Arc<State>,
+    cancel: Cancel,
 }
 
 /// What is known of a host.
@@ -55,9 +56,9 @@ struct Seen {
 
 pub(super) async fn run(hub: &Hub, args: StatusArgs) -> Result<Exit> {
     let (fleet, evaluator) = if args.no_eval {
-        (hub.reachable(&args.hosts.hosts, &Cancel::never()).await?, None)
+        (hub.reachable(&args.hosts.hosts).await?, None)
     } else {
-        let (fleet, evaluator) = hub.load(&Cancel::never()).await?;
+        let (fleet, evaluator) = hub.load().await?;
         (fleet, Some(evaluator))
     };
     let hosts = args.hosts.select(hub, &fleet.inventory)?;
@@ -69,20 +70,21 @@ pub(super) async fn run(hub: &Hub, args: StatusArgs) -> Result<Exit> {
     };
     fan_out(hosts, AT_ONCE, work, |one: Seen| seen.push(one)).await;
     looker.connect.close().await;
+    hub.not_stopped()?;
     seen.sort_by(|a, b| a.host.cmp(&b.host));
     show(hub, &seen).map_err(|error| Error::new(Kind::Failed, error))?;
     Ok(exit_of(&seen))
 }
 
 fn looker(hub: &Hub, fleet: &Fleet, evaluator: Option<Arc<Evaluator>>) -> Result<Looker> {
-    Ok(Looker { connect: hub.connector(&fleet.config)?, evaluator, state: hub.state()?.0 })
+    let (connect, cancel) = (hub.connector(&fleet.config)?, hub.cancel.clone());
+    Ok(Looker { connect, evaluator, state: hub.state()?.0, cancel })
 }
 
 impl Looker {
     async fn look(&self, host: Host) -> Seen {
         let target = target_of(&host, this_machine().as_deref());
-        let never = Cancel::never();
-        let asked = reach(self.connect.as_ref(), &target, Elevation::default(), &never);
+        let asked = reach(self.connect.as_ref(), &target, Elevation::default(), &self.cancel);
         let (access, evaluated) = tokio::join!(asked, self.wanted(&host));
         let mut errors = Vec::new();
         let facts = match access {
@@ -106,7 +108,7 @@ impl Looker {
 
     async fn wanted(&self, host: &Host) -> Option<std::result::Result<Evaluation, String>> {
         let evaluator = self.evaluator.as_ref()?;
-        let evaluated = evaluator.system(host.attribute(), &Cancel::never(), &mut |_| ()).await;
+        let evaluated = evaluator.system(host.attribute(), &self.cancel, &mut |_| ()).await;
         Some(
             evaluated
                 .map(|answer| answer.value)

@@ -7,7 +7,6 @@ use super::job::{self, Wish};
 use super::select::{Build, HostsOrAll, Parallel};
 use crate::error::{Exit, Result};
 use crate::plan::{Goal, Rule};
-use crate::process::Cancel;
 use crate::run::Wants;
 
 /// Evaluates and builds the toplevels of all active hosts, one after the other, and changes nothing anywhere.
@@ -22,7 +21,7 @@ pub(super) struct TestAllArgs {
 }
 
 pub(super) async fn run(hub: &Hub, args: TestAllArgs) -> Result<Exit> {
-    let (fleet, evaluator) = hub.load(&Cancel::never()).await?;
+    let (fleet, evaluator) = hub.load().await?;
     let mut hosts = args.hosts.select(hub, &fleet.inventory)?;
     args.build.apply(&mut hosts, &fleet)?;
     let wish = Wish {

@@ -7,7 +7,6 @@ use super::job::{self, Wish};
 use super::select::{Build, Hosts, Parallel};
 use crate::error::{Exit, Result};
 use crate::plan::{Goal, Rule};
-use crate::process::Cancel;
 use crate::run::Wants;
 
 /// Evaluates and builds hosts' toplevels, and changes nothing anywhere.
@@ -22,7 +21,7 @@ pub(super) struct TestHostArgs {
 }
 
 pub(super) async fn run(hub: &Hub, args: TestHostArgs) -> Result<Exit> {
-    let (fleet, evaluator) = hub.load(&Cancel::never()).await?;
+    let (fleet, evaluator) = hub.load().await?;
     let mut hosts = hub.select(&fleet.inventory, &args.hosts.hosts)?;
     args.build.apply(&mut hosts, &fleet)?;
     let wish = Wish {

@@ -10,7 +10,6 @@ use crate::evaluate::Known;
 use crate::fleet::Host;
 use crate::nix::Footprint;
 use crate::plan::{Goal, Rule, decide};
-use crate::process::Cancel;
 use crate::remote::{Connect as _, Elevation};
 use crate::report::units::{bytes, duration};
 use crate::report::{Output, Style};
@@ -34,14 +33,14 @@ pub(super) struct WhyArgs {
 type Told = Vec<(&'static str, String)>;
 
 pub(super) async fn run(hub: &Hub, args: WhyArgs) -> Result<Exit> {
-    let (fleet, evaluator) = hub.load(&Cancel::never()).await?;
+    let (fleet, evaluator) = hub.load().await?;
     let hosts = hub.select(&fleet.inventory, std::slice::from_ref(&args.host))?;
     let [host] = hosts.as_slice() else {
         return Err(
             Error::message(Kind::Usage, format!("`{}` selects {} hosts", args.host, hosts.len())).hint("name one host")
         );
     };
-    let known = evaluator.known(host.attribute(), &Cancel::never()).await;
+    let known = evaluator.known(host.attribute(), &hub.cancel).await;
     let mut told = evaluation(&known);
     told.push(("built", built(&known)));
     if !args.offline {
@@ -91,7 +90,7 @@ fn built(known: &Known) -> String {
 async fn deployed(hub: &Hub, fleet: &super::hub::Fleet, host: &Host, known: &Known) -> Result<String> {
     let connect = hub.connector(&fleet.config)?;
     let target = target_of(host, this_machine().as_deref());
-    let access = reach(connect.as_ref(), &target, Elevation::default(), &Cancel::never()).await;
+    let access = reach(connect.as_ref(), &target, Elevation::default(), &hub.cancel).await;
     connect.close().await;
     Ok(match (access, &known.evaluation) {
         (Err(stop), _) => stop.failed.map_or_else(|| "stopped".to_owned(), |failed| failed.message),

@@ -6,7 +6,7 @@ use super::host::{HostPart, Reached};
 use super::prepare::{Origin, Prepared};
 use super::stop::Stop;
 use crate::plan::{Goal, Verdict, verdict};
-use crate::process::Level;
+use crate::process::{Cancel, Level};
 use crate::remote::{
     Activation, ActivationError, Ended, Facts, ProfileStep, Remote, RunError, Script, activate, probe,
 };
@@ -39,10 +39,15 @@ pub(super) async fn activate_host(
     };
     let contact = Contact { remote: prepared.access.remote.clone(), until: Instant::now() + job.activation_timeout };
     let events = part.events();
-    let (contact, ended) = events.step(StepName::Activate, see_through(part, &activation, contact)).await?;
-    let looked = events.step(StepName::Verify, contact.look(part)).await;
+    let cancel = part.context.cancel.clone();
+    // From here on only the second Ctrl-C gives the host up.
+    let seen =
+        cancel.unless(Level::Hard, events.step(StepName::Activate, see_through(part, &activation, contact))).await;
+    let (contact, ended) =
+        seen.unwrap_or_else(|| Err(unknown("the activation goes on on the host; you chose not to wait for it")))?;
+    let looked = cancel.unless(Level::Hard, events.step(StepName::Verify, contact.look(part))).await;
     let (contact, after) =
-        looked.ok_or_else(|| unknown("the activation ended, but the host was not reached after it"))?;
+        looked.flatten().ok_or_else(|| unknown("the activation ended, but the host was not reached after it"))?;
     part.generation = after.generation;
     let judged = verdict(verb, &activation.toplevel, ended, &prepared.access.facts, &after);
     let reached = conclude(judged, &after, &contact.remote, verb).await;
@@ -58,29 +63,22 @@ struct Contact {
 }
 
 impl Contact {
-    /// Connects anew, again and again, until the host answers; none when time is up or the user insists on stopping.
+    /// Connects anew, again and again, until the host answers; none when time is up.
     async fn regain(mut self, part: &HostPart) -> Option<Self> {
         let context = &part.context;
         let target = context.target_of(&part.host);
         let mut pause = RETRY.0;
-        let seek = async {
-            while Instant::now() < self.until {
-                self.remote.connection().discard().await;
-                // An activation is under way: only the second Ctrl-C gives the host up.
-                if let Ok(connection) = context.connect.connect(&target, &crate::process::Cancel::never()).await {
-                    return Some(connection);
-                }
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(RETRY.1);
+        while Instant::now() < self.until {
+            self.remote.connection().discard().await;
+            // An activation is under way: the first Ctrl-C does not end the search.
+            if let Ok(connection) = context.connect.connect(&target, &Cancel::never()).await {
+                self.remote = self.remote.over(connection);
+                return Some(self);
             }
-            None
-        };
-        let connection = tokio::select! {
-            connection = seek => connection?,
-            () = context.cancel.reached(Level::Hard) => return None,
-        };
-        self.remote = self.remote.over(connection);
-        Some(self)
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(RETRY.1);
+        }
+        None
     }
 
     /// Asks the host what it runs now.
@@ -113,7 +111,6 @@ async fn see_through(
     }
     let mut seen = 0;
     loop {
-        let cancel = part.context.cancel.clone();
         let (events, log) = part.split();
         let mut on_line = |line: &str| {
             log.line(StepName::Activate, line);
@@ -121,9 +118,6 @@ async fn see_through(
         };
         let followed = tokio::select! {
             followed = activation.follow(&contact.remote, &mut seen, &mut on_line) => followed,
-            () = cancel.reached(Level::Hard) => {
-                return Err(unknown("the activation goes on on the host; you chose not to wait for it"));
-            }
             () = tokio::time::sleep_until(contact.until.into()) => {
                 return Err(unknown("the activation goes on on the host, longer than `activation-timeout` allows"));
             }

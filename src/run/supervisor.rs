@@ -1,5 +1,6 @@
 //! The one place that starts the hosts' parts, hears the user's signals, and writes down how each part ended.
 
+use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use super::context::{Context, Wants};
 use super::fan_out::fan_out;
 use super::host::{HostPart, Planned};
 use crate::fleet::Host;
-use crate::process::{Canceller, Level};
+use crate::process::{Cancel, Canceller, Level};
 use crate::report::{Event, EventSender, HostFinished};
 
 /// Hears Ctrl-C, TERM and HUP, and turns each into the next level of the wish to stop. Ends when dropped.
@@ -19,7 +20,7 @@ pub struct Signals(JoinHandle<()>);
 
 impl Signals {
     /// Begins to hear them.
-    pub fn listen(canceller: Canceller, events: EventSender) -> io::Result<Self> {
+    pub fn listen(canceller: Canceller) -> io::Result<Self> {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut hangup = signal(SignalKind::hangup())?;
@@ -30,8 +31,7 @@ impl Signals {
                     _ = terminate.recv() => {}
                     _ = hangup.recv() => {}
                 }
-                let forced = canceller.escalate() == Level::Hard;
-                events.emit(Event::Cancelling { forced });
+                canceller.escalate();
             }
         })))
     }
@@ -50,12 +50,12 @@ pub async fn execute(context: &Arc<Context>, mut on_finished: impl FnMut(&HostFi
         let part = HostPart::new(context.clone(), host);
         async move { part.run().await }
     };
-    fan_out(longest_first(context), context.job.parallel, work, |ended: HostFinished| {
+    let all = fan_out(longest_first(context), context.job.parallel, work, |ended: HostFinished| {
         on_finished(&ended);
         context.events.emit(Event::HostFinished(ended.clone()));
         finished.push(ended);
-    })
-    .await;
+    });
+    announcing(context, all).await;
     finished.sort_by(|a, b| a.host.cmp(&b.host));
     context.connect.close().await;
     finished
@@ -83,8 +83,32 @@ pub async fn plan(context: &Arc<Context>) -> Vec<Planned> {
         let part = HostPart::new(context.clone(), host);
         async move { part.plan().await }
     };
-    fan_out(context.job.hosts.clone(), context.job.parallel, work, |one: Planned| planned.push(one)).await;
+    let all = fan_out(context.job.hosts.clone(), context.job.parallel, work, |one: Planned| planned.push(one));
+    announcing(context, all).await;
     planned.sort_by(|a, b| a.host.cmp(&b.host));
     context.connect.close().await;
     planned
+}
+
+/// Does `work`, and tells each time that the user asks to stop more urgently.
+async fn announcing(context: &Context, work: impl Future<Output = ()>) {
+    tokio::select! {
+        // First, so that a wish to stop is told also when it ends the work at once.
+        biased;
+        never = announce(&context.cancel, &context.events) => match never {},
+        () = work => {}
+    }
+}
+
+async fn announce(cancel: &Cancel, events: &EventSender) -> Infallible {
+    let mut told = Level::None;
+    for level in [Level::Soft, Level::Hard] {
+        cancel.reached(level).await;
+        let reached = cancel.level();
+        if reached > told {
+            events.emit(Event::Cancelling { forced: reached == Level::Hard });
+            told = reached;
+        }
+    }
+    std::future::pending().await
 }

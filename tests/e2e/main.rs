@@ -2,10 +2,8 @@
 #![expect(clippy::disallowed_methods, reason = "tests run the program and the lab as a user would")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
-mod cli;
-#![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 mod bench;
+mod cli;
 mod demo;
 mod deploys;
 mod faults;
