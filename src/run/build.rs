@@ -15,6 +15,9 @@ use crate::report::{Outcome, StepName};
 /// How long a build on another machine may take.
 const REMOTE_DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// How long a build on another machine may take to stop.
+const STOP_DEADLINE: Duration = Duration::from_secs(5);
+
 /// Where a toplevel is built, with the way there.
 #[derive(Debug)]
 pub(super) enum BuildPlace {
@@ -133,27 +136,27 @@ async fn build_there(
         },
     )?;
 
-    let pid_file = format!("/tmp/hubctl-build-{}-{host}", context.job.id);
     let command = build_command(&evaluation.drv, &format!("/tmp/hubctl-root-{host}"));
-    let text = format!(
-        "exec 2>&1\n{command} &\npid=$!\n(umask 077; echo $pid >{pid_file})\nwait $pid\ncode=$?\nrm -f {pid_file}\nexit $code"
-    );
-    let mut tail = Vec::new();
+    let text = format!(include_str!("build.sh"), command = command);
+    let (mut pid, mut tail) = (None, Vec::new());
     let script = Script::new(text).deadline(REMOTE_DEADLINE);
     let mut on_line = |line: &str| {
+        if let Some(word) = line.strip_prefix("hubctl-build:") {
+            pid = pid.or_else(|| word.parse::<u32>().ok());
+            return;
+        }
         log.line(StepName::Build, line);
         events.log(StepName::Build, line);
         tail.push(line.to_owned());
         tail.drain(..tail.len().saturating_sub(40));
     };
-    let ran = tokio::select! {
-        ran = remote.run_lines(&script, &mut on_line) => ran,
-        () = context.cancel.reached(Level::Soft) => {
-            // Dropping the connection's command leaves it running there.
-            let kill = Script::new(format!("kill \"$(cat {pid_file})\"; rm -f {pid_file}"));
-            let _ = remote.run(&kill.deadline(Duration::from_secs(5))).await;
-            return Err(Stop::cancelled());
+    let Some(ran) = context.cancel.unless(Level::Soft, remote.run_lines(&script, &mut on_line)).await else {
+        if let Some(pid) = pid {
+            let kill = Script::new(format!("kill {pid} && while kill -0 {pid} 2>/dev/null; do sleep 0.1; done"));
+            // Where this fails the build there ends by itself, since nobody listens any more.
+            let _ = remote.run(&kill.deadline(STOP_DEADLINE)).await;
         }
+        return Err(Stop::cancelled());
     };
     match ran {
         Ok(ran) if ran.code == 0 => Ok(()),
