@@ -22,7 +22,7 @@ use crate::process::{Cancel, Level};
 use crate::remote::{SshConnector, SshOptions, Target, private_runtime_dir};
 use crate::report::Ui;
 use crate::run::target_of;
-use crate::state::{State, StateDirs};
+use crate::state::{RunLock, State, StateDirs};
 
 /// What takes longer than this is said.
 const NOTABLE: Duration = Duration::from_millis(250);
@@ -225,6 +225,17 @@ impl Hub {
             )
             .hint("make it writable, or set XDG_STATE_HOME to a directory that is")
         })
+    }
+
+    /// Begins the run called `id`, and removes what runs left here that were killed. The run goes on also where that fails.
+    pub(super) fn begin_run(&self, id: &str, dirs: &StateDirs) -> Option<RunLock> {
+        let runs = dirs.runs();
+        let begun = runs.begin(id);
+        let swept = runs.sweep(&dirs.gcroots());
+        if let Some(error) = begun.as_ref().err().or(swept.as_ref().err()) {
+            self.ui.warning(&format!("{} cannot be kept in order: {error}", dirs.root().display()), None);
+        }
+        begun.ok()
     }
 
     /// Waits for `work`, and says what it is when it takes notably long.

@@ -42,6 +42,7 @@ pub(super) async fn run(hub: &Hub, fleet: Fleet, wish: Wish) -> Result<Exit> {
     let begun = Instant::now();
     let started = Timestamp::now();
     let id = new_id(started);
+    let _lock = hub.begin_run(&id, &dirs);
     let ui = if wish.dry_run { hub.ui.without_events() } else { hub.ui.clone() };
     let (reporter, events) = Reporter::start(&ui).map_err(|error| Error::new(Kind::Failed, error))?;
 
@@ -64,6 +65,7 @@ pub(super) async fn run(hub: &Hub, fleet: Fleet, wish: Wish) -> Result<Exit> {
         elevations,
         this_machine: this_machine(),
         places: Places { logs: dirs.logs(&id), gcroots },
+        runs: dirs.runs(),
         events: events.clone(),
         cancel: hub.cancel.clone(),
     });

@@ -205,12 +205,6 @@ impl Activation {
         remote.run_lines(&script, &mut watch).await?;
         Ok(ended)
     }
-
-    /// Removes what the activation left on the host. Its output stays in the host's journal.
-    pub async fn forget(&self, remote: &Remote) -> Result<(), RunError> {
-        let script = format!("rm -rf {} && rmdir /run/hubctl 2>/dev/null; :", self.directory());
-        remote.run(&Script::new(script).as_root()).await.map(drop)
-    }
 }
 
 fn parse_end(answer: &str) -> Option<Ended> {

@@ -22,10 +22,6 @@ if [ -e "$lock" ] && command -v flock >/dev/null && ! flock --nonblock "$lock" t
 
 umask 077
 mkdir -p /run/hubctl
-# Activations that ended without anybody left to ask for the result.
-for old in /run/hubctl/*/exit; do
-  [ -e "$old" ] && rm -rf "${{old%/exit}}"
-done
 mkdir "$directory" || exit 1
 cat >"$directory/new" <<'HUBCTL'
 d={directory}

@@ -6,6 +6,7 @@ mod elevate;
 mod local;
 mod probe;
 mod profile;
+mod remains;
 mod script;
 mod ssh;
 mod target;
@@ -14,8 +15,9 @@ pub use activate::{Activation, ActivationError, Ended, ProfileStep, Refusal, Sta
 pub use connection::{Connect, ConnectError, Connection, Executed, Lost, Password};
 pub use elevate::{Elevate, Elevation};
 pub use local::LocalConnection;
-pub use probe::{Facts, ProbeError, RebootReason, Space, parse as parse_facts, probe};
+pub use probe::{Activator, Facts, ProbeError, RebootReason, Space, parse as parse_facts, probe};
 pub use profile::{Generation, SYSTEM_PROFILE, generations};
+pub use remains::{Remains, forget, remains, settled};
 pub use script::{Ran, Remote, RunError, Script};
 pub use ssh::{HostKeys, SshConnector, SshOptions, private_runtime_dir};
 pub use target::{SshTarget, Target};

@@ -50,12 +50,24 @@ pub struct Facts {
     pub boot_space: Option<Space>,
     /// Whether systemd runs there.
     pub systemd: bool,
-    /// Whether an activation is under way.
-    pub activating: bool,
+    /// Who began an activation that is under way.
+    pub activating: Option<Activator>,
+    /// Whether there is something of an activation, be it under way or ended.
+    pub remains: bool,
     /// The units that failed.
     pub failed_units: Vec<String>,
     /// Where Nix is.
     pub nix: Option<String>,
+}
+
+/// Who began an activation.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activator {
+    /// A run of hubctl, of this user or of another one.
+    Hubctl,
+    /// Somebody else, such as `nixos-rebuild`.
+    Other,
 }
 
 /// A part of the system that only a boot changes.
@@ -166,7 +178,9 @@ pub fn parse(printed: &str) -> Option<Facts> {
             "store-space" => facts.store_space = Space::parse(value),
             "boot-space" => facts.boot_space = Space::parse(value),
             "systemd" => facts.systemd = true,
-            "activating" => facts.activating = true,
+            "activating" if value == "hubctl" => facts.activating = Some(Activator::Hubctl),
+            "activating" => facts.activating = Some(Activator::Other),
+            "remains" => facts.remains = true,
             "failed-unit" => facts.failed_units.push(value.to_owned()),
             "nix" => facts.nix = text(),
             _ => {}
@@ -185,11 +199,11 @@ mod tests {
         let printed = format!(
             "motd of some kind\nprobe=1\nhostname=p620\ncurrent={toplevel}\ngeneration=system-42-link\nreboot=kernel\n\
              reboot=initrd\nreboot=unheard-of\nstore-space=/dev/my disk 1000 600 400 60% /nix/store\nuid=0\nsystemd=1\n\
-             failed-unit=a.service\nfailed-unit=b.service\nfuture=1"
+             activating=hubctl\nfailed-unit=a.service\nfailed-unit=b.service\nfuture=1"
         );
         let facts = parse(&printed).unwrap();
         assert_eq!(facts.current.unwrap().as_str(), toplevel);
-        assert_eq!((facts.generation, facts.uid, facts.activating), (Some(42), Some(0), false));
+        assert_eq!((facts.generation, facts.uid, facts.activating), (Some(42), Some(0), Some(Activator::Hubctl)));
         assert_eq!(facts.reboot, [RebootReason::Kernel, RebootReason::Initrd]);
         assert_eq!(facts.store_space, Some(Space { total: 1_024_000, free: 409_600 }));
         assert_eq!(facts.failed_units, ["a.service", "b.service"]);

@@ -25,7 +25,14 @@ fi
 say store-space "$(df -kP /nix/store 2>/dev/null | tail -n 1)"
 [ -d /boot ] && say boot-space "$(df -kP /boot 2>/dev/null | tail -n 1)"
 [ -d /run/systemd/system ] && say systemd 1
-say activating "$(systemctl is-active nixos-rebuild-switch-to-configuration.service 2>/dev/null | grep -E '^(active|activating|deactivating)$')"
+unit=$(systemctl show --property=ActiveState --property=Description nixos-rebuild-switch-to-configuration.service 2>/dev/null)
+case $unit in
+  *ActiveState=active* | *ActiveState=activating* | *ActiveState=deactivating*)
+    # The description is what a user without rights sees of who began it.
+    case $unit in *'Description=hubctl '*) say activating hubctl ;; *) say activating other ;; esac
+    ;;
+esac
+[ -d /run/hubctl ] && say remains 1
 for unit in $(systemctl list-units --state=failed --plain --no-legend --no-pager 2>/dev/null | cut -d' ' -f1); do
   say failed-unit "$unit"
 done

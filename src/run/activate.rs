@@ -8,7 +8,7 @@ use super::stop::Stop;
 use crate::plan::{Goal, Verdict, verdict};
 use crate::process::{Cancel, Level};
 use crate::remote::{
-    Activation, ActivationError, Ended, Facts, ProfileStep, Remote, RunError, Script, activate, probe,
+    Activation, ActivationError, Ended, Facts, ProfileStep, Remote, RunError, Script, activate, forget, probe,
 };
 use crate::report::{Outcome, StepName};
 
@@ -52,7 +52,7 @@ pub(super) async fn activate_host(
     let judged = verdict(verb, &activation.toplevel, ended, &prepared.access.facts, &after);
     let reached = conclude(judged, &after, &contact.remote, verb).await;
     // What stays behind does no harm: the next activation clears it away.
-    let _ = activation.forget(&contact.remote).await;
+    let _ = forget(&contact.remote, &[activation.id]).await;
     reached
 }
 

@@ -12,6 +12,7 @@ use crate::plan::{Goal, Rule};
 use crate::process::Cancel;
 use crate::remote::{Connect, Elevation, SshTarget, Target};
 use crate::report::EventSender;
+use crate::state::Runs;
 
 /// What is to be done, as the command line says it. A plain value.
 #[derive(Clone, Debug)]
@@ -72,6 +73,8 @@ pub struct Context {
     pub this_machine: Option<String>,
     /// Where things are left.
     pub places: Places,
+    /// The runs of this user.
+    pub runs: Runs,
     /// Takes what happens.
     pub events: EventSender,
     /// The user's wish to stop.

@@ -121,6 +121,7 @@ impl HostPart {
         let reason = prepared.decision.reason.to_string();
         let events = self.events();
         events.decided(prepared.steps(), reason.clone());
+        self.context.tidy(&prepared.access).await;
         match prepared.decision.action {
             Action::Nothing => Ok(Reached { outcome: Outcome::Unchanged, detail: None }),
             Action::AwaitReboot => Ok(Reached { outcome: Outcome::RebootNeeded, detail: Some(reason) }),

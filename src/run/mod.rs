@@ -9,6 +9,7 @@ mod host;
 mod log;
 mod prepare;
 mod reach;
+mod settle;
 mod stop;
 mod supervisor;
 

@@ -9,7 +9,7 @@ use crate::fleet::Host;
 use crate::nix::{Evaluation, StorePath};
 use crate::plan::{Action, Decision, decide};
 use crate::process::LineSink;
-use crate::remote::{Facts, Generation, generations};
+use crate::remote::{Activator, Facts, Generation, generations};
 use crate::report::{Outcome, StepName};
 
 /// A host that answered, what it is to run, and what is to be done for that.
@@ -95,7 +95,7 @@ async fn ask_and_evaluate(part: &mut HostPart, evaluator: &Evaluator) -> Result<
     let (context, host) = (part.context.clone(), part.host.clone());
     let (events, log) = part.split();
     let mut on_line = |line: &str| log.line(StepName::Evaluate, line);
-    let probing = events.step(StepName::Probe, context.reach(&host));
+    let probing = events.step(StepName::Probe, context.reach_settled(&host, &events));
     let evaluating = events.step(StepName::Evaluate, evaluate_host(&context, evaluator, &host, &mut on_line));
     let (access, answer) = tokio::try_join!(probing, evaluating)?;
     let evaluation = events.evaluated(answer);
@@ -105,7 +105,7 @@ async fn ask_and_evaluate(part: &mut HostPart, evaluator: &Evaluator) -> Result<
 
 async fn ask_for_generation(part: &HostPart, number: Option<u64>) -> Result<(Access, Wanted), Stop> {
     let (context, events) = (part.context.clone(), part.events());
-    let access = events.step(StepName::Probe, context.reach(&part.host)).await?;
+    let access = events.step(StepName::Probe, context.reach_settled(&part.host, &events)).await?;
     let found = generations(&access.remote).await;
     let found = found.map_err(|error| Stop::script(Outcome::Unreachable, StepName::Probe, &error))?;
     let chosen = choose(&found, number, access.facts.generation).map_err(|message| {
@@ -158,10 +158,17 @@ fn check_host(context: &Context, host: &Host, facts: &Facts, wanted: &Wanted) ->
             "install Nix there, so that `ssh HOST command -v nix-daemon` finds it: on PATH of non-interactive shells";
         return Err(refused(format!("{} has no Nix that an ssh command can run", host.name)).hint(Some(hint)));
     }
-    if facts.activating {
+    if let Some(activator) = facts.activating {
+        let message = match activator {
+            Activator::Hubctl => format!(
+                "an activation that hubctl began earlier goes on on {}, longer than `activation-timeout` allows",
+                host.name
+            ),
+            Activator::Other => format!("another activation is under way on {}", host.name),
+        };
         let hint =
             "`systemctl status nixos-rebuild-switch-to-configuration` there shows it; run the command again after it";
-        return Err(refused(format!("another activation is under way on {}", host.name)).hint(Some(hint)));
+        return Err(refused(message).hint(Some(hint)));
     }
     Ok(())
 }

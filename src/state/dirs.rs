@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::runs::Runs;
+
 /// The directories below `$XDG_STATE_HOME/hubctl`.
 #[derive(Clone, Debug)]
 pub struct StateDirs(PathBuf);
@@ -35,6 +37,11 @@ impl StateDirs {
     /// The roots that keep what a run works with from being collected.
     pub fn gcroots(&self) -> PathBuf {
         self.0.join("gcroots")
+    }
+
+    /// The runs that go on, and those that ended of late.
+    pub fn runs(&self) -> Runs {
+        Runs::at(self.0.join("runs"))
     }
 
     /// All of them.

@@ -4,8 +4,10 @@ mod db;
 mod deployments;
 mod dirs;
 mod evaluations;
+mod runs;
 
 pub use db::{State, StateError};
 pub use deployments::{Deployment, Filter, HostRecord, new_id};
 pub use dirs::StateDirs;
 pub use evaluations::{Asked, Cost, Found, Kept};
+pub use runs::{RunLock, RunState, Runs, run_of};

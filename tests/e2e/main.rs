@@ -3,11 +3,13 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod bench;
+mod cancel;
 mod cli;
 mod demo;
 mod deploys;
 mod faults;
 mod hub_toml;
+mod kills;
 mod nix_versions;
 mod old_recipes;
 mod support;

@@ -2,14 +2,17 @@
 
 use std::fs;
 use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 use super::finished::Finished;
 use super::lab::{Lab, REPOSITORY};
+use super::processes::Processes;
 
 /// A hub with its user's home, state and sockets. All of it goes when this value is dropped, ssh connections included.
 #[derive(Debug)]
@@ -60,6 +63,25 @@ impl Hub {
     pub(crate) fn set_env(&mut self, key: &str, value: &str) {
         self.env.retain(|(known, _)| known != key);
         self.env.push((key.to_owned(), value.to_owned()));
+    }
+
+    /// The roots that hubctl keeps now.
+    pub(crate) fn roots(&self) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(self.state().join("gcroots")) else { return Vec::new() };
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    /// Has a call of nix whose words contain `words` sleep instead of doing anything.
+    pub(crate) fn stall_nix(&mut self, words: &str) {
+        let bin = self.dir.path().join("bin");
+        fs::create_dir_all(&bin).unwrap();
+        let real = which::which("nix").unwrap();
+        let wrapper =
+            format!("#!/bin/sh\ncase \"$*\" in *'{words}'*) sleep 600 ;; esac\nexec {} \"$@\"\n", real.display());
+        fs::write(bin.join("nix"), wrapper).unwrap();
+        fs::set_permissions(bin.join("nix"), fs::Permissions::from_mode(0o755)).unwrap();
+        let path = std::env::var("PATH").unwrap();
+        self.set_env("PATH", &format!("{}:{path}", bin.display()));
     }
 
     /// Writes a file of the flake, known to git but not committed.
@@ -178,6 +200,25 @@ impl Running {
             assert!(begun.elapsed() < Duration::from_secs(30), "no `{text}` in:\n{}", self.seen);
             assert!(stdout.read(&mut byte).unwrap() > 0, "no `{text}` until the end of:\n{}", self.seen);
             self.seen.push(char::from(byte[0]));
+        }
+    }
+
+    /// What the program has started and that runs now.
+    pub(crate) fn processes(&self) -> Processes {
+        Processes::below(self.child.as_ref().unwrap().id())
+    }
+
+    /// Waits until the program has started a command line with `text`, and gives all that it has started by then.
+    #[track_caller]
+    pub(crate) fn wait_for_process(&self, text: &str) -> Processes {
+        let begun = Instant::now();
+        loop {
+            let processes = self.processes();
+            if processes.has(text) {
+                return processes;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(30), "no `{text}` among {processes:#?}");
+            sleep(Duration::from_millis(20));
         }
     }
 

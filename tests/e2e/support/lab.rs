@@ -112,6 +112,39 @@ impl Lab {
         self.ssh(host, "readlink -e /run/current-system || true")
     }
 
+    /// Whether a unit of the host runs.
+    pub(crate) fn is_active(&self, host: &str, unit: &str) -> bool {
+        self.try_ssh(host, &format!("systemctl is-active --quiet {unit}")).status.success()
+    }
+
+    /// Asserts that nothing of any activation is left on the host.
+    #[track_caller]
+    pub(crate) fn assert_no_remains(&self, host: &str) {
+        assert_eq!(self.ssh(host, "ls -A /run/hubctl 2>/dev/null || true"), "", "/run/hubctl on {host}");
+    }
+
+    /// Has a program of the host run by way of `script`, which finds the real one as `$real`.
+    pub(crate) fn wrap(&self, host: &str, program: &str, script: &str) {
+        let wrapper = format!("#!/bin/sh\nreal=/usr/bin/{program}\n{script}\n");
+        let file = format!("/usr/local/sbin/{program}");
+        self.ssh(host, &format!("printf %s '{wrapper}' >{file} && chmod 755 {file}"));
+    }
+
+    /// Takes the wrapper of a program away.
+    pub(crate) fn unwrap(&self, host: &str, program: &str) {
+        self.ssh(host, &format!("rm /usr/local/sbin/{program}"));
+    }
+
+    /// Has copies to the host stop after their first 10 MB and go on never.
+    pub(crate) fn stall_copies(&self, host: &str) {
+        self.wrap(host, "nix-daemon", r#"{ head -c 10000000; sleep 600; } | $real "$@""#);
+    }
+
+    /// Lets copies through again.
+    pub(crate) fn resume_copies(&self, host: &str) {
+        self.unwrap(host, "nix-daemon");
+    }
+
     /// Takes the host's network link away.
     pub(crate) fn cut(&self, host: &str) {
         self.command(&["cut", host]);

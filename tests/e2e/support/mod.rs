@@ -1,9 +1,13 @@
 //! What the tests stand on: a lab of hosts, a hub in a git repository, and the program run in an environment of its own.
 
+mod eventually;
 mod finished;
 mod hub;
 mod lab;
+mod processes;
 
+pub(crate) use eventually::eventually;
 pub(crate) use finished::Finished;
 pub(crate) use hub::{Hub, Running};
 pub(crate) use lab::{Lab, REPOSITORY};
+pub(crate) use processes::Processes;

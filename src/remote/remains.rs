@@ -1,0 +1,76 @@
+//! Activations that outlive the run that began them, and what they leave on the host: a directory each below `/run/hubctl`.
+
+use std::time::Duration;
+
+use super::script::{Remote, RunError, Script};
+use crate::process::shell_quote;
+
+/// How long one command waits for an activation at most, before the host is asked anew.
+const WAIT: Duration = Duration::from_secs(30);
+
+/// How much longer the command may take, on a host that is slow because it activates.
+const SLACK: Duration = Duration::from_secs(30);
+
+/// What an activation left on a host.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Remains {
+    /// The activation's id.
+    pub id: String,
+    /// Whether it ended and wrote down how.
+    pub ended: bool,
+    /// For how long nothing happened to it.
+    pub age: Duration,
+}
+
+/// Waits until no activation is under way at `remote`, for a while and no longer than `limit`. What is the case then, a probe
+/// tells.
+pub async fn settled(remote: &Remote, limit: Duration) -> Result<(), RunError> {
+    let wait = limit.min(WAIT);
+    let script = format!(
+        "n={}\nwhile [ $n -gt 0 ]; do\n\
+         case $(systemctl is-active nixos-rebuild-switch-to-configuration.service) in active | activating | deactivating) ;; *) exit ;; esac\n\
+         n=$((n - 1))\nsleep 0.2\ndone",
+        wait.as_millis() / 200 + 1
+    );
+    remote.run(&Script::new(script).deadline(wait + SLACK)).await.map(drop)
+}
+
+/// What activations left at `remote`.
+pub async fn remains(remote: &Remote) -> Result<Vec<Remains>, RunError> {
+    let script = "for d in /run/hubctl/*/; do d=${d%/}; [ -d \"$d\" ] || continue\n\
+                  [ -e \"$d/exit\" ] && ended=1 || ended=0\n\
+                  echo \"${d##*/} $ended $(($(date +%s) - $(stat -c %Y \"$d\")))\"\ndone";
+    let (_, printed) = remote.run(&Script::new(script).as_root()).await?;
+    Ok(printed.lines().filter_map(parse_line).collect())
+}
+
+/// Removes what the activations with these ids left at `remote`. Their output stays in the host's journal.
+pub async fn forget(remote: &Remote, ids: &[String]) -> Result<(), RunError> {
+    let directories: Vec<_> = ids.iter().map(|id| shell_quote(&format!("/run/hubctl/{id}")).into_owned()).collect();
+    let script = format!("rm -rf {}; rmdir /run/hubctl 2>/dev/null; :", directories.join(" "));
+    remote.run(&Script::new(script).as_root()).await.map(drop)
+}
+
+fn parse_line(line: &str) -> Option<Remains> {
+    let mut words = line.split_whitespace();
+    let (id, ended, seconds) = (words.next()?, words.next()?, words.next()?);
+    // A clock that was set back makes the age negative.
+    let seconds = seconds.parse::<i64>().ok()?.try_into().unwrap_or_default();
+    Some(Remains { id: id.to_owned(), ended: ended == "1", age: Duration::from_secs(seconds) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_an_activation() {
+        let remains = parse_line("20260131-120000-0f3a-p620 1 90").unwrap();
+        assert_eq!(
+            (remains.id.as_str(), remains.ended, remains.age.as_secs()),
+            ("20260131-120000-0f3a-p620", true, 90)
+        );
+        assert_eq!(parse_line("a 0 -5").unwrap().age, Duration::ZERO);
+        assert_eq!(parse_line("a"), None);
+    }
+}
