@@ -1,14 +1,22 @@
 //! Copying a host's closure to it, from where it was built.
 
+use std::time::{Duration, Instant};
+
 use super::build::BuildPlace;
 use super::host::HostPart;
 use super::prepare::Prepared;
 use super::stop::Stop;
 use crate::nix::{CopyError, CopySource, StoreUri, copy};
+use crate::process::Level;
 use crate::report::StepName;
 
-/// Copies the toplevel's closure to the host. A host whose store has it already is done at once; a connection that breaks is
-/// made anew once, since what has arrived is kept.
+/// How often a connection that breaks is made anew, since what has arrived is kept.
+const RECONNECTS: usize = 3;
+
+/// How long contact is sought each time.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Copies the toplevel's closure to the host. A host whose store has it already is done at once.
 pub(super) async fn copy_to_host(part: &mut HostPart, place: &BuildPlace, prepared: &Prepared) -> Result<(), Stop> {
     let Some(to) = prepared.access.remote.store() else { return Ok(()) };
     let from = match place {
@@ -19,16 +27,25 @@ pub(super) async fn copy_to_host(part: &mut HostPart, place: &BuildPlace, prepar
     let events = part.events();
     events
         .step(StepName::Copy, async {
-            match copy_once(part, from, &to, prepared).await {
-                Err(CopyError::Disconnected(failure)) if reconnects(part, prepared).await => {
-                    events.warning(format!("{failure}; copying goes on over a new connection"), None);
-                    copy_once(part, from, &to, prepared).await
+            let mut reconnects = 0;
+            loop {
+                match copy_once(part, from, &to, prepared).await {
+                    Err(CopyError::Disconnected(failure)) if reconnects < RECONNECTS => {
+                        events.warning(format!("{failure}; contact is sought again"), None);
+                        if !reconnected(part, prepared).await {
+                            return Err(CopyError::Disconnected(failure));
+                        }
+                        reconnects += 1;
+                    }
+                    ended => return ended,
                 }
-                ended => ended,
             }
         })
         .await
-        .map_err(|error| Stop::not_copied(&error))
+        .map_err(|error| match error {
+            CopyError::Disconnected(_) if part.context.cancel.is_requested() => Stop::cancelled(),
+            error => Stop::not_copied(&error),
+        })
 }
 
 async fn copy_once(
@@ -44,8 +61,7 @@ async fn copy_once(
 }
 
 /// Makes the connection anew at the same control socket, so that Nix's next ssh finds it.
-async fn reconnects(part: &HostPart, prepared: &Prepared) -> bool {
-    prepared.access.remote.connection().discard().await;
-    let target = part.context.target_of(&part.host);
-    part.context.connect.connect(&target, &part.context.cancel).await.is_ok()
+async fn reconnected(part: &HostPart, prepared: &Prepared) -> bool {
+    let lost = prepared.access.remote.connection();
+    part.context.reconnect(&part.host, lost, Instant::now() + PATIENCE, Level::Soft).await.is_some()
 }

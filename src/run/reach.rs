@@ -1,13 +1,17 @@
 //! Reaching a host: a connection, what it runs, and whether commands become root there.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::context::Context;
 use super::stop::Stop;
 use crate::fleet::Host;
 use crate::process::{Cancel, Level};
-use crate::remote::{Connect, Elevate, Elevation, Facts, ProbeError, Remote, Script, Target, probe};
+use crate::remote::{Connect, Connection, Elevate, Elevation, Facts, ProbeError, Remote, Script, Target, probe};
 use crate::report::{Outcome, StepName};
+
+/// How long to wait before contact is sought again, at first and at most.
+const RETRY: (Duration, Duration) = (Duration::from_millis(300), Duration::from_secs(3));
 
 /// A host that answered.
 #[derive(Clone, Debug)]
@@ -46,6 +50,34 @@ pub async fn reach(
 }
 
 impl Context {
+    /// Replaces `lost`, a connection to `host`, trying again and again until the host answers; none when time is up or the
+    /// user's wish to stop reaches `stop_at`.
+    pub(super) async fn reconnect(
+        &self,
+        host: &Host,
+        lost: &dyn Connection,
+        until: Instant,
+        stop_at: Level,
+    ) -> Option<Arc<dyn Connection>> {
+        let target = self.target_of(host);
+        lost.discard().await;
+        let seek = async {
+            let mut pause = RETRY.0;
+            loop {
+                if let Ok(connection) = self.connect.connect(&target, &Cancel::never()).await {
+                    return connection;
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(RETRY.1);
+            }
+        };
+        tokio::select! {
+            connection = seek => Some(connection),
+            () = tokio::time::sleep_until(until.into()) => None,
+            () = self.cancel.reached(stop_at) => None,
+        }
+    }
+
     /// Reaches `host` as the run needs it: with root where it will activate.
     pub(super) async fn reach(&self, host: &Host) -> Result<Access, Stop> {
         let elevation = self.elevation_of(host);
