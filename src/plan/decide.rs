@@ -49,6 +49,8 @@ pub enum Reason {
     RebootPending(Vec<RebootReason>),
     /// The wanted system runs, but another one is the boot default.
     NotBootDefault,
+    /// The wanted system runs in part: switching to it did not come to its end.
+    Interrupted,
     /// Another system runs.
     Differs {
         /// What runs.
@@ -64,7 +66,8 @@ pub enum Reason {
 
 /// Decides what is to be done to reach `goal`. Pure: `facts` are all that is known of the host.
 pub fn decide(goal: Goal, rule: Rule, wanted: &StorePath, facts: &Facts) -> Decision {
-    let runs = facts.current.as_ref() == Some(wanted);
+    let current = facts.current.as_ref() == Some(wanted);
+    let runs = current && !facts.interrupted;
     let boots = facts.profile.as_ref() == Some(wanted);
     let activate =
         |verb: Goal, reason| Decision { action: Action::Activate { verb, set_profile: verb.sets_profile() }, reason };
@@ -83,6 +86,7 @@ pub fn decide(goal: Goal, rule: Rule, wanted: &StorePath, facts: &Facts) -> Deci
         Goal::Switch if runs && rule == Rule::IfChanged => activate(Goal::Boot, Reason::NotBootDefault),
         Goal::Switch if runs => activate(goal, Reason::NotBootDefault),
         Goal::Boot => activate(goal, Reason::OtherBootDefault),
+        _ if current => activate(goal, Reason::Interrupted),
         _ => {
             let current = facts.current.clone();
             activate(goal, current.map_or(Reason::UnknownSystem, |current| Reason::Differs { current }))
@@ -106,6 +110,7 @@ impl fmt::Display for Reason {
                 write!(f, "as the flake wants it, but booted with another {}: reboot pending", parts.join(", "))
             }
             Self::NotBootDefault => f.write_str("it runs, but another system is the boot default"),
+            Self::Interrupted => f.write_str("it runs in part: an activation did not come to its end"),
             Self::Differs { current } => write!(f, "the host runs {} ({})", current.name(), current.short_hash()),
             Self::OtherBootDefault => f.write_str("another system is the boot default"),
             Self::UnknownSystem => f.write_str("the host runs no system that Nix knows"),
@@ -162,6 +167,14 @@ mod tests {
         let decision = decide(Goal::Switch, Rule::IfChanged, &path('w'), &facts);
         assert_eq!(decision.action, Action::AwaitReboot);
         assert!(decision.reason.to_string().contains("another kernel: reboot pending"));
+    }
+
+    #[test]
+    fn an_activation_that_was_interrupted_is_done_again() {
+        let facts = Facts { interrupted: true, ..facts('w', 'w') };
+        let decision = decide(Goal::Switch, Rule::IfChanged, &path('w'), &facts);
+        assert_eq!(decision.action, Action::Activate { verb: Goal::Switch, set_profile: true });
+        assert_eq!(decision.reason, Reason::Interrupted);
     }
 
     #[test]

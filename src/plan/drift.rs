@@ -17,6 +17,8 @@ pub enum Drift {
     RebootPending,
     /// It runs what the flake wants, and boots something else by default.
     NotBootDefault,
+    /// It runs what the flake wants in part: switching to it did not come to its end.
+    Interrupted,
     /// What the flake wants is the boot default, and something else runs.
     NotRunning,
     /// It runs what was deployed from this flake before.
@@ -34,6 +36,7 @@ impl Drift {
             Self::None => "in sync",
             Self::RebootPending => "reboot pending",
             Self::NotBootDefault => "not boot default",
+            Self::Interrupted => "interrupted",
             Self::NotRunning => "not running yet",
             Self::Behind => "behind",
             Self::BuiltElsewhere => "differs",
@@ -48,6 +51,7 @@ pub fn drift(wanted: Option<&StorePath>, facts: &Facts, deployed: &BTreeSet<Stor
     let runs = facts.current.as_ref() == Some(wanted);
     let boots = facts.profile.as_ref() == Some(wanted);
     match (runs, boots) {
+        (true, _) if facts.interrupted => Drift::Interrupted,
         (true, true) if facts.reboot.is_empty() => Drift::None,
         (true, true) => Drift::RebootPending,
         (true, false) => Drift::NotBootDefault,
@@ -75,6 +79,7 @@ mod tests {
         let of = |facts: &Facts| drift(Some(&wanted), facts, &deployed);
         assert_eq!(of(&facts('w', 'w')), Drift::None);
         assert_eq!(of(&Facts { reboot: vec![RebootReason::Kernel], ..facts('w', 'w') }), Drift::RebootPending);
+        assert_eq!(of(&Facts { interrupted: true, ..facts('w', 'w') }), Drift::Interrupted);
         assert_eq!(of(&facts('w', 'a')), Drift::NotBootDefault);
         assert_eq!(of(&facts('a', 'w')), Drift::NotRunning);
         assert_eq!(of(&facts('a', 'a')), Drift::Behind);

@@ -14,8 +14,15 @@ pub enum Verdict {
     Reached,
     /// The goal is reached, and the rest comes with the next boot.
     RebootNeeded,
-    /// The wanted system is live, but these units failed that had not failed before.
-    UnitsFailed(Vec<String>),
+    /// The goal is reached, though not by the activation: the host went down under it and was booted with the wanted system.
+    CameBack,
+    /// The wanted system is live, but units failed.
+    UnitsFailed {
+        /// Those that had not failed before.
+        new: Vec<String>,
+        /// Those that had.
+        known: Vec<String>,
+    },
     /// The goal is not reached.
     Failed(Why),
 }
@@ -32,9 +39,15 @@ pub enum Why {
     /// Any other exit code.
     #[error("switch-to-configuration exited with code {0}")]
     Code(i32),
-    /// The activation was killed, or the host went down under it.
-    #[error("the activation did not come to its end: it was killed, or the host went down")]
-    Vanished,
+    /// The init interface changed, so that only a boot brings the new system, and it is not the one to be booted.
+    #[error("only a boot brings this system, since its init interface is another; nothing was activated")]
+    NeedsBoot,
+    /// The activation was killed.
+    #[error("the activation was killed before its end; the host runs the new system in part at most")]
+    Killed,
+    /// The host went down under the activation.
+    #[error("the host went down during the activation and came back with {}", .0.as_ref().map_or("no known system", |path| path.as_str()))]
+    WentDown(Option<StorePath>),
     /// It claims success, and the host runs something else.
     #[error("the activation ended well, but the host runs {}", .0.as_ref().map_or("no known system", |path| path.as_str()))]
     OtherCurrent(Option<StorePath>),
@@ -53,18 +66,29 @@ pub fn verdict(verb: Goal, wanted: &StorePath, ended: Ended, before: &Facts, aft
             Ok(()) => Verdict::Reached,
             Err(why) => Verdict::Failed(why),
         },
-        Ended::Exited { code: 4, .. } => match reached {
-            Ok(()) => Verdict::UnitsFailed(newly_failed(before, after)),
-            Err(why) => Verdict::Failed(why),
-        },
-        Ended::Exited { code: 100, .. } => Verdict::RebootNeeded,
+        Ended::Exited { code: 4, .. } => reached.map_or_else(Verdict::Failed, |()| units_failed(before, after)),
+        Ended::Exited { code: 100, .. } => not_activated(verb, wanted, after),
         Ended::Exited { code: 2, .. } => Verdict::Failed(Why::ActivationScript),
         Ended::Exited { code, .. } => Verdict::Failed(Why::Code(code)),
-        // The host may have gone down after the work was done, and come back with it.
-        Ended::Vanished => match reached {
-            Ok(()) if verb.sets_profile() && verb.makes_current() => Verdict::Reached,
-            _ => Verdict::Failed(Why::Vanished),
+        // What was killed half-way may have left any part undone, though the links are set.
+        Ended::Vanished if before.boot_id == after.boot_id => Verdict::Failed(Why::Killed),
+        Ended::Vanished if reached.is_err() || after.current.as_ref() != Some(wanted) => {
+            Verdict::Failed(Why::WentDown(after.current.clone()))
+        }
+        Ended::Vanished => match units_failed(before, after) {
+            Verdict::UnitsFailed { new, .. } if new.is_empty() => Verdict::CameBack,
+            failed => failed,
         },
+    }
+}
+
+/// The init interface changed. That is fine where the system was to be booted sooner or later.
+fn not_activated(verb: Goal, wanted: &StorePath, after: &Facts) -> Verdict {
+    match verb {
+        Goal::DryActivate => Verdict::Reached,
+        _ if !verb.sets_profile() => Verdict::Failed(Why::NeedsBoot),
+        _ if after.profile.as_ref() != Some(wanted) => Verdict::Failed(Why::OtherProfile(after.profile.clone())),
+        _ => Verdict::RebootNeeded,
     }
 }
 
@@ -78,8 +102,9 @@ fn check_reached(verb: Goal, wanted: &StorePath, after: &Facts) -> Result<(), Wh
     Ok(())
 }
 
-fn newly_failed(before: &Facts, after: &Facts) -> Vec<String> {
-    after.failed_units.iter().filter(|unit| !before.failed_units.contains(unit)).cloned().collect()
+fn units_failed(before: &Facts, after: &Facts) -> Verdict {
+    let (known, new) = after.failed_units.iter().cloned().partition(|unit| before.failed_units.contains(unit));
+    Verdict::UnitsFailed { new, known }
 }
 
 #[cfg(test)]
@@ -105,7 +130,8 @@ mod tests {
         assert_eq!(judge(0, &facts('w')), Verdict::Reached);
         assert_eq!(judge(0, &facts('a')), Verdict::Failed(Why::OtherCurrent(Some(path('a')))));
         assert_eq!(judge(2, &facts('w')), Verdict::Failed(Why::ActivationScript));
-        assert_eq!(judge(100, &facts('a')), Verdict::RebootNeeded);
+        assert_eq!(judge(100, &Facts { current: Some(path('a')), ..facts('w') }), Verdict::RebootNeeded);
+        assert_eq!(judge(100, &facts('a')), Verdict::Failed(Why::OtherProfile(Some(path('a')))));
         assert_eq!(judge(1, &facts('w')), Verdict::Failed(Why::Code(1)));
     }
 
@@ -115,7 +141,16 @@ mod tests {
         let after = Facts { failed_units: vec!["new.service".to_owned(), "old.service".to_owned()], ..facts('w') };
         let ended = Ended::Exited { stage: Stage::Switch, code: 4 };
         let judged = verdict(Goal::Switch, &path('w'), ended, &before, &after);
-        assert_eq!(judged, Verdict::UnitsFailed(vec!["new.service".to_owned()]));
+        let (new, known) = (vec!["new.service".to_owned()], vec!["old.service".to_owned()]);
+        assert_eq!(judged, Verdict::UnitsFailed { new, known });
+    }
+
+    #[test]
+    fn what_only_a_boot_brings_is_no_success_of_a_test() {
+        let ended = Ended::Exited { stage: Stage::Switch, code: 100 };
+        let judge = |verb| verdict(verb, &path('w'), ended, &facts('a'), &facts('a'));
+        assert_eq!(judge(Goal::Test), Verdict::Failed(Why::NeedsBoot));
+        assert_eq!(judge(Goal::DryActivate), Verdict::Reached);
     }
 
     #[test]
@@ -126,8 +161,22 @@ mod tests {
 
     #[test]
     fn a_host_that_went_down_is_judged_by_what_it_came_back_with() {
-        let judge = |after: &Facts| verdict(Goal::Switch, &path('w'), Ended::Vanished, &facts('a'), after);
-        assert_eq!(judge(&facts('w')), Verdict::Reached);
-        assert_eq!(judge(&facts('a')), Verdict::Failed(Why::Vanished));
+        let booted = |boot: &str, facts: Facts| Facts { boot_id: Some(boot.to_owned()), ..facts };
+        let before = booted("one", facts('a'));
+        let judge = |verb, after: &Facts| verdict(verb, &path('w'), Ended::Vanished, &before, after);
+        assert_eq!(judge(Goal::Switch, &booted("two", facts('w'))), Verdict::CameBack);
+        assert_eq!(judge(Goal::Boot, &booted("two", facts('w'))), Verdict::CameBack);
+        let old = Verdict::Failed(Why::WentDown(Some(path('a'))));
+        assert_eq!(judge(Goal::Switch, &booted("two", facts('a'))), old);
+        assert_eq!(judge(Goal::Test, &booted("two", facts('a'))), old);
+        let failed = Facts { failed_units: vec!["web.service".to_owned()], ..facts('w') };
+        let units = Verdict::UnitsFailed { new: vec!["web.service".to_owned()], known: Vec::new() };
+        assert_eq!(judge(Goal::Switch, &booted("two", failed)), units);
+    }
+
+    #[test]
+    fn one_that_was_killed_is_not_done_though_the_links_are_set() {
+        let judged = verdict(Goal::Switch, &path('w'), Ended::Vanished, &facts('a'), &facts('w'));
+        assert_eq!(judged, Verdict::Failed(Why::Killed));
     }
 }

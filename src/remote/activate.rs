@@ -67,6 +67,17 @@ pub enum Ended {
     Vanished,
 }
 
+/// What was seen of an activation's output, over as many connections as it took.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Seen {
+    bytes: u64,
+    script_failed: bool,
+}
+
+/// What `switch-to-configuration` says when the activation script failed. Units that fail after that give it another exit
+/// code.
+const SCRIPT_FAILED: &str = "Failed to run activate script";
+
 /// Why an activation was not started. Nothing was changed.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Refusal {
@@ -136,6 +147,18 @@ impl Activation {
         format!("/run/hubctl/{}", self.id)
     }
 
+    /// The shell command of a step.
+    pub fn command(&self, stage: Stage) -> String {
+        match (stage, self.profile) {
+            (Stage::Switch, _) => format!("{}/bin/switch-to-configuration {}", self.toplevel, self.verb),
+            (Stage::Profile, ProfileStep::Keep) => "true".to_owned(),
+            (Stage::Profile, ProfileStep::Set) => format!("nix-env --profile {SYSTEM_PROFILE} --set {}", self.toplevel),
+            (Stage::Profile, ProfileStep::SwitchTo(number)) => {
+                format!("nix-env --profile {SYSTEM_PROFILE} --switch-generation {number}")
+            }
+        }
+    }
+
     /// The script that checks, writes the unit's own script, and starts the unit. An activation of the same id that began
     /// already, over a connection that was lost meanwhile, is left alone.
     fn start_script(&self) -> String {
@@ -144,14 +167,8 @@ impl Activation {
             directory = self.directory(),
             toplevel = self.toplevel,
             hostname = shell_quote(self.hostname.as_deref().unwrap_or_default()),
-            verb = self.verb,
-            set_profile = match self.profile {
-                ProfileStep::Keep => "true".to_owned(),
-                ProfileStep::Set => format!("nix-env --profile {SYSTEM_PROFILE} --set {}", self.toplevel),
-                ProfileStep::SwitchTo(number) => {
-                    format!("nix-env --profile {SYSTEM_PROFILE} --switch-generation {number}")
-                }
-            },
+            set_profile = self.command(Stage::Profile),
+            switch = self.command(Stage::Switch),
         )
     }
 
@@ -175,35 +192,45 @@ impl Activation {
         })
     }
 
-    /// Watches a started activation until it ends or the connection does. `seen` counts the bytes of its output that were
-    /// given to `on_line` already, so that another connection goes on where this one broke. None means: still running.
+    /// Watches a started activation until it ends or the connection does. `seen` is what of its output was given to `on_line`
+    /// already, so that another connection goes on where this one broke. None means: still running.
     pub async fn follow(
         &self,
         remote: &Remote,
-        seen: &mut u64,
+        seen: &mut Seen,
         on_line: LineSink<'_>,
     ) -> Result<Option<Ended>, RunError> {
         let text = format!(
             include_str!("follow.sh"),
             directory = self.directory(),
-            seen = *seen,
+            seen = seen.bytes,
             seconds = FOLLOW.as_secs() - 30,
         );
         let mut ended = None;
+        // Lines count as seen when the host's word comes that all of them were sent: those of a batch that the connection
+        // broke off are sent again over the next one.
+        let mut batch = Vec::<String>::new();
         let mut watch = |line: &str| match line.strip_prefix("hubctl-follow:") {
             Some(answer) => match answer.strip_prefix("seen ") {
-                Some(bytes) => *seen = bytes.trim().parse().unwrap_or(*seen),
+                Some(bytes) => {
+                    seen.bytes = bytes.trim().parse().unwrap_or(seen.bytes);
+                    for line in batch.drain(..) {
+                        seen.script_failed |= line == SCRIPT_FAILED;
+                        on_line(&line);
+                    }
+                }
                 None => ended = parse_end(answer),
             },
-            None => {
-                if let Some(line) = line.strip_prefix('|') {
-                    on_line(line);
-                }
-            }
+            None => batch.extend(line.strip_prefix('|').map(str::to_owned)),
         };
         let script = Script::new(text).as_root().deadline(FOLLOW);
         remote.run_lines(&script, &mut watch).await?;
-        Ok(ended)
+        Ok(match ended {
+            Some(Ended::Exited { stage: Stage::Switch, code: 4 }) if seen.script_failed => {
+                Some(Ended::Exited { stage: Stage::Switch, code: 2 })
+            }
+            ended => ended,
+        })
     }
 }
 
@@ -224,7 +251,12 @@ fn parse_end(answer: &str) -> Option<Ended> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use super::super::connection::{Connection, Executed, Lost, Password};
+    use super::super::elevate::Elevation;
     use super::*;
+    use crate::nix::StoreUri;
 
     fn activation() -> Activation {
         Activation {
@@ -244,6 +276,50 @@ mod tests {
         assert!(matches!(read("hubctl-start:wrong-host p510"), Err(ActivationError::Refused(found)) if found == wrong));
         assert!(matches!(read("hubctl-start:busy"), Err(ActivationError::Refused(Refusal::Busy))));
         assert!(matches!(read(""), Err(ActivationError::NotStarted(said)) if said == "noise"));
+    }
+
+    /// A host that prints these lines and then breaks the connection, or ends.
+    #[derive(Debug)]
+    struct Printing(&'static [&'static str], bool);
+
+    #[async_trait::async_trait]
+    impl Connection for Printing {
+        async fn execute(&self, _: &[String], _: Option<&Password>, on_line: LineSink<'_>) -> Result<Executed, Lost> {
+            self.0.iter().for_each(|line| on_line(line));
+            if !self.1 {
+                return Err(Lost("cut".to_owned()));
+            }
+            on_line("hubctl-end:0");
+            Ok(Executed { code: Some(0), stderr: String::new() })
+        }
+
+        fn store(&self) -> Option<StoreUri> {
+            None
+        }
+
+        async fn discard(&self) {}
+    }
+
+    const CUT: [&str; 5] = ["|one", "", "hubctl-follow:seen 4", "|two", "|Failed to"];
+    const REST: [&str; 4] =
+        ["|two", "|Failed to run activate script", "hubctl-follow:seen 38", "hubctl-follow:exited switch 4"];
+
+    #[tokio::test]
+    async fn output_of_which_the_end_was_lost_is_taken_from_the_next_connection_alone() {
+        let mut seen = Seen::default();
+        let mut lines = Vec::new();
+        let mut follow = async |printed, whole| {
+            let remote = Remote::new(Arc::new(Printing(printed, whole)), Elevation::default());
+            let mut on_line = |line: &str| lines.push(line.to_owned());
+            let ended = activation().follow(&remote, &mut seen, &mut on_line).await;
+            (ended, seen.bytes, lines.clone())
+        };
+        let (ended, bytes, lines) = follow(&CUT, false).await;
+        assert!(matches!(ended, Err(RunError::Lost(_))));
+        assert_eq!((bytes, lines), (4, vec!["one".to_owned()]));
+        let (ended, bytes, lines) = follow(&REST, true).await;
+        assert_eq!(ended.unwrap(), Some(Ended::Exited { stage: Stage::Switch, code: 2 }));
+        assert_eq!((bytes, lines), (38, ["one", "two", SCRIPT_FAILED].map(str::to_owned).to_vec()));
     }
 
     #[test]

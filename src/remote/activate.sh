@@ -29,7 +29,8 @@ PATH=$PATH:{toplevel}/sw/bin
 stage=switch
 : >"$d/log"
 mkfifo "$d/pipe"
-tee -a "$d/log" <"$d/pipe" &
+# Whatever becomes of the journal, nobody's output may go to where nobody reads: older releases die of it.
+tee -a -p "$d/log" <"$d/pipe" &
 tee=$!
 {{
   {set_profile}
@@ -37,7 +38,7 @@ tee=$!
   if [ $code != 0 ]; then
     stage=profile
   else
-    {toplevel}/bin/switch-to-configuration {verb}
+    {switch}
     code=$?
   fi
 }} >"$d/pipe" 2>&1

@@ -27,7 +27,14 @@ while :; do
   fresh whole
   case $(systemctl is-active nixos-rebuild-switch-to-configuration.service) in
     active | activating | deactivating | reloading) ;;
-    *) sleep 0.2; [ -e "$d/exit" ] || answer vanished ;;
+    *)
+      sleep 0.2
+      [ -e "$d/exit" ] && continue
+      # A host that is going down takes the activation with it; what came of that shows when it is back.
+      case $(systemctl is-system-running) in
+        initializing | starting | running | degraded | maintenance) answer vanished ;;
+      esac
+      ;;
   esac
   [ "$(date +%s)" -lt "$until" ] || answer running
   sleep 0.1

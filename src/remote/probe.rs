@@ -54,6 +54,8 @@ pub struct Facts {
     pub activating: Option<Activator>,
     /// Whether there is something of an activation, be it under way or ended.
     pub remains: bool,
+    /// Whether a switch was begun that neither came to its end nor goes on.
+    pub interrupted: bool,
     /// The units that failed.
     pub failed_units: Vec<String>,
     /// Where Nix is.
@@ -181,11 +183,13 @@ pub fn parse(printed: &str) -> Option<Facts> {
             "activating" if value == "hubctl" => facts.activating = Some(Activator::Hubctl),
             "activating" => facts.activating = Some(Activator::Other),
             "remains" => facts.remains = true,
+            "interrupted" => facts.interrupted = true,
             "failed-unit" => facts.failed_units.push(value.to_owned()),
             "nix" => facts.nix = text(),
             _ => {}
         }
     }
+    facts.interrupted &= facts.activating.is_none();
     complete.then_some(facts)
 }
 

@@ -33,6 +33,11 @@ case $unit in
     ;;
 esac
 [ -d /run/hubctl ] && say remains 1
+# The plan that a switch leaves behind when it does not come to its end; while one is under way it is as it should be.
+for plan in start restart reload; do
+  [ -s "/run/nixos/$plan-list" ] && interrupted=1
+done
+say interrupted "$interrupted"
 for unit in $(systemctl list-units --state=failed --plain --no-legend --no-pager 2>/dev/null | cut -d' ' -f1); do
   say failed-unit "$unit"
 done

@@ -12,7 +12,7 @@ use crate::error::Exit;
 pub enum Outcome {
     /// The host already runs what the flake wants, and boots it by default.
     Unchanged,
-    /// The toplevel was built; nothing was asked of the host.
+    /// The toplevel was built, for `dry-activate` also copied and looked at; nothing on the host was changed.
     Built,
     /// The wanted system is live (or, for `boot`, the boot default).
     Deployed,

@@ -1,19 +1,27 @@
 //! Activating a system on a host, staying with it whatever the connection does, and looking at what came of it.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::host::{HostPart, Reached};
 use super::prepare::{Origin, Prepared};
 use super::stop::Stop;
-use crate::plan::{Goal, Verdict, verdict};
-use crate::process::{Cancel, Level};
+use crate::plan::{Goal, Verdict, Why, verdict};
+use crate::process::Level;
 use crate::remote::{
-    Activation, ActivationError, Ended, Facts, ProfileStep, Remote, RunError, Script, activate, forget, probe,
+    Activation, ActivationError, Ended, Facts, ProfileStep, Remote, RunError, Script, Seen, Stage, activate, forget,
+    probe,
 };
 use crate::report::{Outcome, StepName};
 
-/// How long to wait before contact is sought again, at first and at most.
-const RETRY: (Duration, Duration) = (Duration::from_millis(300), Duration::from_secs(3));
+/// How long a host may take to say whether it still activates, when that has taken too long.
+const LAST_QUESTION: Duration = Duration::from_secs(4);
+
+/// How many lines of an activation's output are shown when it failed.
+const OUTPUT_LINES: usize = 15;
+
+/// What is known when nothing is.
+const LOST: &str = "contact was lost during the activation, and the host was not reached again";
 
 /// How many lines of a failed unit's journal are shown.
 const JOURNAL_LINES: u32 = 5;
@@ -40,17 +48,33 @@ pub(super) async fn activate_host(
     let contact = Contact { remote: prepared.access.remote.clone(), until: Instant::now() + job.activation_timeout };
     let events = part.events();
     let cancel = part.context.cancel.clone();
+    let mut output = VecDeque::new();
     // From here on only the second Ctrl-C gives the host up.
-    let seen =
-        cancel.unless(Level::Hard, events.step(StepName::Activate, see_through(part, &activation, contact))).await;
-    let (contact, ended) =
-        seen.unwrap_or_else(|| Err(unknown("the activation goes on on the host; you chose not to wait for it")))?;
+    let seen = events.step(StepName::Activate, see_through(part, &activation, contact, &mut output));
+    let (contact, ended) = cancel
+        .unless(Level::Hard, seen)
+        .await
+        .unwrap_or_else(|| Err(unknown("the activation goes on on the host; you chose not to wait for it")))?;
     let looked = cancel.unless(Level::Hard, events.step(StepName::Verify, contact.look(part))).await;
     let (contact, after) =
         looked.flatten().ok_or_else(|| unknown("the activation ended, but the host was not reached after it"))?;
     part.generation = after.generation;
     let judged = verdict(verb, &activation.toplevel, ended, &prepared.access.facts, &after);
-    let reached = conclude(judged, &after, &contact.remote, verb).await;
+    let reached = match judged {
+        Verdict::Failed(why) => Err(failed(&why, &activation, output)),
+        Verdict::UnitsFailed { new, known } if new.is_empty() && known.is_empty() => {
+            let message = "the system is live, but switch-to-configuration says that a part of it failed";
+            let command = activation.command(Stage::Switch);
+            Err(Stop::failed(Outcome::Degraded, StepName::Activate, message).command(&command, output.into()))
+        }
+        Verdict::UnitsFailed { new, known } => Err(degraded(&new, &known, &contact.remote).await),
+        Verdict::Reached => Ok(reached(verb)),
+        Verdict::CameBack => {
+            let detail = "the host went down during the activation and came back with this system".to_owned();
+            Ok(Reached { outcome: Outcome::Deployed, detail: Some(detail) })
+        }
+        Verdict::RebootNeeded => Ok(reboot_needed(&activation, &after)),
+    };
     // What stays behind does no harm: the next activation clears it away.
     let _ = forget(&contact.remote, &[activation.id]).await;
     reached
@@ -63,22 +87,24 @@ struct Contact {
 }
 
 impl Contact {
-    /// Connects anew, again and again, until the host answers; none when time is up.
+    /// Connects anew, again and again, until the host answers; none when time is up. An activation is under way: the first
+    /// Ctrl-C does not end the search.
     async fn regain(mut self, part: &HostPart) -> Option<Self> {
-        let context = &part.context;
-        let target = context.target_of(&part.host);
-        let mut pause = RETRY.0;
-        while Instant::now() < self.until {
-            self.remote.connection().discard().await;
-            // An activation is under way: the first Ctrl-C does not end the search.
-            if let Ok(connection) = context.connect.connect(&target, &Cancel::never()).await {
-                self.remote = self.remote.over(connection);
-                return Some(self);
+        let lost = self.remote.connection();
+        let connection = part.context.reconnect(&part.host, lost, self.until, Level::Hard).await?;
+        self.remote = self.remote.over(connection);
+        Some(self)
+    }
+
+    /// What is true of an activation that was not seen to end in time.
+    async fn overdue(&self) -> Stop {
+        match tokio::time::timeout(LAST_QUESTION, probe(&self.remote)).await {
+            Ok(Ok(facts)) if facts.activating.is_some() => {
+                unknown("the activation goes on on the host, longer than `activation-timeout` allows")
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(RETRY.1);
+            Ok(Ok(_)) => unknown("the activation did not end within `activation-timeout`"),
+            _ => unknown(LOST),
         }
-        None
     }
 
     /// Asks the host what it runs now.
@@ -98,6 +124,7 @@ async fn see_through(
     part: &mut HostPart,
     activation: &Activation,
     mut contact: Contact,
+    output: &mut VecDeque<String>,
 ) -> Result<(Contact, Ended), Stop> {
     loop {
         match activate(&contact.remote, activation).await {
@@ -109,17 +136,19 @@ async fn see_through(
             Err(error) => return Err(Stop::not_activated(&error)),
         }
     }
-    let mut seen = 0;
+    let mut seen = Seen::default();
     loop {
         let (events, log) = part.split();
         let mut on_line = |line: &str| {
             log.line(StepName::Activate, line);
             events.log(StepName::Activate, line);
+            output.push_back(line.to_owned());
+            output.drain(..output.len().saturating_sub(OUTPUT_LINES));
         };
         let followed = tokio::select! {
             followed = activation.follow(&contact.remote, &mut seen, &mut on_line) => followed,
             () = tokio::time::sleep_until(contact.until.into()) => {
-                return Err(unknown("the activation goes on on the host, longer than `activation-timeout` allows"));
+                return Err(contact.overdue().await);
             }
         };
         match followed {
@@ -136,7 +165,7 @@ async fn see_through(
 
 async fn regain_or_unknown(part: &HostPart, contact: Contact) -> Result<Contact, Stop> {
     let regained = contact.regain(part).await;
-    regained.ok_or_else(|| unknown("contact was lost during the activation, and the host was not reached again"))
+    regained.ok_or_else(|| unknown(LOST))
 }
 
 fn unknown(message: &str) -> Stop {
@@ -145,51 +174,57 @@ fn unknown(message: &str) -> Stop {
     ))
 }
 
-async fn conclude(judged: Verdict, after: &Facts, remote: &Remote, verb: Goal) -> Result<Reached, Stop> {
-    let parts = || after.reboot.iter().map(|part| part.as_str()).collect::<Vec<_>>().join(", ");
-    match judged {
-        Verdict::Reached => {
-            let detail = match verb {
-                Goal::Boot => Some("takes effect with the next boot".to_owned()),
-                Goal::DryActivate => Some("nothing was changed".to_owned()),
-                _ => None,
-            };
-            Ok(Reached { outcome: Outcome::Deployed, detail })
-        }
-        Verdict::RebootNeeded => {
-            let why = if after.reboot.is_empty() { "init interface".to_owned() } else { parts() };
-            let detail = Some(format!("new {why}: reboot to use it"));
-            Ok(Reached { outcome: Outcome::RebootNeeded, detail })
-        }
-        Verdict::UnitsFailed(units) => {
-            Err(degraded(if units.is_empty() { &after.failed_units } else { &units }, remote).await)
-        }
-        Verdict::Failed(why) => Err(Stop::failed(Outcome::ActivateFailed, StepName::Activate, why).hint(Some(
-            "`hubctl status HOST` shows what it runs, `hubctl rollback HOST` brings the last generation back",
-        ))),
-    }
+fn reached(verb: Goal) -> Reached {
+    let (outcome, detail) = match verb {
+        Goal::Boot => (Outcome::Deployed, Some("takes effect with the next boot")),
+        Goal::DryActivate => (Outcome::Built, Some("nothing on the host was changed")),
+        _ => (Outcome::Deployed, None),
+    };
+    Reached { outcome, detail: detail.map(str::to_owned) }
 }
 
-/// The wanted system is live, and some of its units are not.
-async fn degraded(units: &[String], remote: &Remote) -> Stop {
-    let mut output = Vec::new();
-    for unit in units {
-        let script = format!(
-            "journalctl --unit {} --lines {JOURNAL_LINES} --output cat --no-pager",
-            crate::process::shell_quote(unit)
-        );
-        output.push(format!("{unit}:"));
-        if let Ok((_, journal)) = remote.run(&Script::new(script).as_root()).await {
-            output.extend(journal.lines().map(|line| format!("  {line}")));
+fn reboot_needed(activation: &Activation, after: &Facts) -> Reached {
+    let parts: Vec<_> = after.reboot.iter().map(|part| part.as_str()).collect();
+    let why = if parts.is_empty() { "init interface".to_owned() } else { parts.join(", ") };
+    let detail = if after.profile.as_ref() == Some(&activation.toplevel) {
+        format!("new {why}: reboot to use it")
+    } else {
+        format!("new {why}, which is not in use: only a boot brings it, and another system is the boot default")
+    };
+    Reached { outcome: Outcome::RebootNeeded, detail: Some(detail) }
+}
+
+fn failed(why: &Why, activation: &Activation, output: VecDeque<String>) -> Stop {
+    let stage = if matches!(why, Why::Profile(_)) { Stage::Profile } else { Stage::Switch };
+    let command = activation.command(stage);
+    Stop::failed(Outcome::ActivateFailed, StepName::Activate, why)
+        .command(&command, output.into())
+        .hint(Some("`hubctl status HOST` shows what it runs, `hubctl rollback HOST` brings the last generation back"))
+}
+
+/// The wanted system is live, and some of its units are not. What is new is looked into; where nothing is, all of it.
+async fn degraded(new: &[String], known: &[String], remote: &Remote) -> Stop {
+    let message = match (new, known) {
+        ([], known) => format!("the system is live, but units still fail: {}", known.join(", ")),
+        (new, []) => format!("the system is live, but units failed: {}", new.join(", ")),
+        (new, known) => {
+            format!("the system is live, but units failed: {} (and as before: {})", new.join(", "), known.join(", "))
         }
-    }
-    let message = match units {
-        [] => "the system is live, but some units failed".to_owned(),
-        units => format!("the system is live, but units failed: {}", units.join(", ")),
     };
     let mut stop = Stop::failed(Outcome::Degraded, StepName::Activate, message);
     if let Some(failed) = &mut stop.failed {
-        failed.output = output;
+        for unit in if new.is_empty() { known } else { new } {
+            failed.output.push(format!("{unit}:"));
+            failed.output.extend(journal(unit, remote).await.iter().map(|line| format!("  {line}")));
+        }
     }
     stop
+}
+
+/// The last that a unit said.
+async fn journal(unit: &str, remote: &Remote) -> Vec<String> {
+    let unit = crate::process::shell_quote(unit);
+    let script = format!("journalctl --unit {unit} --lines {JOURNAL_LINES} --output cat --no-pager");
+    let ran = remote.run(&Script::new(script).as_root()).await;
+    ran.map(|(_, printed)| printed.lines().map(str::to_owned).collect()).unwrap_or_default()
 }
