@@ -5,6 +5,7 @@
 mod bench;
 mod cancel;
 mod cli;
+mod contact;
 mod demo;
 mod deploys;
 mod faults;
@@ -12,4 +13,5 @@ mod hub_toml;
 mod kills;
 mod nix_versions;
 mod old_recipes;
+mod outcomes;
 mod support;

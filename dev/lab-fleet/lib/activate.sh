@@ -47,7 +47,16 @@ fi
 
 if [ "$activation_seconds" -gt 0 ]; then
   echo "taking $activation_seconds seconds..."
-  sleep "$activation_seconds"
+  second=0
+  while [ "$second" -lt "$activation_seconds" ]; do
+    line=0
+    while [ "$line" -lt "$activation_logLines" ]; do
+      line=$((line + 1))
+      echo "step $line of second $second"
+    done
+    second=$((second + 1))
+    sleep 1
+  done
 fi
 if [ -n "$activation_stopSshd" ]; then
   echo "stopping sshd..."

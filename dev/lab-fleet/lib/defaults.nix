@@ -25,6 +25,7 @@
 #                          init changed, nothing is activated until a reboot
 #   activation.inhibit     the pre-switch check refuses with this message, unless NIXOS_NO_CHECK=1
 #   activation.seconds     activation takes so long
+#   activation.logLines    lines that it prints in each of these seconds
 #   activation.cutNetwork  the network link goes down; a system that does not cut it brings it back
 #   activation.stopSshd    sshd is stopped and stays so until a boot or a start by hand
 #   activation.fillDisk    /nix is filled to the last byte, with /nix/lab-fill
@@ -59,6 +60,7 @@
     exit = 0;
     inhibit = null;
     seconds = 0;
+    logLines = 0;
     cutNetwork = false;
     stopSshd = false;
     fillDisk = false;

@@ -143,7 +143,8 @@ fi
 remember() {
   if [ -n "$2" ]; then printf '%s\n' "$2" | tr ' ' '\n' | sed '/^$/d' >"/run/nixos/$1-list"; fi
 }
-remember start "$start"
+# The targets are started anew with every switch.
+remember start "$start multi-user.target"
 remember restart "$restart"
 remember reload "$reload"
 

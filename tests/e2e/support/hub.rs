@@ -59,6 +59,14 @@ impl Hub {
         self.dir.path().join("run/hubctl")
     }
 
+    /// The lines of a host's log of a run, without the step in front of each.
+    #[track_caller]
+    pub(crate) fn log(&self, run: &Finished, host: &str) -> Vec<String> {
+        let id = run.events()[0]["deployment"].as_str().unwrap().to_owned();
+        let text = fs::read_to_string(self.state().join(format!("logs/{id}/{host}.log"))).unwrap();
+        text.lines().map(|line| line.split_once(" | ").unwrap().1.to_owned()).collect()
+    }
+
     /// Sets a variable of hubctl's environment.
     pub(crate) fn set_env(&mut self, key: &str, value: &str) {
         self.env.retain(|(known, _)| known != key);

@@ -160,6 +160,16 @@ impl Lab {
         self.command(&["kill", host]);
     }
 
+    /// Waits until a host is off that is about to go off by itself; fails after a minute.
+    #[track_caller]
+    pub(crate) fn wait_off(&self, host: &str) {
+        let begun = Instant::now();
+        while !self.command(&["list", host]).trim_end().ends_with("off") {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{host} stays on");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     /// Power on, with the disk as it was.
     pub(crate) fn boot(&self, host: &str) {
         self.command(&["boot", host]);
