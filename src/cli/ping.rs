@@ -67,12 +67,11 @@ async fn round_trip(connect: &dyn Connect, target: &Target, cancel: &Cancel) -> 
     let mut tries = 0;
     loop {
         let connection = connect.connect(target, cancel).await.map_err(|error| error.to_string())?;
-        let reused = connection.is_reused();
         let remote = Remote::new(connection, Elevation::default());
         let begun = Instant::now();
         match remote.run(&script).await {
             Ok(_) => return Ok(begun.elapsed()),
-            Err(_) if reused && tries == 0 => remote.connection().discard().await,
+            Err(_) if remote.connection().is_reused() && tries == 0 => remote.connection().discard().await,
             Err(error) => return Err(error.to_string()),
         }
         tries += 1;

@@ -39,7 +39,8 @@ pub trait Connection: Send + Sync {
     /// The target's store, to copy closures to; none when it is this machine's own.
     fn store(&self) -> Option<StoreUri>;
 
-    /// Whether the connection was open before this run, so that it may be dead without anybody having noticed.
+    /// Whether the connection was open before this run and nothing came over it yet, so that it may be dead without anybody
+    /// having noticed.
     fn is_reused(&self) -> bool {
         false
     }

@@ -143,9 +143,19 @@ impl Remote {
     /// Runs a script and gives each line of its output to `on_line` as it comes.
     pub async fn run_lines(&self, script: &Script, on_line: LineSink<'_>) -> Result<Ran, RunError> {
         let mut code = None;
-        let mut watch = |line: &str| match line.strip_prefix(END) {
-            Some(number) => code = number.trim().parse().ok(),
-            None => on_line(line),
+        // An empty line is held back until another one follows: the last one is not the script's, but stands before its end.
+        let mut held = false;
+        let mut watch = |line: &str| {
+            if let Some(number) = line.strip_prefix(END) {
+                code = number.trim().parse().ok();
+                return;
+            }
+            if std::mem::replace(&mut held, line.is_empty()) {
+                on_line("");
+            }
+            if !line.is_empty() {
+                on_line(line);
+            }
         };
         let words = script.words(&self.elevation);
         let password = self.elevation.password.as_ref().filter(|_| script.root);

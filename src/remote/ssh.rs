@@ -3,12 +3,13 @@
 //! The connection's master is OpenSSH's (`ssh -M`), started with what the user's configuration says and with a control
 //! socket of a fixed name in a private directory; commands go through it with the `openssh` crate.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,9 +27,12 @@ use super::target::{SshTarget, Target};
 use crate::nix::{SshAccess, StoreUri};
 use crate::process::{Cancel, Cmd, End, Failure, LineSink, for_each_line};
 
-/// How many commands one connection carries at once. sshd allows ten (`MaxSessions`), of which Nix and other runs of hubctl
-/// need some.
-const SESSIONS: usize = 4;
+/// How many commands of this run one master carries at once. sshd allows ten (`MaxSessions`), of which Nix and other runs of
+/// hubctl need some.
+const SESSIONS: usize = 6;
+
+/// How long to wait before a command is tried again for which the host has no session left, at first and at most.
+const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// How often the connection is checked, in seconds; three checks without an answer end it.
 const ALIVE_INTERVAL: u32 = 5;
@@ -65,7 +69,8 @@ pub struct SshOptions {
 #[derive(Debug)]
 pub struct SshConnector {
     options: SshOptions,
-    opened: Mutex<BTreeSet<PathBuf>>,
+    /// The sockets that were used, each with the turns at its master.
+    opened: Mutex<BTreeMap<PathBuf, Arc<Semaphore>>>,
 }
 
 /// The private directory of this user for sockets: below `$XDG_RUNTIME_DIR`, or below `/tmp` where there is none. Made if
@@ -99,14 +104,20 @@ impl SshConnector {
         self.options.control_dir.join(format!("{:016x}", hasher.finish()))
     }
 
+    /// The turns at the master behind `control_path`, the same for all who use it.
+    fn sessions(&self, control_path: &Path) -> Arc<Semaphore> {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        opened.entry(control_path.to_path_buf()).or_insert_with(|| Arc::new(Semaphore::new(SESSIONS))).clone()
+    }
+
     async fn connect_ssh(&self, target: &SshTarget, cancel: &Cancel) -> Result<SshConnection, ConnectError> {
         let control_path = self.control_path(target);
-        self.opened.lock().unwrap_or_else(PoisonError::into_inner).insert(control_path.clone());
+        let sessions = self.sessions(&control_path);
         let connection = |reused| SshConnection {
             session: Session::resume_mux(control_path.clone().into_boxed_path(), None),
             store: self.store(target, &control_path),
-            sessions: Semaphore::new(SESSIONS),
-            reused,
+            sessions: sessions.clone(),
+            unproven: AtomicBool::new(reused),
         };
         if is_alive(&control_path).await {
             return Ok(connection(true));
@@ -251,7 +262,7 @@ impl Connect for SshConnector {
             return;
         }
         let opened = std::mem::take(&mut *self.opened.lock().unwrap_or_else(PoisonError::into_inner));
-        for socket in opened {
+        for socket in opened.into_keys() {
             close_master(&socket).await;
         }
     }
@@ -262,8 +273,9 @@ impl Connect for SshConnector {
 struct SshConnection {
     session: Session,
     store: StoreUri,
-    sessions: Semaphore,
-    reused: bool,
+    sessions: Arc<Semaphore>,
+    /// Whether nothing was heard from the host over it by this run.
+    unproven: AtomicBool,
 }
 
 #[async_trait]
@@ -319,7 +331,7 @@ impl Connection for SshConnection {
     }
 
     fn is_reused(&self) -> bool {
-        self.reused
+        self.unproven.load(Ordering::Relaxed)
     }
 
     async fn discard(&self) {
@@ -328,7 +340,8 @@ impl Connection for SshConnection {
 }
 
 impl SshConnection {
-    /// Starts a command. A connection whose sessions are all taken by others is tried again for a while.
+    /// Starts a command. A host that has no session left for it is asked again until it has; the command's own deadline ends
+    /// that.
     async fn spawn(&self, words: &[String], with_stdin: bool) -> Result<openssh::Child<&Session>, openssh::Error> {
         let attempt = || async {
             let (program, args) = words.split_first().ok_or(openssh::Error::InvalidCommand)?;
@@ -341,9 +354,17 @@ impl SshConnection {
                 .spawn()
                 .await
         };
+        // Also a host that declines has answered.
+        let refused = |error: &openssh::Error| {
+            let refused = describe(error).contains("open refused");
+            if refused {
+                self.unproven.store(false, Ordering::Relaxed);
+            }
+            refused
+        };
         attempt
-            .retry(ExponentialBuilder::default().with_min_delay(Duration::from_millis(50)).with_max_times(6))
-            .when(|error| describe(error).contains("open refused"))
+            .retry(ExponentialBuilder::default().with_min_delay(RETRY.0).with_max_delay(RETRY.1).without_max_times())
+            .when(refused)
             .await
     }
 }

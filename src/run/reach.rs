@@ -35,9 +35,12 @@ pub async fn reach(
         let mut remote = Remote::new(connection, elevation);
         let mut probed = probe(&remote).await;
         if reused && probed.as_ref().is_err_and(ProbeError::is_connection) {
-            remote.connection().discard().await;
-            connection = connect.connect(target, cancel).await.map_err(|error| Stop::unreachable(&error))?;
-            remote = remote.over(connection);
+            // One that the host answered over meanwhile is only slow, and others are using it.
+            if remote.connection().is_reused() {
+                remote.connection().discard().await;
+                connection = connect.connect(target, cancel).await.map_err(|error| Stop::unreachable(&error))?;
+                remote = remote.over(connection);
+            }
             probed = probe(&remote).await;
         }
         let facts = probed.map_err(|error| Stop::not_probed(&error))?;
