@@ -13,7 +13,7 @@ use crate::fleet::Host;
 use crate::nix::{Source, StorePath, Validity};
 use crate::plan::{Goal, Rule};
 use crate::report::{Cell, Event, HostFinished, Outcome, Reporter, Style, Summary, Table, exit_of};
-use crate::run::{Context, Job, Places, Planned, Wants, execute, plan};
+use crate::run::{Builders, Context, Job, Places, Planned, Wants, execute, plan};
 use crate::state::{Deployment, HostRecord, State, StateDirs, new_id};
 
 /// What a command wants done, beside what every run has.
@@ -64,6 +64,7 @@ pub(super) async fn run(hub: &Hub, fleet: Fleet, wish: Wish) -> Result<Exit> {
         connect,
         elevations,
         this_machine: this_machine(),
+        builders: Builders::default(),
         places: Places { logs: dirs.logs(&id), gcroots },
         runs: dirs.runs(),
         events: events.clone(),

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use tokio::sync::{Semaphore, SemaphorePermit};
+
 use super::context::Context;
 use super::host::HostPart;
 use super::reach::{Access, reach};
 use super::stop::Stop;
-use crate::fleet::{BuildOn, Host};
+use crate::fleet::{BuildOn, Host, HostName};
 use crate::nix::{CopySource, Evaluation, GcRoot, StoreUri, build, build_command, copy};
-use crate::process::Level;
+use crate::process::{Cancel, Level};
 use crate::remote::{Remote, Script};
 use crate::report::{Outcome, StepName};
 
@@ -24,9 +26,17 @@ pub(super) enum BuildPlace {
     /// On this machine.
     Here,
     /// On the host that it is for.
-    Target(Remote, StoreUri),
+    Target(Builder),
     /// On another host.
-    Other(Remote, StoreUri),
+    Other(Builder),
+}
+
+/// A machine other than this one that builds.
+#[derive(Debug)]
+pub(super) struct Builder {
+    pub(super) host: HostName,
+    pub(super) remote: Remote,
+    pub(super) store: StoreUri,
 }
 
 /// A toplevel that is built. What keeps it from being collected goes with this value.
@@ -42,7 +52,7 @@ impl BuildPlace {
         let builder = match &part.host.build_on {
             BuildOn::Here => return Ok(Self::Here),
             BuildOn::Target => part.host.clone(),
-            BuildOn::Host(name) => builder(context, part, name.as_str())?,
+            BuildOn::Host(name) => named(context, part, name.as_str())?,
         };
         let is_target = builder.name == part.host.name;
         let remote = if let Some(access) = access.filter(|_| is_target) {
@@ -50,17 +60,15 @@ impl BuildPlace {
         } else {
             let (target, elevation) = (context.target_of(&builder), context.elevation_of(&builder));
             let reached = reach(context.connect.as_ref(), &target, elevation, &context.cancel).await;
-            reached.map_err(|stop| as_builder(&builder, stop))?.remote
+            reached.map_err(|stop| of_builder(&builder.name, stop))?.remote
         };
-        Ok(match remote.store() {
-            None => Self::Here,
-            Some(store) if is_target => Self::Target(remote, store),
-            Some(store) => Self::Other(remote, store),
-        })
+        let Some(store) = remote.store() else { return Ok(Self::Here) };
+        let builder = Builder { host: builder.name, remote, store };
+        Ok(if is_target { Self::Target(builder) } else { Self::Other(builder) })
     }
 }
 
-fn builder(context: &Context, part: &HostPart, name: &str) -> Result<Host, Stop> {
+fn named(context: &Context, part: &HostPart, name: &str) -> Result<Host, Stop> {
     let found = context.fleet.values().find(|host| host.name.as_str() == name).cloned();
     found.ok_or_else(|| {
         let message = format!("{} is to be built on `{name}`, which is no host of the fleet", part.host.name);
@@ -68,14 +76,12 @@ fn builder(context: &Context, part: &HostPart, name: &str) -> Result<Host, Stop>
     })
 }
 
-/// A builder that cannot be reached is a build that fails, not a host that cannot be reached.
-fn as_builder(builder: &Host, mut stop: Stop) -> Stop {
-    if stop.outcome == Outcome::Unreachable {
-        stop.outcome = Outcome::BuildFailed;
-    }
+/// What goes wrong with a builder is a build that fails: the host that it is for has no part in it.
+fn of_builder(builder: &HostName, mut stop: Stop) -> Stop {
     if let Some(failed) = &mut stop.failed {
+        stop.outcome = Outcome::BuildFailed;
         failed.step = StepName::Build;
-        failed.message = format!("the builder {}: {}", builder.name, failed.message);
+        failed.message = format!("the builder {builder}: {}", failed.message);
     }
     stop
 }
@@ -91,9 +97,11 @@ pub(super) async fn build_host(
         .step(StepName::Build, async {
             match place {
                 BuildPlace::Here => build_here(part, evaluation).await,
-                BuildPlace::Target(remote, store) | BuildPlace::Other(remote, store) => {
-                    build_there(part, remote, store, evaluation).await?;
-                    Ok(Built { _root: None })
+                BuildPlace::Target(builder) => build_there(part, builder, evaluation).await,
+                BuildPlace::Other(builder) => {
+                    let turns = part.context.builders.turns(&builder.host);
+                    let _turn = turn(&turns, &part.context.cancel).await?;
+                    build_there(part, builder, evaluation).await.map_err(|stop| of_builder(&builder.host, stop))
                 }
             }
         })
@@ -116,13 +124,9 @@ async fn build_here(part: &mut HostPart, evaluation: &Evaluation) -> Result<Buil
 
 /// Copies the derivation to another machine and builds it there. The result stays rooted until the run's next build there
 /// or a reboot, whichever is first.
-async fn build_there(
-    part: &mut HostPart,
-    remote: &Remote,
-    store: &StoreUri,
-    evaluation: &Evaluation,
-) -> Result<(), Stop> {
+async fn build_there(part: &mut HostPart, builder: &Builder, evaluation: &Evaluation) -> Result<Built, Stop> {
     let context = part.context.clone();
+    let Builder { remote, store, .. } = builder;
     let host = part.host.name.clone();
     let (events, log) = part.split();
     let on_event = events.nix_log(StepName::Build, &mut *log);
@@ -159,11 +163,20 @@ async fn build_there(
         return Err(Stop::cancelled());
     };
     match ran {
-        Ok(ran) if ran.code == 0 => Ok(()),
+        Ok(ran) if ran.code == 0 => Ok(Built { _root: None }),
         Ok(_) => {
             Err(Stop::failed(Outcome::BuildFailed, StepName::Build, "the toplevel does not build")
                 .command(&command, tail))
         }
         Err(error) => Err(Stop::script(Outcome::BuildFailed, StepName::Build, &error)),
+    }
+}
+
+/// Waits for a turn under `semaphore`, unless the user stops the run first.
+async fn turn<'a>(semaphore: &'a Semaphore, cancel: &Cancel) -> Result<SemaphorePermit<'a>, Stop> {
+    match cancel.unless(Level::Soft, semaphore.acquire()).await {
+        Some(Ok(permit)) => Ok(permit),
+        // The semaphore is never closed, so there is no permit only where the user stops the run.
+        Some(Err(_)) | None => Err(Stop::cancelled()),
     }
 }

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use tokio::sync::Semaphore;
 
 use crate::evaluate::Evaluator;
 use crate::fleet::{Host, HostName};
@@ -71,6 +73,8 @@ pub struct Context {
     pub elevations: BTreeMap<HostName, Elevation>,
     /// This machine's own name, to recognise it among the hosts.
     pub this_machine: Option<String>,
+    /// Bounds the builds that run at once on each machine but this one.
+    pub builders: Builders,
     /// Where things are left.
     pub places: Places,
     /// The runs of this user.
@@ -79,6 +83,22 @@ pub struct Context {
     pub events: EventSender,
     /// The user's wish to stop.
     pub cancel: Cancel,
+}
+
+/// How many builds run at once on a machine that is not this one. Each takes one of the few sessions of the connection there
+/// for as long as it lasts, and Nix there goes about the derivations of each in parallel by itself.
+const BUILDS_AT_ONCE: usize = 3;
+
+/// The turns to build on each of the hosts that build for others.
+#[derive(Debug, Default)]
+pub struct Builders(Mutex<BTreeMap<HostName, Arc<Semaphore>>>);
+
+impl Builders {
+    /// The turns at `host`, the same for all who build there.
+    pub(super) fn turns(&self, host: &HostName) -> Arc<Semaphore> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.entry(host.clone()).or_insert_with(|| Arc::new(Semaphore::new(BUILDS_AT_ONCE))).clone()
+    }
 }
 
 impl Context {

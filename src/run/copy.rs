@@ -22,7 +22,7 @@ pub(super) async fn copy_to_host(part: &mut HostPart, place: &BuildPlace, prepar
     let from = match place {
         BuildPlace::Target(..) => return Ok(()),
         BuildPlace::Here => CopySource::Local,
-        BuildPlace::Other(_, store) => CopySource::Remote(store),
+        BuildPlace::Other(builder) => CopySource::Remote(&builder.store),
     };
     let events = part.events();
     events

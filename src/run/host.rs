@@ -92,7 +92,8 @@ impl HostPart {
 
     /// Finds out what would be done, and does nothing.
     pub(super) async fn plan(mut self) -> Planned {
-        let decision = prepare(&mut self).await.map(|prepared| (prepared.decision.clone(), prepared.steps()));
+        let prepared = prepare(&mut self).await;
+        let decision = prepared.map(|prepared| (prepared.decision.clone(), prepared.steps(&self.host.build_on)));
         Planned { host: self.host.name, old: self.old, wanted: self.wanted, decision }
     }
 
@@ -120,7 +121,7 @@ impl HostPart {
         let prepared = prepare(self).await?;
         let reason = prepared.decision.reason.to_string();
         let events = self.events();
-        events.decided(prepared.steps(), reason.clone());
+        events.decided(prepared.steps(&self.host.build_on), reason.clone());
         self.context.tidy(&prepared.access).await;
         match prepared.decision.action {
             Action::Nothing => Ok(Reached { outcome: Outcome::Unchanged, detail: None }),

@@ -13,7 +13,7 @@ mod settle;
 mod stop;
 mod supervisor;
 
-pub use context::{Context, Job, Places, Wants, target_of};
+pub use context::{Builders, Context, Job, Places, Wants, target_of};
 pub use fan_out::fan_out;
 pub use host::{HostPart, Planned};
 pub use prepare::{Origin, Prepared, Wanted};

@@ -5,7 +5,7 @@ use super::host::HostPart;
 use super::reach::Access;
 use super::stop::Stop;
 use crate::evaluate::{Answer, Evaluator};
-use crate::fleet::Host;
+use crate::fleet::{BuildOn, Host};
 use crate::nix::{Evaluation, StorePath};
 use crate::plan::{Action, Decision, decide};
 use crate::process::LineSink;
@@ -24,13 +24,14 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// The steps that are left to do, in order.
-    pub fn steps(&self) -> Vec<StepName> {
+    /// The steps that are left to do, in order, for a host whose toplevel is built at `place`.
+    pub fn steps(&self, place: &BuildOn) -> Vec<StepName> {
         let activate = matches!(self.decision.action, Action::Activate { .. });
         let transfer = activate && matches!(self.wanted.origin, Origin::Flake(_));
+        let elsewhere = self.access.remote.store().is_some() && *place != BuildOn::Target;
         let steps = [
             (transfer, StepName::Build),
-            (transfer && self.access.remote.store().is_some(), StepName::Copy),
+            (transfer && elsewhere, StepName::Copy),
             (activate, StepName::Activate),
             (activate, StepName::Verify),
         ];

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod bench;
+mod build_on;
 mod cancel;
 mod cli;
 mod contact;
@@ -14,4 +15,5 @@ mod kills;
 mod nix_versions;
 mod old_recipes;
 mod outcomes;
+mod ssh;
 mod support;

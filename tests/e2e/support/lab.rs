@@ -112,6 +112,14 @@ impl Lab {
         self.ssh(host, "readlink -e /run/current-system || true")
     }
 
+    /// Runs a program of this machine and gives what it printed; it must succeed.
+    #[track_caller]
+    pub(crate) fn on_machine(&self, program: &str, words: &[&str]) -> String {
+        let output = Command::new(program).args(words).output().unwrap();
+        assert!(output.status.success(), "{program} {words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
     /// Whether a unit of the host runs.
     pub(crate) fn is_active(&self, host: &str, unit: &str) -> bool {
         self.try_ssh(host, &format!("systemctl is-active --quiet {unit}")).status.success()

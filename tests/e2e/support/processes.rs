@@ -1,6 +1,7 @@
 //! What a process has started, to see that it does not outlive it.
 
 use std::fs;
+use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -28,9 +29,29 @@ impl Processes {
         Self(found)
     }
 
+    /// All whose command line has `text`.
+    pub(crate) fn with(text: &str) -> Self {
+        let pids =
+            fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        Self(pids.filter_map(Process::of).filter(|process| process.command.contains(text)).collect())
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether one of them was started by a command line with `text`.
     pub(crate) fn has(&self, text: &str) -> bool {
         self.0.iter().any(|process| process.command.contains(text))
+    }
+
+    /// Sends a signal to each that still runs.
+    pub(crate) fn signal(&self, signal: &str) {
+        for process in self.0.iter().filter(|process| process.runs()) {
+            // It may end at this very moment.
+            let _ = Command::new("kill").args([&format!("-{signal}"), &process.pid.to_string()]).output();
+        }
     }
 
     /// Waits until none of them runs any more.
