@@ -29,8 +29,7 @@ PATH=$PATH:{toplevel}/sw/bin
 stage=switch
 : >"$d/log"
 mkfifo "$d/pipe"
-# Whatever becomes of the journal, nobody's output may go to where nobody reads: older releases die of it.
-tee -a -p "$d/log" <"$d/pipe" &
+tee -a "$d/log" <"$d/pipe" &
 tee=$!
 {{
   {set_profile}

@@ -103,10 +103,12 @@ fn a_kept_connection_to_a_host_that_went_down_since_is_made_anew() {
     let lab = Lab::up(&["p620", "p510"]);
     let hub = Hub::new(&lab);
     deployed_and_edited(&hub, &["p620", "p510"]);
-    lab.kill("p620");
-    lab.kill("p510");
-    lab.boot("p620");
+    // With their links cut first, not even the end of their connections reaches us.
+    lab.cut("p620");
     lab.cut("p510");
+    lab.kill("p620");
+    lab.heal("p620");
+    lab.boot("p620");
     let run = hub.json(&["quick-deploy", "p620", "p510"]).exits(1);
     let run = run.ends(&[("p620", "deployed"), ("p510", "unreachable")]);
     told(&run, "p510", "p510 did not answer within 10 s", "is the host on");

@@ -182,6 +182,9 @@ fn each_goal_is_reached_and_no_more() {
     let run = hub.json(&["quick-deploy", "razer"]).exits(0).ends(&[("razer", "deployed")]);
     assert_eq!(state(&lab, "razer"), [wanted(&run, "razer"), wanted(&run, "razer"), second]);
     assert_eq!(lab.ssh("razer", units), running);
+    let log = hub.log(&run, "razer");
+    assert!(log.contains(&"updating the boot loader...".to_owned()), "{log:?}");
+    assert!(!log.contains(&"activating the configuration...".to_owned()), "{log:?}");
     hub.json(&["quick-deploy", "razer"]).exits(0).ends(&[("razer", "unchanged")]);
 
     // A system that only a boot brings is no success of `test`, and looking at it is no failure.
@@ -199,8 +202,6 @@ fn an_activation_that_was_killed_is_no_success_and_is_done_again() {
     let hub = Hub::new(&lab);
     hub.run(&["quick-deploy", "p620", "p510"]).exits(0);
     hub.set_host("p620", "units.slow.startSeconds = 60;");
-    // As older releases had it: whoever writes to where nobody reads is dead.
-    hub.set_host("p510", "activation = { seconds = 3; logLines = 5; fragileOutput = true; };");
 
     // Everything points to the new system already when it is killed, and yet a unit of it does not run.
     let run = hub.start(&["quick-deploy", "p620", "p510"]);
@@ -209,18 +210,9 @@ fn an_activation_that_was_killed_is_no_success_and_is_done_again() {
         "p620",
         "systemctl kill --signal KILL nixos-rebuild-switch-to-configuration.service; systemctl stop slow.service",
     );
-    // The journal is gone before the activation says its first word.
-    lab.wait_until("p510", "[ -e /run/hubctl/*/log ]");
-    lab.console(
-        "p510",
-        "systemctl stop systemd-journald.socket systemd-journald-dev-log.socket systemd-journald.service 2>&1",
-    );
-    let run = run.finish().exits(1).ends(&[("p620", "activate-failed"), ("p510", "deployed")]);
+    let run = run.finish().exits(1).ends(&[("p620", "activate-failed"), ("p510", "unchanged")]);
     assert!(message(&run, "p620").contains("was killed before its end"), "{}", message(&run, "p620"));
     assert_eq!(state(&lab, "p620")[..2], [wanted(&run, "p620"), wanted(&run, "p620")]);
-    assert_eq!(lab.current("p510"), wanted(&run, "p510"));
-    let log = hub.log(&run, "p510");
-    assert!(log.contains(&"step 5 of second 2".to_owned()), "{log:?}");
 
     let status = hub.run(&["status", "p620", "--json"]);
     assert_eq!(status.json()[0]["drift"], "interrupted", "{}", status.stdout);
