@@ -37,7 +37,7 @@ fn wait_until_back(lab: &Lab, host: &str) {
 
 /// What the lab's configuration says of a host, such as `hostname`.
 fn setting(lab: &Lab, host: &str, key: &str) -> String {
-    let shown = lab.on_machine("ssh", &["-G", "-F", lab.ssh_config().to_str().unwrap(), host]);
+    let shown = Lab::on_machine("ssh", &["-G", "-F", lab.ssh_config().to_str().unwrap(), host]);
     let value = shown.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
     value.unwrap_or_else(|| panic!("no {key} in {shown}")).to_owned()
 }
@@ -91,7 +91,7 @@ fn without_persistence_no_connection_outlives_its_run() {
         let sockets = fs::read_dir(hub.sockets()).unwrap().flatten().map(|entry| entry.path());
         let left: Vec<_> =
             sockets.filter(|path| path.extension().is_none_or(|extension| extension != "lock")).collect();
-        assert_eq!(left, [PathBuf::new(); 0], "after {command:?}");
+        assert!(left.is_empty(), "{left:?} after {command:?}");
     }
 }
 

@@ -114,7 +114,7 @@ impl Lab {
 
     /// Runs a program of this machine and gives what it printed; it must succeed.
     #[track_caller]
-    pub(crate) fn on_machine(&self, program: &str, words: &[&str]) -> String {
+    pub(crate) fn on_machine(program: &str, words: &[&str]) -> String {
         let output = Command::new(program).args(words).output().unwrap();
         assert!(output.status.success(), "{program} {words:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).into_owned()
