@@ -18,7 +18,6 @@ use crate::remote::{Connect, Elevation, Remote, Script};
 use crate::report::units::bytes;
 use crate::report::{Cell, Output, Style, Table};
 use crate::run::{fan_out, reach, target_of};
-use crate::state::{RunLock, new_id};
 
 /// How many hosts are compared at once.
 const AT_ONCE: usize = 8;
@@ -61,7 +60,6 @@ struct Comparer {
     connect: Arc<dyn Connect>,
     gcroots: std::path::PathBuf,
     id: String,
-    _lock: Option<RunLock>,
     cancel: Cancel,
 }
 
@@ -96,10 +94,8 @@ pub(super) async fn run_between(hub: &Hub, args: DiffHostsArgs) -> Result<Exit> 
 
 fn comparer(hub: &Hub, fleet: &Fleet, evaluator: Arc<Evaluator>) -> Result<Comparer> {
     let (_, dirs) = hub.state()?;
-    let id = new_id(jiff::Timestamp::now());
     Ok(Comparer {
-        _lock: hub.begin_run(&id, &dirs),
-        id,
+        id: hub.run_id(&dirs).to_owned(),
         nix: fleet.nix.clone(),
         evaluator,
         connect: hub.connector(&fleet.config)?,

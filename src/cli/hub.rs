@@ -10,11 +10,12 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rustix::fs::{Access, access};
 
 use super::args::Global;
 use crate::error::{Error, Kind, Result, nearest};
-use crate::evaluate::{Evaluator, Uses};
+use crate::evaluate::{Evaluator, Options, Uses};
 use crate::fleet::config::{ConfigErrors, HubToml};
 use crate::fleet::{FlakeHosts, Host, HostName, Inventory, SelectError, Selection};
 use crate::nix::{EvalError, FlakeRef, Nix, Settings};
@@ -22,7 +23,7 @@ use crate::process::{Cancel, Level};
 use crate::remote::{SshConnector, SshOptions, Target, private_runtime_dir};
 use crate::report::Ui;
 use crate::run::target_of;
-use crate::state::{RunLock, State, StateDirs};
+use crate::state::{RunLock, State, StateDirs, new_id};
 
 /// What takes longer than this is said.
 const NOTABLE: Duration = Duration::from_millis(250);
@@ -37,6 +38,8 @@ pub(super) struct Hub {
     pub(super) cancel: Cancel,
     /// The state, once something asked for it. One for all, so that what is wrong with it is told once.
     state: OnceCell<Arc<State>>,
+    /// The run's id, and what tells others that it goes on.
+    run: OnceCell<(String, Option<RunLock>)>,
 }
 
 /// The hosts of the hub, and what it takes to work with them.
@@ -55,7 +58,7 @@ pub(super) struct Config {
 
 impl Hub {
     pub(super) fn new(ui: Ui, global: Global, bare: Option<String>, cancel: Cancel) -> Self {
-        Self { ui, global, bare, cancel, state: OnceCell::new() }
+        Self { ui, global, bare, cancel, state: OnceCell::new(), run: OnceCell::new() }
     }
 
     /// An error when the user asked to stop: then that is what there is to tell, whatever failed by it.
@@ -102,7 +105,8 @@ impl Hub {
         let gcroots = Self::gcroots(&dirs)?;
         let jobs = evaluations_at_once(&config);
         let uses = if self.global.no_cache { Uses::Nothing("--no-cache") } else { Uses::Everything };
-        let locking = Box::pin(Evaluator::new(nix, flake.clone(), state, &gcroots, uses, jobs, &self.cancel));
+        let options = Options { uses, jobs, gcroots: &gcroots, run: self.run_id(&dirs) };
+        let locking = Box::pin(Evaluator::new(nix, flake.clone(), state, options, &self.cancel));
         let evaluator = self.patiently("locking the flake and copying it to the store", locking).await;
         let evaluator = evaluator.map_err(|failure| {
             Error::message(Kind::Config, format!("the flake {flake} cannot be locked\n{}", indent(&failure.stderr)))
@@ -227,15 +231,19 @@ impl Hub {
         })
     }
 
-    /// Begins the run called `id`, and removes what runs left here that were killed. The run goes on also where that fails.
-    pub(super) fn begin_run(&self, id: &str, dirs: &StateDirs) -> Option<RunLock> {
-        let runs = dirs.runs();
-        let begun = runs.begin(id);
-        let swept = runs.sweep(&dirs.gcroots());
-        if let Some(error) = begun.as_ref().err().or(swept.as_ref().err()) {
-            self.ui.warning(&format!("{} cannot be kept in order: {error}", dirs.root().display()), None);
-        }
-        begun.ok()
+    /// The id of this run. With the first call the run begins: what runs left here that were killed is removed, and until this
+    /// value goes, others know that it goes on. Where that fails, it is said, and the run goes on.
+    pub(super) fn run_id(&self, dirs: &StateDirs) -> &str {
+        let begin = || {
+            let (id, runs) = (new_id(Timestamp::now()), dirs.runs());
+            let begun = runs.begin(&id);
+            let swept = runs.sweep(&dirs.gcroots());
+            if let Some(error) = begun.as_ref().err().or(swept.as_ref().err()) {
+                self.ui.warning(&format!("{} cannot be kept in order: {error}", dirs.root().display()), None);
+            }
+            (id, begun.ok())
+        };
+        &self.run.get_or_init(begin).0
     }
 
     /// Waits for `work`, and says what it is when it takes notably long.

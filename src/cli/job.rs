@@ -14,7 +14,7 @@ use crate::nix::{Source, StorePath, Validity};
 use crate::plan::{Goal, Rule};
 use crate::report::{Cell, Event, HostFinished, Outcome, Reporter, Style, Summary, Table, exit_of};
 use crate::run::{Builders, Context, Job, Places, Planned, Wants, execute, plan};
-use crate::state::{Deployment, HostRecord, State, StateDirs, new_id};
+use crate::state::{Deployment, HostRecord, State, StateDirs};
 
 /// What a command wants done, beside what every run has.
 pub(super) struct Wish {
@@ -41,8 +41,7 @@ pub(super) async fn run(hub: &Hub, fleet: Fleet, wish: Wish) -> Result<Exit> {
     let recorded = (wish.goal != Goal::Build && !wish.dry_run).then_some(state.as_ref());
     let begun = Instant::now();
     let started = Timestamp::now();
-    let id = new_id(started);
-    let _lock = hub.begin_run(&id, &dirs);
+    let id = hub.run_id(&dirs).to_owned();
     let ui = if wish.dry_run { hub.ui.without_events() } else { hub.ui.clone() };
     let (reporter, events) = Reporter::start(&ui).map_err(|error| Error::new(Kind::Failed, error))?;
 

@@ -26,6 +26,19 @@ pub enum Uses {
     Nothing(&'static str),
 }
 
+/// What an evaluator may do, and where.
+#[derive(Clone, Copy, Debug)]
+pub struct Options<'a> {
+    /// What of the cache it uses.
+    pub uses: Uses,
+    /// How many evaluations run at once.
+    pub jobs: usize,
+    /// The directory of the roots that keep what it works with from being collected.
+    pub gcroots: &'a Path,
+    /// The run's id, which the names of its roots begin with.
+    pub run: &'a str,
+}
+
 /// Locks sources and asks flakes.
 #[derive(Debug)]
 pub struct Evaluator {
@@ -81,19 +94,16 @@ impl Locking<'_> {
 const FORM: &str = "1";
 
 impl Evaluator {
-    /// Locks `flake`, or takes the source that was locked from the work tree when it was as it is now. At most `jobs`
-    /// evaluations run at once.
+    /// Locks `flake`, or takes the source that was locked from the work tree when it was as it is now.
     pub async fn new(
         nix: Nix,
         flake: FlakeRef,
         state: Arc<State>,
-        gcroots: &Path,
-        wanted: Uses,
-        jobs: usize,
+        options: Options<'_>,
         cancel: &Cancel,
     ) -> Result<Self, Failure> {
-        let turns = Turns::new(jobs);
-        let scratch = make_scratch(gcroots).map_err(|error| Failure::of_ours("making a directory for roots", error))?;
+        let (wanted, turns) = (options.uses, Turns::new(options.jobs));
+        let scratch = make_scratch(options).map_err(|error| Failure::of_ours("making a directory for roots", error))?;
         if let Uses::Nothing(_) = wanted {
             let source = lock(&nix, &flake, cancel).await?;
             let settings = String::new();
@@ -329,8 +339,9 @@ fn no_derivation<T>(_: &T) -> Option<StorePath> {
     None
 }
 
-fn make_scratch(gcroots: &Path) -> std::io::Result<TempDir> {
-    let scratch = tempfile::Builder::new().prefix("run-").tempdir_in(gcroots)?;
+fn make_scratch(options: Options<'_>) -> std::io::Result<TempDir> {
+    let prefix = format!("{}-source-", options.run);
+    let scratch = tempfile::Builder::new().prefix(&prefix).tempdir_in(options.gcroots)?;
     std::fs::create_dir(scratch.path().join("empty"))?;
     Ok(scratch)
 }

@@ -6,4 +6,4 @@ mod evaluator;
 mod turns;
 
 pub use answer::{Answer, Known, Reason, Verified, Whence};
-pub use evaluator::{Evaluator, Uses};
+pub use evaluator::{Evaluator, Options, Uses};

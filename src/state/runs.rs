@@ -93,7 +93,8 @@ fn state_of(file: &Path) -> RunState {
 
 /// Another hubctl may be at the same.
 fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
+    let is_directory = path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
+    match if is_directory { fs::remove_dir_all(path) } else { fs::remove_file(path) } {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
@@ -129,6 +130,7 @@ mod tests {
         for name in [format!("{live}-web-1"), format!("{ended}-web-1"), "20250131-120000-0f3a-p620".to_owned()] {
             std::os::unix::fs::symlink("/nix/store/none", roots.join(name)).unwrap();
         }
+        fs::create_dir_all(roots.join(format!("{ended}-source-x1/empty"))).unwrap();
         runs.sweep(&roots).unwrap();
         let left: Vec<_> = fs::read_dir(&roots).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left, [format!("{live}-web-1").as_str()]);
