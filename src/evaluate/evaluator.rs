@@ -124,7 +124,9 @@ impl Evaluator {
         let uses = if is_pure(&nix, &effective) { wanted } else { Uses::Nothing("evaluation is impure") };
         let settings = settings_key(&nix, &effective);
         let locking = Locking { nix: &nix, flake: &flake, state: &state, settings: &settings };
-        let source = locking.source(before.filter(|_| uses == wanted), cancel).await?;
+        // Another flake for an input is looked up anew each time: the work tree does not tell what it is by now.
+        let told_by_tree = uses == wanted && nix.settings().override_inputs.is_empty();
+        let source = locking.source(before.filter(|_| told_by_tree), cancel).await?;
         Ok(Self { nix, flake, state, uses, settings, scratch, source, looked: OnceCell::new(), turns })
     }
 
@@ -231,7 +233,7 @@ impl Evaluator {
 
     /// The answer that is kept and holds for the source, or why there is none.
     async fn kept(&self, asked: &Asked, cancel: &Cancel) -> Result<Kept, Reason> {
-        let reference = self.source.reference();
+        let reference = self.source.identity();
         if let Some(kept) = told(self.state.held(asked, reference)).flatten() {
             return Ok(kept);
         }
@@ -310,10 +312,10 @@ impl Evaluator {
         cancel: &Cancel,
     ) {
         let footprint = observed.footprint(&self.nix, &self.source, &looked.tree, drv, cancel).await;
-        if cancel.is_requested() {
+        if cancel.is_requested() || !observed.is_of(&self.source) {
             return;
         }
-        let reference = self.source.reference().to_owned();
+        let reference = self.source.identity().to_owned();
         let conditions = Conditions { reference, shape: looked.shape.clone(), footprint };
         let duration_ms = u64::try_from(observed.duration.as_millis()).unwrap_or(u64::MAX);
         let cost = Cost { duration_ms, peak_kib: observed.peak };

@@ -44,7 +44,7 @@ pub enum Blind {
 /// A result's conditions.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Conditions {
-    /// The reference by which the source was evaluated: its content, revision and time.
+    /// The identity of the source that was evaluated: its content, revision and time.
     pub reference: String,
     /// The shape of the tree.
     pub shape: String,

@@ -146,6 +146,12 @@ impl Observed {
         }
     }
 
+    /// Whether the answer is one of this source. By a reference that is not pinned, Nix may have read what the user's work tree
+    /// has become since.
+    pub fn is_of(&self, source: &Source) -> bool {
+        source.is_pinned() || self.opened.as_ref().is_ok_and(|opened| opened.files.contains(&source.flake_file()))
+    }
+
     /// The files that were read, with their hashes, when they tell all.
     fn files(&self, source: &Source, tree: &Tree) -> Result<BTreeMap<String, String>, Blind> {
         let opened = self.opened.as_ref().map_err(Clone::clone)?;

@@ -13,6 +13,7 @@ use super::build::GcRoot;
 use super::flake::FlakeRef;
 use super::program::Nix;
 use super::store_path::StorePath;
+use super::version::Version;
 use crate::process::{Cancel, Cmd, Failure};
 
 /// How long locking and copying the source may take; inputs may have to be downloaded.
@@ -30,6 +31,10 @@ pub struct Source {
     /// Whether this is a git work tree with changes that no commit has.
     pub dirty: bool,
     reference: String,
+    /// Whether the reference means this tree, and never the next one.
+    pinned: bool,
+    /// What the source is: its content, and what it can know of itself.
+    identity: String,
     /// The flake's directory below the tree's root, where it is not the root itself.
     dir: Option<String>,
     /// All inputs as they are locked, as JSON.
@@ -41,6 +46,16 @@ impl Source {
     /// The reference that evaluations use, without `#` and attribute.
     pub fn reference(&self) -> &str {
         &self.reference
+    }
+
+    /// What the source is: two sources with the same identity give the same answers, whatever they are asked.
+    pub fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// Whether evaluations are sure to read this tree. Otherwise Nix looks at the user's work tree once more each time.
+    pub(super) fn is_pinned(&self) -> bool {
+        self.pinned
     }
 
     /// All inputs as they are locked, as JSON.
@@ -77,9 +92,11 @@ pub async fn lock(nix: &Nix, flake: &FlakeRef, cancel: &Cancel) -> Result<Source
         // Newer versions of Nix describe the tree as it was before they wrote the lock into it.
         metadata = self::metadata(nix, flake, cancel).await?;
     }
-    let by_path = metadata.path_reference().filter(|_| !metadata.reveals_more(&metadata.path));
+    let by_path = metadata.path_reference(nix.version()).filter(|_| !metadata.reveals_more(&metadata.path));
     Ok(Source {
+        pinned: by_path.is_some() || metadata.locked.rev.is_some(),
         reference: by_path.unwrap_or_else(|| metadata.own_reference().to_owned()),
+        identity: format!("{} {}", metadata.path, metadata.facts),
         dirty: metadata.is_dirty(),
         dir: metadata.locked.dir.clone(),
         local_inputs: metadata.has_local_inputs(),
@@ -93,7 +110,7 @@ pub async fn lock(nix: &Nix, flake: &FlakeRef, cancel: &Cancel) -> Result<Source
 async fn metadata(nix: &Nix, flake: &FlakeRef, cancel: &Cancel) -> Result<Metadata, Failure> {
     let cmd = metadata_command(nix, flake);
     let output = cmd.output(cancel).await?;
-    serde_json::from_slice(&output.stdout).map_err(|error| cmd.failed_to_start(error.into()))
+    Metadata::parse(&output.stdout).map_err(|error| cmd.failed_to_start(error.into()))
 }
 
 fn metadata_command(nix: &Nix, flake: &FlakeRef) -> Cmd {
@@ -113,6 +130,9 @@ struct Metadata {
     url: Option<String>,
     resolved_url: Option<String>,
     locked: Locked,
+    /// All of `locked`, as it was printed.
+    #[serde(skip)]
+    facts: String,
     #[serde(default)]
     locks: Value,
 }
@@ -134,9 +154,18 @@ impl Metadata {
         self.locked.kind == "git" && self.locked.rev.is_none()
     }
 
+    fn parse(printed: &[u8]) -> serde_json::Result<Self> {
+        let value: Value = serde_json::from_slice(printed)?;
+        let facts = value["locked"].to_string();
+        Ok(Self { facts, ..serde_json::from_value(value)? })
+    }
+
     /// The source by its place in the store, with the hash that spares Nix reading it and the facts that `self` has in the
-    /// original as well. None where Nix gave no hash.
-    fn path_reference(&self) -> Option<String> {
+    /// original as well. None where Nix gave no hash, or cannot find the flake in the tree by such a reference.
+    fn path_reference(&self, version: &Version) -> Option<String> {
+        if self.locked.dir.is_some() && !version.finds_directories_in_paths() {
+            return None;
+        }
         let locked = &self.locked;
         let hash = percent_encode(locked.nar_hash.as_deref()?);
         let fact = |key: &str, value: Option<String>| value.map(|value| format!("&{key}={value}")).unwrap_or_default();
@@ -163,12 +192,23 @@ impl Metadata {
         self.url.as_deref().or(self.resolved_url.as_deref()).unwrap_or_default()
     }
 
-    /// Whether an evaluation could tell the user's reference from the store path: `self.dirtyRev` and `self.dirtyShortRev`
-    /// exist for changed git trees alone. A file that cannot be read counts as one that asks.
+    /// Whether an evaluation could tell the user's reference from the store path. A file that cannot be read counts as one that
+    /// asks.
     fn reveals_more(&self, tree: &StorePath) -> bool {
-        self.is_dirty() && mentions(tree.as_path(), &[b"dirtyRev", b"dirtyShortRev"]).unwrap_or(true)
+        let hidden: &[&[u8]] = match (self.locked.kind.as_str(), self.is_dirty()) {
+            ("git", false) => &OF_GIT,
+            ("git", true) => &OF_CHANGED_GIT,
+            _ => return false,
+        };
+        mentions(tree.as_path(), hidden).unwrap_or(true)
     }
 }
+
+/// The words by which a flake asks for what it knows of itself in git alone, ..
+const OF_GIT: [&[u8]; 2] = [b"submodules", b"sourceInfo"];
+
+/// .. and with changes that no commit has.
+const OF_CHANGED_GIT: [&[u8]; 4] = [b"submodules", b"sourceInfo", b"dirtyRev", b"dirtyShortRev"];
 
 /// Whether a Nix file below `dir` contains one of `words`.
 fn mentions(dir: &Path, words: &[&[u8]]) -> io::Result<bool> {
@@ -203,7 +243,12 @@ mod tests {
 
     fn metadata(locked: &str) -> Metadata {
         let path = "/nix/store/f20zbf95cm861qlk7hx0cqhw3635l0gk-source";
-        serde_json::from_str(&format!(r#"{{"path":"{path}","url":"git+file:///hub","locked":{locked}}}"#)).unwrap()
+        let printed = format!(r#"{{"path":"{path}","url":"git+file:///hub","locked":{locked}}}"#);
+        Metadata::parse(printed.as_bytes()).unwrap()
+    }
+
+    fn version(number: &str) -> Version {
+        Version::parse(&format!("nix (Nix) {number}")).unwrap()
     }
 
     #[test]
@@ -212,7 +257,7 @@ mod tests {
             r#"{"type":"git","narHash":"sha256-a+/b=","lastModified":5,"rev":"abc","revCount":2,"url":"file:///hub"}"#,
         );
         assert_eq!(
-            metadata.path_reference().unwrap(),
+            metadata.path_reference(&version("2.8.0")).unwrap(),
             "path:/nix/store/f20zbf95cm861qlk7hx0cqhw3635l0gk-source?narHash=sha256-a%2B%2Fb%3D&lastModified=5&rev=abc&revCount=2"
         );
         assert!(!metadata.is_dirty());
@@ -221,7 +266,9 @@ mod tests {
     #[test]
     fn a_dirty_tree_has_no_revision_and_a_subflake_keeps_its_directory() {
         let metadata = metadata(r#"{"type":"git","narHash":"sha256-a","revCount":0,"dir":"nix/hub"}"#);
-        assert!(metadata.path_reference().unwrap().ends_with("-source?narHash=sha256-a&dir=nix%2Fhub"));
+        let reference = metadata.path_reference(&version("2.26.3")).unwrap();
+        assert!(reference.ends_with("-source?narHash=sha256-a&dir=nix%2Fhub"), "{reference}");
+        assert_eq!(metadata.path_reference(&version("2.8.0")), None);
         assert!(metadata.is_dirty());
     }
 

@@ -62,6 +62,11 @@ impl Version {
         if self.at_least(2, 20) { &["config", "show", "--json"] } else { &["show-config", "--json"] }
     }
 
+    /// Whether a `path:` reference takes `dir`. Tried with 2.8, which does not, and 2.26, which does.
+    pub(super) fn finds_directories_in_paths(&self) -> bool {
+        self.at_least(2, 26)
+    }
+
     fn at_least(&self, major: u32, minor: u32) -> bool {
         (self.major, self.minor) >= (major, minor)
     }
