@@ -29,7 +29,7 @@ disk_check_root() {
   ((${#missing[@]} == 0)) ||
     die "the hosts run the programs of $1, and there is no ${missing[*]} under $1/usr" \
       "On a machine with another layout (NixOS) give the folder of a Debian root: dev/lab up --root DIR, or HUBCTL_LAB_ROOT=DIR." \
-      "One way to make it: debootstrap --include=systemd-sysv,dbus,libpam-systemd,openssh-server,sudo,nix-bin,iproute2 bookworm DIR"
+      "dev/in-trixie --prepare makes one and prints where it is."
 }
 
 # disk_hide DIR NAME..: a whiteout for each name in the layer DIR.
