@@ -30,6 +30,7 @@ ensure_package_of() {
     python3) echo python3-minimal ;;
     chpasswd) echo passwd ;;
     awk) echo mawk ;;
+    groff) echo groff-base ;;
     cc) echo build-essential ;;
     script) echo bsdutils ;;
     column) echo bsdextrautils ;;
@@ -41,6 +42,11 @@ ensure_package_of() {
 ensure_nix_is_in_the_store() {
   local nix
   nix=$(command -v nix) && [[ $(readlink -f -- "$nix") == /nix/store/* ]]
+}
+
+# Whether programs that are missing here are installed, rather than only named.
+ensure_installs() {
+  ! ensure_nix_is_in_the_store && command -v apt-get >/dev/null && ((EUID == 0))
 }
 
 # Installs packages without starting or enabling a daemon that was not there before.
