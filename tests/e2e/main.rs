@@ -15,5 +15,6 @@ mod kills;
 mod nix_versions;
 mod old_recipes;
 mod outcomes;
+mod readme;
 mod ssh;
 mod support;

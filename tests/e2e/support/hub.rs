@@ -1,12 +1,13 @@
 //! A hub in a git repository of its own, a copy of the lab's fleet, and hubctl run in it.
 
-use std::fs;
+use std::ffi::OsString;
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+use std::{env, fs, iter};
 
 use tempfile::TempDir;
 
@@ -144,6 +145,18 @@ impl Hub {
         self.command(words).output().unwrap().into()
     }
 
+    /// Runs a line of shell to its end, in which `hubctl` is the program.
+    pub(crate) fn shell(&self, line: &str) -> Finished {
+        self.environment(Command::new("sh").args(["-c", line]).stdin(Stdio::null())).output().unwrap().into()
+    }
+
+    /// A search path on which `hubctl` is the program under test.
+    pub(crate) fn path() -> OsString {
+        let program = Path::new(env!("CARGO_BIN_EXE_hubctl")).parent().unwrap().to_path_buf();
+        let path = env::var_os("PATH").unwrap_or_default();
+        env::join_paths(iter::once(program).chain(env::split_paths(&path))).unwrap()
+    }
+
     /// Runs the program to its end with `--json`.
     pub(crate) fn json(&self, words: &[&str]) -> Finished {
         let words: Vec<_> = words.iter().copied().chain(["--json"]).collect();
@@ -164,7 +177,7 @@ impl Hub {
         command
             .current_dir(self.root())
             .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("PATH", Self::path())
             .env("HOME", dir("home"))
             .env("XDG_STATE_HOME", dir("state"))
             .env("XDG_RUNTIME_DIR", dir("run"))

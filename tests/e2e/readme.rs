@@ -1,0 +1,175 @@
+//! Every command that the README and the documents tell their readers to run is run here, and does what they say.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use hubctl::error::Exit;
+use hubctl::report::Outcome;
+
+use crate::support::{Finished, Hub, Lab, REPOSITORY};
+
+/// How a documented line is proved.
+#[derive(Clone, Copy, Debug)]
+enum How {
+    /// Run in a hub without `hub.toml` whose hosts are up: it prints this.
+    Prints(&'static str),
+    /// As `Prints`, after an edit of p620 was deployed.
+    PrintsAfterAnEdit(&'static str),
+    /// The lines of its document that say so are run as one script.
+    Script,
+    /// Another test, or the tests' own run, proves it.
+    Elsewhere,
+}
+use How::{Elsewhere, Prints, PrintsAfterAnEdit, Script};
+
+/// Each line of each block of shell commands, in order.
+const LINES: &[(&str, &str, How)] = &[
+    // demo.rs.
+    ("README.md", "./dev/demo", Elsewhere),
+    // This test is part of it.
+    ("README.md", "./dev/test", Elsewhere),
+    // Cargo has just built the program from this package and this lock file.
+    ("README.md", "cargo install --locked --path .", Elsewhere),
+    // tests/flake.rs.
+    ("README.md", "nix run . -- --help", Elsewhere),
+    // The hub's directory is where hubctl is run.
+    ("README.md", "cd your-flake", Elsewhere),
+    ("README.md", "hubctl hosts", Prints("samsung")),
+    ("README.md", "hubctl ping", Prints("samsung  yes")),
+    ("README.md", "hubctl quick-deploy p620 --dry-run", Prints("p620  build, copy, activate, verify")),
+    ("README.md", "hubctl diff p620", Prints("p620")),
+    ("README.md", "hubctl quick-deploy p620", Prints("1 host deployed")),
+    ("README.md", "hubctl quick-deploy '*' '!razer'", Prints("3 hosts")),
+    ("README.md", "hubctl test-all --parallel", Prints("4 hosts built")),
+    ("README.md", "hubctl status", PrintsAfterAnEdit("p620     in sync")),
+    ("README.md", "hubctl history", Prints("deployed: p510 samsung; unchanged: p620")),
+    ("README.md", "hubctl generations p620", Prints("boot default, running")),
+    ("README.md", "hubctl rollback p620", Prints("1 host deployed")),
+    ("docs/contributing.md", "./dev/test", Elsewhere),
+    // What dev/test runs has these in it.
+    ("docs/contributing.md", "cargo test --lib", Elsewhere),
+    ("docs/contributing.md", "cargo test --test e2e deploys::", Elsewhere),
+    ("docs/deploying.md", "hubctl status", PrintsAfterAnEdit("p620     in sync")),
+    ("docs/deploying.md", "hubctl history p620", Prints("deployed: p620")),
+    ("docs/deploying.md", "hubctl generations p620", Prints("boot default, running")),
+    ("docs/deploying.md", "hubctl rollback p620", Prints("1 host deployed")),
+    ("docs/deploying.md", "hubctl rollback p620 --to 2", Prints("1 host deployed")),
+    ("docs/lab.md", "dev/lab up", Script),
+    ("docs/lab.md", r#"eval "$(dev/lab env)""#, Script),
+    ("docs/lab.md", "cp -r dev/lab-fleet /tmp/hub && git -C /tmp/hub init && git -C /tmp/hub add .", Script),
+    ("docs/lab.md", "hubctl --flake /tmp/hub quick-deploy '*'", Script),
+    ("docs/lab.md", "dev/lab ssh p620", Script),
+    ("docs/lab.md", "dev/lab down", Script),
+];
+
+fn text(document: &str) -> String {
+    fs::read_to_string(Path::new(REPOSITORY).join(document)).unwrap()
+}
+
+/// The README and what is in `docs/`, with their names.
+fn documents() -> Vec<String> {
+    let names = fs::read_dir(Path::new(REPOSITORY).join("docs")).unwrap().flatten().map(|entry| entry.file_name());
+    let mut names: Vec<_> = names.map(|name| format!("docs/{}", name.to_string_lossy())).collect();
+    names.retain(|name| Path::new(name).extension().is_some_and(|extension| extension == "md"));
+    names.push("README.md".to_owned());
+    names.sort();
+    names
+}
+
+/// The lines of a document's blocks of shell commands.
+fn lines_of(document: &str) -> Vec<String> {
+    let text = text(document);
+    let blocks = text.split("```").skip(1).step_by(2).filter_map(|block| block.strip_prefix("sh\n"));
+    blocks.flat_map(str::lines).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_documented_command_is_one_that_is_proved() {
+    let found: Vec<_> = documents()
+        .into_iter()
+        .flat_map(|name| lines_of(&name).into_iter().map(move |line| (name.clone(), line)))
+        .collect();
+    let known: Vec<_> = LINES.iter().map(|(name, line, _)| ((*name).to_owned(), (*line).to_owned())).collect();
+    assert_eq!(found, known);
+}
+
+#[test]
+fn the_commands_of_the_documents_do_what_they_say() {
+    let lab = Lab::up(&["p620", "p510", "razer", "samsung"]);
+    // The hosts run NixOS already, as a reader's do.
+    Hub::new(&lab).run(&["quick-deploy", "*"]).exits(0);
+    let hub = Hub::new(&lab);
+    fs::remove_file(hub.root().join("hub.toml")).unwrap();
+    hub.write("shared/motd.txt", "From hubctl.\n");
+    hub.commit("without hub.toml");
+    let mut edits = 0;
+    for (document, line, how) in LINES {
+        let said = match how {
+            Prints(said) => said,
+            PrintsAfterAnEdit(said) => {
+                edits += 1;
+                hub.set_host("p620", &format!(r#"motd = "edit {edits}";"#));
+                hub.run(&["quick-deploy", "p620"]).exits(0);
+                said
+            }
+            Script | Elsewhere => continue,
+        };
+        let ran = hub.shell(line).exits(0);
+        assert!(format!("{}{}", ran.stdout, ran.stderr).contains(said), "{document}: {line}: no `{said}` in {ran:?}");
+    }
+    // The second generation is the first that hubctl made, without an edit.
+    let motd = lab.ssh("p620", "cat /etc/lab-motd");
+    assert!(motd.contains("From hubctl.") && !motd.contains("edit"), "{motd}");
+}
+
+#[test]
+fn the_lab_is_used_by_hand_as_its_document_says() {
+    let dir = tempfile::Builder::new().prefix("hx").tempdir_in("/tmp").unwrap();
+    let hub = dir.path().join("hub");
+    let script: Vec<_> = LINES.iter().filter(|(_, _, how)| matches!(how, Script)).map(|(_, line, _)| *line).collect();
+    let script = script.join("\n").replace("/tmp/hub", hub.to_str().unwrap());
+    let pid = std::process::id();
+    let ran: Finished = Command::new("bash")
+        // The lab must end with this test also when the script does not come to its last line.
+        .args(["-euc", &format!("trap 'dev/lab down' EXIT\ndev/lab up --owner {pid}\n{script}")])
+        .current_dir(REPOSITORY)
+        .env("HUBCTL_LAB", format!("t{pid}-by-hand"))
+        .env("PATH", Hub::path())
+        .env("HOME", dir.path())
+        .env("XDG_STATE_HOME", dir.path().join("state"))
+        .env("XDG_RUNTIME_DIR", dir.path())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+        .into();
+    ran.exits(0).says("4 hosts deployed");
+    assert!(!Path::new(&format!("/run/hubctl-lab/t{pid}-by-hand")).exists());
+}
+
+#[test]
+fn the_readme_names_every_exit_code_and_only_outcomes_that_exist() {
+    let readme = text("README.md");
+    let table = readme.split("| exit | when |").nth(1).unwrap().split("\n\n").next().unwrap();
+    let rows: Vec<Vec<&str>> = table.lines().skip(2).map(|row| row.trim_matches('|').split('|').collect()).collect();
+    let codes: Vec<u8> = rows.iter().map(|row| row[0].trim().parse().unwrap()).collect();
+    assert_eq!(codes, Exit::TABLE.iter().map(|(exit, _)| exit.code()).collect::<Vec<_>>());
+    for row in rows {
+        for name in row[2].split('`').skip(1).step_by(2) {
+            let outcome = Outcome::ALL.into_iter().find(|outcome| outcome.as_str() == name);
+            let exit = hubctl::report::exit_of(outcome);
+            assert_eq!(exit.code().to_string(), row[0].trim(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_layers_of_the_architecture_are_those_of_the_crate() {
+    let documented = text("docs/architecture.md");
+    let documented: Vec<&str> =
+        documented.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    let crate_root = text("src/lib.rs");
+    let block = crate_root.split("```").nth(1).unwrap();
+    let layers: Vec<&str> = block.lines().skip(1).filter_map(|line| line.split_whitespace().nth(1)).collect();
+    assert_eq!(documented, layers);
+}
