@@ -164,11 +164,11 @@ fn keys_that_do_not_fit_are_told_apart_and_the_hints_help() {
     // What the hint says to type makes the host an unknown one, whose key can be accepted.
     let hinted = hinted_command(&run, "p510");
     assert!(hinted.starts_with("ssh-keygen "), "{hinted}");
-    assert!(hub.shell(&hinted).status.success(), "{hinted}");
+    hub.shell(&hinted).exits(0);
     hub.json(&["quick-deploy", "p510"]).exits(0).ends(&[("p510", "deployed")]);
     // The user's own key is another than the host's authorized one.
     let strange = hub.root().join("../home/strange");
-    assert!(hub.shell(&format!("ssh-keygen -q -t ed25519 -N '' -f {}", strange.display())).status.success());
+    hub.shell(&format!("ssh-keygen -q -t ed25519 -N '' -f {}", strange.display())).exits(0);
     let own_key = lab.ssh_config().with_file_name("key");
     let text = fs::read_to_string(&config).unwrap().replace(own_key.to_str().unwrap(), strange.to_str().unwrap());
     fs::write(&config, text).unwrap();
@@ -213,7 +213,7 @@ fn who_may_become_root_and_who_may_copy() {
     told(&run, "p510", "incorrect password", "NOPASSWD");
     told(&run, "razer", "does not trust this user with unsigned paths", "trusted-users");
     let logs = hub.shell(&format!("grep -rc {right} ../state ../run | grep -v ':0$'"));
-    assert_eq!(String::from_utf8_lossy(&logs.stdout), "");
+    assert_eq!(logs.stdout, "");
     assert!(!run.stdout.contains(&right) && !run.stderr.contains(&right));
     assert_eq!(lab.ssh("p620", "cat /etc/lab-motd | tail -n 1"), "edited");
 
@@ -239,7 +239,7 @@ fn who_may_become_root_and_who_may_copy() {
     // What the hint for a user that is not trusted proposes besides: a host that trusts the builder's signatures.
     let keys = hub.root().join("../home");
     let made = format!("nix-store --generate-binary-cache-key hub-1 {0}/secret {0}/public", keys.display());
-    assert!(hub.shell(&made).status.success());
+    hub.shell(&made).exits(0);
     let public = fs::read_to_string(keys.join("public")).unwrap();
     lab.console("razer", &format!("echo 'trusted-public-keys = {}' >>/etc/nix/nix.conf", public.trim()));
     lab.console("razer", "systemctl try-restart nix-daemon.service");

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 use std::{env, fs, iter};
@@ -128,11 +128,6 @@ impl Hub {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// Runs a shell command in the flake's directory and in this hub's environment.
-    pub(crate) fn shell(&self, command: &str) -> Output {
-        self.environment(Command::new("sh").args(["-c", command]).stdin(Stdio::null())).output().unwrap()
-    }
-
     /// The program with `words`, in the flake's directory and in this hub's environment.
     pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hubctl"));
@@ -145,7 +140,7 @@ impl Hub {
         self.command(words).output().unwrap().into()
     }
 
-    /// Runs a line of shell to its end, in which `hubctl` is the program.
+    /// Runs a line of shell in the flake's directory and in this hub's environment, in which `hubctl` is the program.
     pub(crate) fn shell(&self, line: &str) -> Finished {
         self.environment(Command::new("sh").args(["-c", line]).stdin(Stdio::null())).output().unwrap().into()
     }
