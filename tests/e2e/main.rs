@@ -9,6 +9,7 @@ mod cli;
 mod contact;
 mod demo;
 mod deploys;
+mod evaluation;
 mod faults;
 mod hub_toml;
 mod kills;

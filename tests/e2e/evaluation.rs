@@ -1,0 +1,92 @@
+//! Evaluation that is incremental: only hosts that read what was edited are evaluated, and every answer is the right one.
+
+use std::collections::BTreeMap;
+
+use crate::support::{Finished, Hub};
+
+/// Whether each host was known from before, by the events of a run.
+fn cached(run: &Finished) -> BTreeMap<String, bool> {
+    let told = run.events().into_iter().filter(|event| event["event"] == "evaluated");
+    told.map(|event| (event["host"].as_str().unwrap().to_owned(), event["cached"].as_bool().unwrap())).collect()
+}
+
+/// The hosts that a test of all hosts evaluates.
+fn evaluated(hub: &Hub) -> Vec<String> {
+    let run = hub.json(&["test-all", "--parallel"]).exits(0);
+    cached(&run).into_iter().filter(|(_, cached)| !cached).map(|(host, _)| host).collect()
+}
+
+#[test]
+fn only_hosts_that_read_what_was_edited_are_evaluated() {
+    let hub = Hub::offline();
+    let nobody: Vec<String> = Vec::new();
+    assert_eq!(evaluated(&hub), ["p510", "p620", "razer", "samsung"]);
+    assert_eq!(evaluated(&hub), nobody);
+
+    hub.write("README.md", "A fleet of four.\n");
+    assert_eq!(evaluated(&hub), nobody);
+    hub.write("notes.txt", "New.\n");
+    assert_eq!(evaluated(&hub).len(), 4, "a file that comes may be one that is looked for");
+    hub.commit("notes");
+    assert_eq!(evaluated(&hub), nobody);
+
+    hub.write("hosts/p620/motd.txt", "Edited.\n");
+    assert_eq!(evaluated(&hub), ["p620"]);
+    hub.write("shared/laptop.nix", &hub.committed("shared/laptop.nix").replace('{', "{ # edited\n"));
+    assert_eq!(evaluated(&hub), ["razer", "samsung"]);
+    hub.write("shared/motd.txt", "Edited.\n");
+    assert_eq!(evaluated(&hub), ["p510", "p620", "razer", "samsung"]);
+
+    hub.git(&["stash", "--quiet"]);
+    assert_eq!(evaluated(&hub), nobody, "what was evaluated before is known when it is back");
+    let run = hub.json(&["test-all", "--no-cache"]).exits(0);
+    assert!(cached(&run).values().all(|cached| !cached));
+    hub.run(&["cache", "verify"]).exits(0).prints("right");
+}
+
+#[test]
+fn other_settings_of_nix_are_another_question() {
+    let hub = Hub::offline();
+    evaluated(&hub);
+    let run = hub.json(&["test-all", "--option", "allow-import-from-derivation", "false"]).exits(0);
+    assert!(cached(&run).values().all(|cached| !cached));
+    let run = hub.json(&["test-all", "--impure"]).exits(0);
+    assert!(cached(&run).values().all(|cached| !cached), "impure evaluation is never known");
+}
+
+#[test]
+fn a_wrong_answer_is_found_and_forgotten() {
+    let hub = Hub::offline();
+    evaluated(&hub);
+    let database = rusqlite::Connection::open(hub.state().join("state.db")).unwrap();
+    let plant = "UPDATE evaluation SET answer = replace(answer, 'nixos-system-p510', 'nixos-system-p511')
+                 WHERE subject LIKE '%\"p510\"%'";
+    assert_eq!(database.execute(plant, []).unwrap(), 1);
+    drop(database);
+
+    let found = hub.run(&["cache", "verify", "--json"]).exits(1).json();
+    let words: BTreeMap<_, _> = found
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (one["host"].as_str().unwrap(), one["kept"].as_str().unwrap()))
+        .collect();
+    assert_eq!(words, [("p510", "wrong"), ("p620", "right"), ("razer", "right"), ("samsung", "right")].into());
+    assert_eq!(evaluated(&hub), ["p510"]);
+    hub.run(&["cache", "verify"]).exits(0);
+}
+
+#[test]
+fn why_tells_the_file_that_changed() {
+    let hub = Hub::offline();
+    evaluated(&hub);
+    hub.write("hosts/razer/motd.txt", "Edited.\n");
+    let now = hub.run(&["why", "razer", "--offline"]).exits(0);
+    now.prints("it is evaluated with the next run: hosts/razer/motd.txt changed, which was read");
+    evaluated(&hub);
+    hub.run(&["why", "razer", "--offline"]).exits(0).prints("because hosts/razer/motd.txt changed, which was read");
+    let files = hub.run(&["why", "razer", "--offline", "--files"]).exits(0);
+    assert!(files.stdout.contains("hosts/razer/default.nix") && !files.stdout.contains("hosts/samsung"), "{files:?}");
+    hub.run(&["cache", "clear"]).exits(0).says("forgot");
+    assert_eq!(evaluated(&hub).len(), 4);
+}
