@@ -83,7 +83,7 @@ impl Locking<'_> {
         let source = lock(self.nix, self.flake, cancel).await?;
         // A tree that changed while it was locked may be neither the one before nor the one after.
         let after = fingerprint(self.flake, cancel).await.map(key);
-        if let Some(key) = before.filter(|before| after.as_ref() == Some(before)) {
+        if let Some(key) = before.filter(|before| after.as_ref() == Some(before) && source.is_locked_by_tree()) {
             told(self.state.remember_source(&key, &source, Timestamp::now()));
         }
         Ok(source)
@@ -91,7 +91,7 @@ impl Locking<'_> {
 }
 
 /// Raised with each change of what a kept answer means.
-const FORM: &str = "1";
+const FORM: &str = "2";
 
 impl Evaluator {
     /// Locks `flake`, or takes the source that was locked from the work tree when it was as it is now.
@@ -121,7 +121,7 @@ impl Evaluator {
         }
         let (effective, before) = tokio::join!(nix.effective_settings(cancel), fingerprint(&flake, cancel));
         let effective = effective?;
-        let uses = if is_pure(&nix, &effective) { wanted } else { Uses::Nothing("evaluation is impure") };
+        let uses = impurity(&nix, &effective).map_or(wanted, Uses::Nothing);
         let settings = settings_key(&nix, &effective);
         let locking = Locking { nix: &nix, flake: &flake, state: &state, settings: &settings };
         // Another flake for an input is looked up anew each time: the work tree does not tell what it is by now.
@@ -233,8 +233,8 @@ impl Evaluator {
 
     /// The answer that is kept and holds for the source, or why there is none.
     async fn kept(&self, asked: &Asked, cancel: &Cancel) -> Result<Kept, Reason> {
-        let reference = self.source.identity();
-        if let Some(kept) = told(self.state.held(asked, reference)).flatten() {
+        let identity = self.source.identity();
+        if let Some(kept) = told(self.state.held(asked, identity)).flatten() {
             return Ok(kept);
         }
         let candidates = told(self.state.kept(asked)).unwrap_or_default();
@@ -244,9 +244,9 @@ impl Evaluator {
         let looked = self.look(cancel).await.map_err(|_| Reason::Changed(Changed::Shape))?;
         let mut first = None;
         for kept in candidates {
-            match holds(&kept.conditions, reference, || looked.shape.clone(), |file| looked.tree.hash(file)) {
+            match holds(&kept.conditions, identity, || looked.shape.clone(), |file| looked.tree.hash(file)) {
                 Ok(()) => {
-                    told(self.state.remember_holds(asked, reference, kept.id));
+                    told(self.state.remember_holds(asked, identity, kept.id));
                     return Ok(kept);
                 }
                 // The newest answer's reason is the one that means something to the user.
@@ -303,6 +303,16 @@ impl Evaluator {
         Ok((observed.answer.clone(), Some((observed, looked))))
     }
 
+    /// Whether what was observed was made from this source. Where it was locked again for the evaluation, it may have been
+    /// another one.
+    async fn is_settled(&self, observed: &Observed, cancel: &Cancel) -> bool {
+        if !self.source.may_move() && self.nix.settings().override_inputs.is_empty() {
+            return true;
+        }
+        let same = |now: &Source| now.identity() == self.source.identity() && now.locks() == self.source.locks();
+        observed.saw_flake(&self.source) && lock(&self.nix, &self.flake, cancel).await.is_ok_and(|now| same(&now))
+    }
+
     async fn remember(
         &self,
         asked: &Asked,
@@ -312,11 +322,11 @@ impl Evaluator {
         cancel: &Cancel,
     ) {
         let footprint = observed.footprint(&self.nix, &self.source, &looked.tree, drv, cancel).await;
-        if cancel.is_requested() || !observed.is_of(&self.source) {
+        if cancel.is_requested() || !self.is_settled(&observed, cancel).await {
             return;
         }
-        let reference = self.source.identity().to_owned();
-        let conditions = Conditions { reference, shape: looked.shape.clone(), footprint };
+        let identity = self.source.identity().to_owned();
+        let conditions = Conditions { identity, shape: looked.shape.clone(), footprint };
         let duration_ms = u64::try_from(observed.duration.as_millis()).unwrap_or(u64::MAX);
         let cost = Cost { duration_ms, peak_kib: observed.peak };
         let found = Found { conditions: &conditions, answer: &observed.answer, reason, cost };
@@ -348,14 +358,22 @@ fn make_scratch(options: Options<'_>) -> std::io::Result<TempDir> {
     Ok(scratch)
 }
 
-/// Impure evaluations read more than can be watched.
-fn is_pure(nix: &Nix, effective: &str) -> bool {
-    let setting = |name: &str| {
-        let all: serde_json::Value = serde_json::from_str(effective).unwrap_or_default();
-        all[name]["value"].as_bool()
-    };
-    // The default of `pure-eval` is false, and the commands of flakes turn it on themselves; only `--impure` turns it off.
-    !nix.settings().impure && setting("restrict-eval") != Some(true)
+/// Why evaluations may read more than can be watched, if they may.
+fn impurity(nix: &Nix, effective: &str) -> Option<&'static str> {
+    let all: serde_json::Value = serde_json::from_str(effective).unwrap_or_default();
+    let is = |name: &str, value: bool| all[name]["value"].as_bool() == Some(value);
+    // The commands of flakes turn `pure-eval` on themselves; only `--impure` and `--option` turn it off again.
+    if nix.settings().impure || is("pure-eval", false) {
+        Some("evaluation is impure")
+    } else if is("restrict-eval", true) {
+        Some("evaluation is restricted by search paths")
+    } else if is("allow-unsafe-native-code-during-evaluation", true) {
+        Some("evaluation may run programs")
+    } else if all["plugin-files"]["value"].as_array().is_some_and(|files| !files.is_empty()) {
+        Some("Nix has plugins")
+    } else {
+        None
+    }
 }
 
 /// A hash of all that answers depend on beside the source: the form of what is kept, the version, the settings.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub enum Footprint {
     /// The shape of the tree, and the contents of these files, by their hashes.
     Files(BTreeMap<String, String>),
-    /// All of it, and the reference by which it was evaluated.
+    /// All of it, with its revision and time.
     Everything(Blind),
 }
 
@@ -44,8 +44,8 @@ pub enum Blind {
 /// A result's conditions.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Conditions {
-    /// The identity of the source that was evaluated: its content, revision and time.
-    pub reference: String,
+    /// What tells the source that was evaluated from any other: its content, revision and time.
+    pub identity: String,
     /// The shape of the tree.
     pub shape: String,
     /// What of it was read.
@@ -63,15 +63,15 @@ pub enum Changed {
     File(String),
 }
 
-/// Whether a result that was made under `made` holds for the source with this `reference` and `shape`, whose files have the
+/// Whether a result that was made under `made` holds for the source with this `identity` and `shape`, whose files have the
 /// hashes that `hash` tells. Settings and versions are compared before.
 pub fn holds(
     made: &Conditions,
-    reference: &str,
+    identity: &str,
     shape: impl FnOnce() -> String,
     hash: impl Fn(&str) -> Option<String>,
 ) -> Result<(), Changed> {
-    if made.reference == reference {
+    if made.identity == identity {
         return Ok(());
     }
     let files = match &made.footprint {
@@ -102,18 +102,38 @@ const FACTS: &[&str] = &[
     "submodules",
 ];
 
-/// The first fact of the source that a Nix file asks for, as far as its words can tell: any of them that is not just defined,
-/// as in `rev = "…"`.
-pub(super) fn asked_fact(text: &str) -> Option<&'static str> {
+/// Ways of taking the source's path for a text, which leave no trace of it where the text is hashed.
+const PATHS_AS_TEXT: &[&str] = &[
+    "toString ./",
+    "toString ../",
+    "toString self",
+    "${self",
+    "unsafeDiscardStringContext",
+    "__curPos",
+    "unsafeGetAttrPos",
+];
+
+/// The first fact of the source that a file asks for, as far as its words can tell: any of them that is not just defined, as
+/// in `rev = "…"`. Any file may be imported, whatever its name; only one that is JSON has no code that could ask.
+pub(super) fn asked_fact(content: &[u8]) -> Option<&'static str> {
+    let text = String::from_utf8_lossy(content);
+    let asked = FACTS.iter().copied().find(|fact| uses_word(&text, fact));
+    let hashed = || {
+        let as_text = PATHS_AS_TEXT.iter().any(|way| text.contains(way));
+        (as_text && uses_word(&text, "hashString")).then_some("hashString")
+    };
+    asked.or_else(hashed).filter(|_| serde_json::from_slice::<serde::de::IgnoredAny>(content).is_err())
+}
+
+/// Whether a word is used, other than as the name of a definition.
+fn uses_word(text: &str, word: &str) -> bool {
     let fits = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '\'');
-    FACTS.iter().copied().find(|fact| {
-        text.match_indices(fact).any(|(at, _)| {
-            let (before, after) = (&text[..at], &text[at + fact.len()..]);
-            let whole = !before.ends_with(fits) && !after.starts_with(fits);
-            let rest = after.trim_start();
-            let defined = rest.starts_with('=') && !rest.starts_with("==") && !before.trim_end().ends_with('.');
-            whole && !defined
-        })
+    text.match_indices(word).any(|(at, _)| {
+        let (before, after) = (&text[..at], &text[at + word.len()..]);
+        let whole = !before.ends_with(fits) && !after.starts_with(fits);
+        let rest = after.trim_start();
+        let defined = rest.starts_with('=') && !rest.starts_with("==") && !before.trim_end().ends_with('.');
+        whole && !defined
     })
 }
 
@@ -171,10 +191,10 @@ mod tests {
             (&all, false, true, files(&tree), Some(Changed::Source(Blind::HoldsSource))),
         ];
         for (footprint, same_source, same_shape, now, changed) in table {
-            let made = Conditions { reference: "s".into(), shape: "1".into(), footprint: footprint.clone() };
-            let reference = if same_source { "s" } else { "t" };
+            let made = Conditions { identity: "s".into(), shape: "1".into(), footprint: footprint.clone() };
+            let identity = if same_source { "s" } else { "t" };
             let shape = || if same_shape { "1".to_owned() } else { "2".to_owned() };
-            let found = holds(&made, reference, shape, |file| now.get(file).cloned());
+            let found = holds(&made, identity, shape, |file| now.get(file).cloned());
             assert_eq!(found.err(), changed);
         }
     }
@@ -191,11 +211,20 @@ mod tests {
             "if self.rev == null then 1 else 2",
             "x.rev = 1;",
             "with self; rev",
+            "hashString \"md5\" (toString ./x)",
         ] {
-            assert!(asked_fact(asks).is_some(), "{asks}");
+            assert!(asked_fact(asks.as_bytes()).is_some(), "{asks}");
         }
-        for quiet in ["src = fetchGit { rev = \"abc\"; };", "previous = 1;", "revision = 2;", "rev-parse", "prevRev"] {
-            assert_eq!(asked_fact(quiet), None, "{quiet}");
+        for quiet in [
+            "src = fetchGit { rev = \"abc\"; };",
+            "previous = 1;",
+            "revision = 2;",
+            "rev-parse",
+            "prevRev",
+            r#"{"rev": "abc"}"#,
+            "hashString \"md5\" name",
+        ] {
+            assert_eq!(asked_fact(quiet.as_bytes()), None, "{quiet}");
         }
     }
 }

@@ -13,6 +13,7 @@ mod observe;
 mod program;
 mod source;
 mod store_path;
+mod traces;
 mod tree;
 mod validity;
 mod version;

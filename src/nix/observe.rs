@@ -13,8 +13,9 @@ use super::footprint::{Blind, Footprint, asked_fact};
 use super::program::Nix;
 use super::source::Source;
 use super::store_path::StorePath;
-use super::tree::Tree;
-use super::watch::{Opened, Watch};
+use super::traces::Traces;
+use super::tree::{Tree, hash};
+use super::watch::{self, Opened, Watch};
 use crate::process::{Cancel, Cmd, Failure, Output};
 
 /// How often a child's peak of memory is read.
@@ -100,7 +101,7 @@ async fn follow(
     watch: io::Result<Watch>,
     mut stopped: oneshot::Receiver<()>,
 ) -> (Result<Opened, Blind>, Option<u64>) {
-    let blind = |error: io::Error| Err(Blind::NotWatched(error.to_string()));
+    let blind = |error: io::Error| Err(Blind::NotWatched(watch::explain(&error)));
     let mut watch = match watch {
         Ok(watch) => watch,
         Err(error) => return (blind(error), None),
@@ -126,6 +127,11 @@ fn peak_of(pid: u32) -> Option<u64> {
 }
 
 impl Observed {
+    /// Whether the flake's own file was read from this source, and not from a copy of another state of the work tree.
+    pub fn saw_flake(&self, source: &Source) -> bool {
+        self.opened.as_ref().is_ok_and(|opened| opened.files.contains(&source.flake_file()))
+    }
+
     /// What the answer depends on. `drv` is the derivation that the answer names, if any: one whose closure holds or names the
     /// source depends on all of it, whatever was opened.
     pub async fn footprint(
@@ -140,56 +146,35 @@ impl Observed {
             Ok(files) => files,
             Err(blind) => return Footprint::Everything(blind),
         };
-        match drv {
-            Some(drv) if holds_source(nix, source, drv, cancel).await => Footprint::Everything(Blind::HoldsSource),
-            _ => Footprint::Files(files),
+        let Some(drv) = drv else { return Footprint::Files(files) };
+        match Traces::of(source) {
+            Some(traces) if !traces.are_in_closure(nix, drv, cancel).await => Footprint::Files(files),
+            _ => Footprint::Everything(Blind::HoldsSource),
         }
-    }
-
-    /// Whether the answer is one of this source. By a reference that is not pinned, Nix may have read what the user's work tree
-    /// has become since.
-    pub fn is_of(&self, source: &Source) -> bool {
-        source.is_pinned() || self.opened.as_ref().is_ok_and(|opened| opened.files.contains(&source.flake_file()))
     }
 
     /// The files that were read, with their hashes, when they tell all.
     fn files(&self, source: &Source, tree: &Tree) -> Result<BTreeMap<String, String>, Blind> {
         let opened = self.opened.as_ref().map_err(Clone::clone)?;
-        if source.has_local_inputs() {
-            return Err(Blind::LocalInputs);
-        }
         if opened.overflowed {
             return Err(Blind::Overflow);
         }
         if !opened.files.contains(&source.flake_file()) {
             return Err(Blind::NotSeen);
         }
+        if source.has_local_inputs() {
+            return Err(Blind::LocalInputs);
+        }
         let mut files = BTreeMap::new();
         for path in &opened.files {
             // A name that is no UTF-8, or a file that cannot be read, is nothing to vouch for.
             let file = path.to_str().ok_or(Blind::NotSeen)?;
-            if path.extension().is_some_and(|extension| extension == "nix") {
-                let text = fs::read(tree.root().join(path)).map_err(|_| Blind::NotSeen)?;
-                if let Some(word) = asked_fact(&String::from_utf8_lossy(&text)) {
-                    return Err(Blind::AsksForSource { file: file.to_owned(), word: word.to_owned() });
-                }
+            let text = fs::read(tree.root().join(path)).map_err(|_| Blind::NotSeen)?;
+            if let Some(word) = asked_fact(&text) {
+                return Err(Blind::AsksForSource { file: file.to_owned(), word: word.to_owned() });
             }
-            files.insert(file.to_owned(), tree.hash(file).ok_or(Blind::NotSeen)?);
+            files.insert(file.to_owned(), hash(&text));
         }
         Ok(files)
     }
-}
-
-/// Whether the closure of a derivation holds the source, or the text of one of its derivations names it. What cannot be looked
-/// at counts as holding it.
-async fn holds_source(nix: &Nix, source: &Source, drv: &StorePath, cancel: &Cancel) -> bool {
-    let Ok(output) = nix.requisites(drv).output(cancel).await else { return true };
-    let hash = source.path.hash().as_bytes();
-    let names = |path: &StorePath| {
-        fs::read(path.as_path()).map_or(true, |text| text.windows(hash.len()).any(|window| window == hash))
-    };
-    output.text().lines().any(|line| match line.parse::<StorePath>() {
-        Ok(path) => path == source.path || (path.is_derivation() && names(&path)),
-        Err(_) => true,
-    })
 }

@@ -30,10 +30,9 @@ pub struct Source {
     pub rev: Option<String>,
     /// Whether this is a git work tree with changes that no commit has.
     pub dirty: bool,
+    pub(super) nar_hash: Option<String>,
+    pub(super) last_modified: Option<u64>,
     reference: String,
-    /// Whether the reference means this tree, and never the next one.
-    pinned: bool,
-    /// What the source is: its content, and what it can know of itself.
     identity: String,
     /// The flake's directory below the tree's root, where it is not the root itself.
     dir: Option<String>,
@@ -48,19 +47,32 @@ impl Source {
         &self.reference
     }
 
-    /// What the source is: two sources with the same identity give the same answers, whatever they are asked.
+    /// What tells this source from any other: its content, its revision and its time, and the reference that it is
+    /// evaluated by. The reference alone does not, where it is the user's own: a work tree's names the directory.
     pub fn identity(&self) -> &str {
         &self.identity
     }
 
-    /// Whether evaluations are sure to read this tree. Otherwise Nix looks at the user's work tree once more each time.
-    pub(super) fn is_pinned(&self) -> bool {
-        self.pinned
+    /// Whether an evaluation may see another source than this one, because the reference that it uses names a work tree,
+    /// which may be edited meanwhile.
+    pub fn may_move(&self) -> bool {
+        self.rev.is_none() && !self.reference.starts_with(&format!("path:{}", self.path))
     }
 
     /// All inputs as they are locked, as JSON.
     pub fn locks(&self) -> &str {
         &self.locks
+    }
+
+    /// Whether the lock file in the tree says how all inputs are locked, so that the tree alone decides it. Where inputs are
+    /// overridden, or the lock file could not be written, other things do as well.
+    pub fn is_locked_by_tree(&self) -> bool {
+        let parse = |text: &[u8]| serde_json::from_slice::<Value>(text).ok();
+        let Some(locks) = parse(self.locks.as_bytes()) else { return false };
+        let without_inputs = locks["nodes"].as_object().is_some_and(|nodes| nodes.len() == 1);
+        let lock_file = self.path.as_path().join(self.flake_file()).with_file_name("flake.lock");
+        let in_tree = fs::read(lock_file).ok().and_then(|text| parse(&text));
+        without_inputs || in_tree.is_some_and(|found| found["nodes"] == locks["nodes"])
     }
 
     /// Whether an input is a part of the tree, or of this machine, and so read elsewhere than in the source.
@@ -92,15 +104,18 @@ pub async fn lock(nix: &Nix, flake: &FlakeRef, cancel: &Cancel) -> Result<Source
         // Newer versions of Nix describe the tree as it was before they wrote the lock into it.
         metadata = self::metadata(nix, flake, cancel).await?;
     }
-    let by_path = metadata.path_reference(nix.version()).filter(|_| !metadata.reveals_more(&metadata.path));
+    let by_path = metadata.path_reference(nix.version());
+    let by_path = by_path.filter(|_| !metadata.reveals_more(&metadata.path));
+    let reference = by_path.unwrap_or_else(|| metadata.own_reference().to_owned());
     Ok(Source {
-        pinned: by_path.is_some() || metadata.locked.rev.is_some(),
-        reference: by_path.unwrap_or_else(|| metadata.own_reference().to_owned()),
-        identity: format!("{} {}", metadata.path, metadata.facts),
+        identity: metadata.identity(&reference),
+        reference,
         dirty: metadata.is_dirty(),
         dir: metadata.locked.dir.clone(),
         local_inputs: metadata.has_local_inputs(),
         locks: metadata.locks.to_string(),
+        last_modified: metadata.locked.last_modified,
+        nar_hash: metadata.locked.nar_hash,
         rev: metadata.locked.rev,
         url: metadata.resolved_url.or(metadata.url).unwrap_or_else(|| flake.to_string()),
         path: metadata.path,
@@ -110,7 +125,7 @@ pub async fn lock(nix: &Nix, flake: &FlakeRef, cancel: &Cancel) -> Result<Source
 async fn metadata(nix: &Nix, flake: &FlakeRef, cancel: &Cancel) -> Result<Metadata, Failure> {
     let cmd = metadata_command(nix, flake);
     let output = cmd.output(cancel).await?;
-    Metadata::parse(&output.stdout).map_err(|error| cmd.failed_to_start(error.into()))
+    serde_json::from_slice(&output.stdout).map_err(|error| cmd.failed_to_start(error.into()))
 }
 
 fn metadata_command(nix: &Nix, flake: &FlakeRef) -> Cmd {
@@ -130,9 +145,6 @@ struct Metadata {
     url: Option<String>,
     resolved_url: Option<String>,
     locked: Locked,
-    /// All of `locked`, as it was printed.
-    #[serde(skip)]
-    facts: String,
     #[serde(default)]
     locks: Value,
 }
@@ -146,6 +158,7 @@ struct Locked {
     last_modified: Option<u64>,
     rev: Option<String>,
     rev_count: Option<u64>,
+    dirty_rev: Option<String>,
     dir: Option<String>,
 }
 
@@ -154,19 +167,13 @@ impl Metadata {
         self.locked.kind == "git" && self.locked.rev.is_none()
     }
 
-    fn parse(printed: &[u8]) -> serde_json::Result<Self> {
-        let value: Value = serde_json::from_slice(printed)?;
-        let facts = value["locked"].to_string();
-        Ok(Self { facts, ..serde_json::from_value(value)? })
-    }
-
     /// The source by its place in the store, with the hash that spares Nix reading it and the facts that `self` has in the
-    /// original as well. None where Nix gave no hash, or cannot find the flake in the tree by such a reference.
+    /// original as well. None where Nix gave no hash, and where this version cannot say all of it in such a reference.
     fn path_reference(&self, version: &Version) -> Option<String> {
-        if self.locked.dir.is_some() && !version.finds_directories_in_paths() {
+        let locked = &self.locked;
+        if locked.dir.is_some() && !version.paths_take_directories() {
             return None;
         }
-        let locked = &self.locked;
         let hash = percent_encode(locked.nar_hash.as_deref()?);
         let fact = |key: &str, value: Option<String>| value.map(|value| format!("&{key}={value}")).unwrap_or_default();
         Some(format!(
@@ -178,6 +185,13 @@ impl Metadata {
             fact("revCount", locked.rev_count.filter(|_| locked.rev.is_some()).map(|count| count.to_string())),
             fact("dir", locked.dir.as_deref().map(percent_encode)),
         ))
+    }
+
+    /// All that `self` tells of the source, and the reference that it is evaluated by.
+    fn identity(&self, reference: &str) -> String {
+        let Locked { nar_hash, last_modified, rev, rev_count, dirty_rev, dir, .. } = &self.locked;
+        let facts = (nar_hash, last_modified, rev, rev_count, dirty_rev, dir);
+        format!("{reference} {} {facts:?}", self.path)
     }
 
     /// Whether a locked input is a path: one inside the flake, which Nix reads from the source or from a copy, or one on this
@@ -192,25 +206,18 @@ impl Metadata {
         self.url.as_deref().or(self.resolved_url.as_deref()).unwrap_or_default()
     }
 
-    /// Whether an evaluation could tell the user's reference from the store path. A file that cannot be read counts as one that
-    /// asks.
+    /// Whether an evaluation could tell the user's reference from the store path: `self.submodules`, and of changed trees
+    /// `self.dirtyRev` and `self.dirtyShortRev`, exist for git alone. A file that cannot be read counts as one that asks.
     fn reveals_more(&self, tree: &StorePath) -> bool {
-        let hidden: &[&[u8]] = match (self.locked.kind.as_str(), self.is_dirty()) {
-            ("git", false) => &OF_GIT,
-            ("git", true) => &OF_CHANGED_GIT,
-            _ => return false,
-        };
-        mentions(tree.as_path(), hidden).unwrap_or(true)
+        self.locked.kind == "git" && mentions(tree.as_path(), GIT_FACTS).unwrap_or(true)
     }
 }
 
-/// The words by which a flake asks for what it knows of itself in git alone, ..
-const OF_GIT: [&[u8]; 2] = [b"submodules", b"sourceInfo"];
+/// Words of files that may ask for what only a reference to git tells, whether one by one or all at once.
+const GIT_FACTS: &[&[u8]] =
+    &[b"dirtyRev", b"dirtyShortRev", b"submodules", b"sourceInfo", b"attrNames self", b"attrValues self"];
 
-/// .. and with changes that no commit has.
-const OF_CHANGED_GIT: [&[u8]; 4] = [b"submodules", b"sourceInfo", b"dirtyRev", b"dirtyShortRev"];
-
-/// Whether a Nix file below `dir` contains one of `words`.
+/// Whether a file below `dir` that is Nix by its name, or may be for want of another, contains one of `words`.
 fn mentions(dir: &Path, words: &[&[u8]]) -> io::Result<bool> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
@@ -218,7 +225,7 @@ fn mentions(dir: &Path, words: &[&[u8]]) -> io::Result<bool> {
         let path = entry.path();
         let found = if kind.is_dir() {
             mentions(&path, words)?
-        } else if kind.is_file() && path.extension().is_some_and(|ext| ext == "nix") {
+        } else if kind.is_file() && path.extension().is_none_or(|ext| ext == "nix") {
             let text = fs::read(&path)?;
             words.iter().any(|word| text.windows(word.len()).any(|window| window == *word))
         } else {
@@ -243,12 +250,18 @@ mod tests {
 
     fn metadata(locked: &str) -> Metadata {
         let path = "/nix/store/f20zbf95cm861qlk7hx0cqhw3635l0gk-source";
-        let printed = format!(r#"{{"path":"{path}","url":"git+file:///hub","locked":{locked}}}"#);
-        Metadata::parse(printed.as_bytes()).unwrap()
+        serde_json::from_str(&format!(r#"{{"path":"{path}","url":"git+file:///hub","locked":{locked}}}"#)).unwrap()
     }
 
     fn version(number: &str) -> Version {
         Version::parse(&format!("nix (Nix) {number}")).unwrap()
+    }
+
+    #[test]
+    fn changed_trees_by_the_users_own_reference_are_told_apart() {
+        let at = |hash: &str| metadata(&format!(r#"{{"type":"git","narHash":"{hash}","lastModified":5}}"#));
+        assert_ne!(at("sha256-a").identity("git+file:///hub"), at("sha256-b").identity("git+file:///hub"));
+        assert_eq!(at("sha256-a").identity("git+file:///hub"), at("sha256-a").identity("git+file:///hub"));
     }
 
     #[test]
@@ -257,7 +270,7 @@ mod tests {
             r#"{"type":"git","narHash":"sha256-a+/b=","lastModified":5,"rev":"abc","revCount":2,"url":"file:///hub"}"#,
         );
         assert_eq!(
-            metadata.path_reference(&version("2.8.0")).unwrap(),
+            metadata.path_reference(&version("2.26.3")).unwrap(),
             "path:/nix/store/f20zbf95cm861qlk7hx0cqhw3635l0gk-source?narHash=sha256-a%2B%2Fb%3D&lastModified=5&rev=abc&revCount=2"
         );
         assert!(!metadata.is_dirty());

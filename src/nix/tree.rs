@@ -62,9 +62,13 @@ impl Tree {
 
     /// A hash of a file's content; none when there is no such file, or it cannot be read.
     pub fn hash(&self, file: &str) -> Option<String> {
-        let content = fs::read(self.root.join(file)).ok()?;
-        Some(blake3::hash(&content).to_hex().to_string())
+        Some(hash(&fs::read(self.root.join(file)).ok()?))
     }
+}
+
+/// The hash of a file's content.
+pub(super) fn hash(content: &[u8]) -> String {
+    blake3::hash(content).to_hex().to_string()
 }
 
 fn scan_into(directory: &Path, relative: &Path, entries: &mut BTreeMap<PathBuf, Entry>) -> io::Result<()> {

@@ -62,9 +62,10 @@ impl Version {
         if self.at_least(2, 20) { &["config", "show", "--json"] } else { &["show-config", "--json"] }
     }
 
-    /// Whether a `path:` reference takes `dir`. Tried with 2.8, which does not, and 2.26, which does.
-    pub(super) fn finds_directories_in_paths(&self) -> bool {
-        self.at_least(2, 26)
+    /// Whether a `path:` reference may name a directory below the path. Nix 2.8 refuses it, 2.26 takes it; of what is between,
+    /// and of Lix, nothing is assumed.
+    pub(super) fn paths_take_directories(&self) -> bool {
+        self.flavour == Flavour::Nix && self.at_least(2, 26)
     }
 
     fn at_least(&self, major: u32, minor: u32) -> bool {

@@ -62,6 +62,17 @@ impl Watch {
     }
 }
 
+/// What an error of a watch means. The kernel's words for its limits are those of other limits.
+pub(super) fn explain(error: &io::Error) -> String {
+    use rustix::io::Errno;
+    let limit = match error.raw_os_error() {
+        Some(code) if code == Errno::MFILE.raw_os_error() => "fs.inotify.max_user_instances",
+        Some(code) if code == Errno::NOSPC.raw_os_error() => "fs.inotify.max_user_watches",
+        _ => return error.to_string(),
+    };
+    format!("this user's watches are used up; `sysctl {limit}` shows the limit")
+}
+
 #[expect(unsafe_code, reason = "the runtime trusts its callers not to close what they register")]
 fn register(queue: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: the descriptor is owned by the result, which nobody takes it out of, and so open for as long as that lives.
@@ -89,5 +100,18 @@ fn take_in(queue: &AsyncFd<OwnedFd>, directories: &HashMap<i32, PathBuf>, opened
             use std::os::unix::ffi::OsStrExt as _;
             opened.files.insert(directory.join(std::ffi::OsStr::from_bytes(name.to_bytes())));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limits_of_watches_are_named() {
+        let told = |errno: rustix::io::Errno| explain(&errno.into());
+        assert!(told(rustix::io::Errno::MFILE).contains("max_user_instances"));
+        assert!(told(rustix::io::Errno::NOSPC).contains("max_user_watches"));
+        assert!(told(rustix::io::Errno::NOENT).contains("No such file"));
     }
 }

@@ -51,7 +51,8 @@ impl Failure {
 
     /// Whether the program did not even begin.
     pub fn is_not_started(&self) -> bool {
-        matches!(self.end, End::Io(_))
+        // A step on the way to the program may find something missing as well as the program itself.
+        matches!(self.end, End::Io(_) | End::NotFound)
     }
 
     /// Whether any of the last lines contains `text`, in whatever case.

@@ -52,7 +52,7 @@ pub struct Found<'a> {
 }
 
 /// The columns of an answer, in the order in which they are read.
-const COLUMNS: &str = "e.id, e.reference, e.shape, e.footprint, e.answer, e.reason, e.duration_ms, e.peak_kib, e.made";
+const COLUMNS: &str = "e.id, e.identity, e.shape, e.footprint, e.answer, e.reason, e.duration_ms, e.peak_kib, e.made";
 
 /// What an evaluation cost.
 #[derive(Clone, Copy, Debug)]
@@ -87,13 +87,13 @@ impl State {
         })
     }
 
-    /// The answer that was found to hold for the source of this reference.
-    pub fn held(&self, asked: &Asked, reference: &str) -> Result<Option<Kept>, StateError> {
+    /// The answer that was found to hold for the source of this identity.
+    pub fn held(&self, asked: &Asked, identity: &str) -> Result<Option<Kept>, StateError> {
         let select = format!(
             "SELECT {COLUMNS} FROM evaluation_holds h JOIN evaluation e ON e.id = h.evaluation
-             WHERE h.subject = ? AND h.settings = ? AND h.reference = ?"
+             WHERE h.subject = ? AND h.settings = ? AND h.identity = ?"
         );
-        let key = params![asked.subject, asked.settings, reference];
+        let key = params![asked.subject, asked.settings, identity];
         let found = self.with(|connection| Ok(connection.query_row(&select, key, read).optional()?))?;
         Ok(found.flatten())
     }
@@ -111,8 +111,8 @@ impl State {
     }
 
     /// Remembers that an answer holds for another source.
-    pub fn remember_holds(&self, asked: &Asked, reference: &str, evaluation: i64) -> Result<(), StateError> {
-        let values = params![asked.subject, asked.settings, reference, evaluation];
+    pub fn remember_holds(&self, asked: &Asked, identity: &str, evaluation: i64) -> Result<(), StateError> {
+        let values = params![asked.subject, asked.settings, identity, evaluation];
         self.with(|connection| Ok(connection.execute(INSERT_HOLDS, values)?)).map(drop)
     }
 
@@ -151,7 +151,7 @@ impl State {
     }
 }
 
-const INSERT_HOLDS: &str = "INSERT INTO evaluation_holds (subject, settings, reference, evaluation) VALUES (?, ?, ?, ?)
+const INSERT_HOLDS: &str = "INSERT INTO evaluation_holds (subject, settings, identity, evaluation) VALUES (?, ?, ?, ?)
                             ON CONFLICT DO UPDATE SET evaluation = excluded.evaluation";
 
 fn insert(
@@ -166,17 +166,17 @@ fn insert(
     let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
     transaction.execute(
         "INSERT INTO evaluation
-           (subject, settings, reference, shape, footprint, answer, reason, duration_ms, peak_kib, made)
+           (subject, settings, identity, shape, footprint, answer, reason, duration_ms, peak_kib, made)
          VALUES
-           (:subject, :settings, :reference, :shape, :footprint, :answer, :reason, :duration, :peak, :made)",
+           (:subject, :settings, :identity, :shape, :footprint, :answer, :reason, :duration, :peak, :made)",
         named_params! {
-            ":subject": asked.subject, ":settings": asked.settings, ":reference": conditions.reference,
+            ":subject": asked.subject, ":settings": asked.settings, ":identity": conditions.identity,
             ":shape": conditions.shape, ":footprint": footprint, ":answer": answer, ":reason": reason,
             ":duration": number(cost.duration_ms), ":peak": cost.peak_kib.map(number), ":made": now.as_millisecond(),
         },
     )?;
     let id = transaction.last_insert_rowid();
-    transaction.execute(INSERT_HOLDS, params![asked.subject, asked.settings, conditions.reference, id])?;
+    transaction.execute(INSERT_HOLDS, params![asked.subject, asked.settings, conditions.identity, id])?;
     transaction.execute(
         "DELETE FROM evaluation WHERE subject = :subject AND id NOT IN
            (SELECT id FROM evaluation WHERE subject = :subject ORDER BY made DESC, id DESC LIMIT :kept)",
@@ -198,7 +198,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Option<Kept>> {
     let Ok(footprint) = serde_json::from_str::<Footprint>(&footprint) else { return Ok(None) };
     Ok(Some(Kept {
         id: row.get(0)?,
-        conditions: Conditions { reference: row.get(1)?, shape: row.get(2)?, footprint },
+        conditions: Conditions { identity: row.get(1)?, shape: row.get(2)?, footprint },
         answer: row.get(4)?,
         reason: row.get(5)?,
         cost: read_cost(row, 6)?,
@@ -214,9 +214,9 @@ mod tests {
         Asked { subject: subject.to_owned(), settings: "s".to_owned() }
     }
 
-    fn conditions(reference: &str) -> Conditions {
+    fn conditions(identity: &str) -> Conditions {
         let footprint = Footprint::Files([("flake.nix".to_owned(), "1".to_owned())].into());
-        Conditions { reference: reference.to_owned(), shape: "1".to_owned(), footprint }
+        Conditions { identity: identity.to_owned(), shape: "1".to_owned(), footprint }
     }
 
     #[test]
