@@ -135,7 +135,7 @@ fn many_hosts_share_a_builder_within_its_sessions() {
     let hub = Hub::new(&lab);
     let names: Vec<String> = (0..14).map(|n| format!("web-{n}")).collect();
     for name in &names {
-        let values = format!("motd = \"{name} of {}\"; build.seconds = 1;", hub.root().display());
+        let values = format!("motd = \"{name} of {}\"; build.seconds = 3;", hub.root().display());
         hub.write(
             &format!("hosts/{name}/default.nix"),
             &format!("{{ imports = [ ../../shared/common.nix ]; {values} }}\n"),
