@@ -43,8 +43,8 @@ tee=$!
 }} >"$d/pipe" 2>&1
 # What the new system started may hold the pipe open; its output is the journal's business.
 n=0
-while kill -0 $tee 2>/dev/null && [ $n -lt 20 ]; do
-  sleep 0.05
+while kill -0 $tee 2>/dev/null && [ $n -lt 100 ]; do
+  sleep 0.01
   n=$((n + 1))
 done
 printf '%s %s\n' "$stage" "$code" >"$d/exit.new"

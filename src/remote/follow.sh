@@ -37,5 +37,10 @@ while :; do
       ;;
   esac
   [ "$(date +%s)" -lt "$until" ] || answer running
-  sleep 0.1
+  # The user waits for the end, so that it is looked for more often than for what costs more.
+  n=0
+  while [ $n -lt 5 ] && [ ! -e "$d/exit" ]; do
+    sleep 0.02
+    n=$((n + 1))
+  done
 done
