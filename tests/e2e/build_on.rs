@@ -105,10 +105,12 @@ fn a_build_that_fails_elsewhere_is_told_with_its_log() {
 fn a_closure_that_is_here_already_is_not_built_again() {
     let lab = Lab::up(&["p620", "p510"]);
     let hub = fresh(&lab, "build.logLines = 2;");
-    hub.json(&["test-host", "p620"]).exits(0).ends(&[("p620", "built")]);
-    let ended = hub.json(&["quick-deploy", "p620"]).exits(0).ends(&[("p620", "deployed")]);
-    let built = ended.events().into_iter().any(|event| event["event"] == "log" && event["step"] == "build");
-    assert!(!built, "{}", ended.stdout);
+    let built =
+        |ended: &Finished| ended.events().iter().any(|event| event["event"] == "log" && event["step"] == "build");
+    let first = hub.json(&["test-host", "p620"]).exits(0).ends(&[("p620", "built")]);
+    assert!(built(&first), "{}", first.stdout);
+    let second = hub.json(&["quick-deploy", "p620"]).exits(0).ends(&[("p620", "deployed")]);
+    assert!(!built(&second), "{}", second.stdout);
 }
 
 #[test]

@@ -23,8 +23,18 @@ impl Killed {
         let hub = Hub::new(&lab);
         hub.run(&["quick-deploy", "p620"]).exits(0);
         let old = lab.current("p620");
-        hub.set_host("p620", &format!("motd = \"new\"; {values}"));
-        Self { lab, hub, old }
+        let killed = Self { lab, hub, old };
+        killed.want(values);
+        killed
+    }
+
+    /// Wants a system that no store has yet, with `values`.
+    fn want(&self, values: &str) {
+        self.hub.set_host("p620", &format!("motd = \"{}\"; {values}", self.motd()));
+    }
+
+    fn motd(&self) -> String {
+        format!("new in {}", self.hub.root().display())
     }
 
     fn start(&self) -> Running {
@@ -53,7 +63,7 @@ impl Killed {
         assert_eq!(self.lab.current("p620"), wanted);
         assert_eq!(self.lab.ssh("p620", "readlink -f /nix/var/nix/profiles/system"), wanted);
         assert_ne!(wanted, self.old.as_str());
-        assert_eq!(self.lab.ssh("p620", "cat /etc/lab-motd | tail -n 1"), "new");
+        assert_eq!(self.lab.ssh("p620", "tail -n 1 /etc/lab-motd"), self.motd());
         self.lab.assert_no_remains("p620");
         assert_eq!(self.hub.roots(), [""; 0]);
 
@@ -95,7 +105,7 @@ fn while_it_evaluates() {
     let run = killed.start();
     let children = run.wait_for_process("config.system.build.toplevel");
     killed.kill(run, children);
-    killed.hub.set_host("p620", "motd = \"new\";");
+    killed.want("");
     killed.next_run_ends("deployed");
 }
 
@@ -160,7 +170,7 @@ fn while_it_activates_and_the_host_goes_down_with_it() {
     children.assert_gone();
     killed.lab.kill("p620");
     killed.lab.boot("p620");
-    killed.hub.set_host("p620", "motd = \"new\";");
+    killed.want("");
     killed.next_run_ends("deployed");
 }
 
