@@ -12,7 +12,7 @@ use super::answer::{Answer, Known, Reason, Verified, Whence};
 use super::turns::Turns;
 use crate::nix::{
     Changed, Conditions, EvalError, Evaluation, FlakeRef, GcRoot, Nix, Observed, Query, Source, StorePath, SystemAttr,
-    Tree, ask, ask_watched, fingerprint, holds, lock,
+    Tree, Wanted, ask, ask_watched, fingerprint, holds, lock,
 };
 use crate::process::{Cancel, End, Failure, LineSink};
 use crate::state::{Asked, Cost, Found, Kept, State};
@@ -242,9 +242,12 @@ impl Evaluator {
             return Err(Reason::First);
         }
         let looked = self.look(cancel).await.map_err(|_| Reason::Changed(Changed::Shape))?;
+        let vouched = candidates.iter().any(|kept| kept.conditions.ignores_revision());
+        let new_revision = self.source.rev.is_some() && self.source.has_inputs() && !vouched;
+        let wanted = Wanted { identity, new_revision };
         let mut first = None;
         for kept in candidates {
-            match holds(&kept.conditions, identity, || looked.shape.clone(), |file| looked.tree.hash(file)) {
+            match holds(&kept.conditions, wanted, || looked.shape.clone(), |file| looked.tree.hash(file)) {
                 Ok(()) => {
                     told(self.state.remember_holds(asked, identity, kept.id));
                     return Ok(kept);
@@ -326,7 +329,8 @@ impl Evaluator {
             return;
         }
         let identity = self.source.identity().to_owned();
-        let conditions = Conditions { identity, shape: looked.shape.clone(), footprint };
+        let revision = self.source.rev.is_some();
+        let conditions = Conditions { identity, revision, shape: looked.shape.clone(), footprint };
         let duration_ms = u64::try_from(observed.duration.as_millis()).unwrap_or(u64::MAX);
         let cost = Cost { duration_ms, peak_kib: observed.peak };
         let found = Found { conditions: &conditions, answer: &observed.answer, reason, cost };

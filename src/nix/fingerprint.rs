@@ -2,8 +2,10 @@
 //! known again.
 //!
 //! A flake in git is what git tracks, with the contents of the work tree: the commit, what `git status` tells of tracked files,
-//! and the contents of those that differ from it. Elsewhere it is every file, by what `stat` tells of it.
+//! and the contents of those that differ from it. Where git may take contents that differ for the same, and elsewhere than in git,
+//! it is every file, by what `stat` tells of it.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -33,26 +35,42 @@ pub async fn fingerprint(flake: &FlakeRef, cancel: &Cancel) -> Option<String> {
     Some(hasher.finalize().to_hex().to_string())
 }
 
+/// What makes git look at another repository, or another state of it, than newer versions of Nix do.
+const GIT_ENVIRONMENT: &[&str] =
+    &["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE"];
+
+/// Settings that keep git from taking a file that changed for one that did not.
+const GIT_SETTINGS: &[&str] =
+    &["core.fileMode=true", "core.trustctime=true", "core.checkStat=default", "core.fsmonitor=false"];
+
 async fn of_git(root: &Path, hasher: &mut blake3::Hasher, cancel: &Cancel) -> Option<()> {
+    if GIT_ENVIRONMENT.iter().any(|key| std::env::var_os(key).is_some()) {
+        return None;
+    }
+    let now = SystemTime::now();
     let git = |words: &[&str]| {
         Cmd::new("git")
             .args(["--no-optional-locks", "-C"])
             .arg(root)
+            .args(GIT_SETTINGS.iter().flat_map(|setting| ["-c", setting]))
             .args(words)
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("LC_ALL", "C")
             .deadline(DEADLINE)
     };
     let status = git(&["status", "--porcelain=v2", "--branch", "-z", "--untracked-files=no", "--no-renames"]);
-    let hidden = git(&["ls-files", "-v", "-z"]);
-    let top = git(&["rev-parse", "--show-toplevel"]);
-    let (status, hidden, top) =
-        tokio::try_join!(status.output(cancel), hidden.output(cancel), top.output(cancel)).ok()?;
+    let tracked = git(&["ls-files", "-v", "-z", "--full-name", ":/"]);
+    let places = git(&["rev-parse", "--show-toplevel", "--git-path", "info/attributes"]);
+    let settings = git(&["config", "--list", "-z", "--name-only"]);
+    let (status, tracked, places, settings) =
+        tokio::try_join!(status.output(cancel), tracked.output(cancel), places.output(cancel), settings.output(cancel))
+            .ok()?;
     // Files that git was told not to look at may have changed without it knowing.
-    if split(&hidden.stdout).any(|line| matches!(line.first(), Some(b'a'..=b'z' | b'S'))) {
+    if split(&tracked.stdout).any(|line| matches!(line.first(), Some(b'a'..=b'z' | b'S'))) {
         return None;
     }
-    let top = PathBuf::from(std::ffi::OsString::from_vec(top.stdout.strip_suffix(b"\n")?.to_vec()));
+    let (top, attributes) = places.stdout.strip_suffix(b"\n").and_then(|places| cut(places, b'\n'))?;
+    let (top, attributes) = (path(top), root.join(path(attributes)));
     // What is in submodules is not in git's status of this tree.
     if top.join(".gitmodules").exists() {
         return None;
@@ -63,7 +81,61 @@ async fn of_git(root: &Path, hasher: &mut blake3::Hasher, cancel: &Cancel) -> Op
             update(hasher, &content(&top.join(path)).ok()?);
         }
     }
+    let files: Vec<_> = split(&tracked.stdout).filter_map(|line| line.get(2..)).map(path).collect();
+    if converts(split(&settings.stdout)) || attributes.exists() || has_attributes(&top, &files) {
+        of_tracked(&top, &files, hasher, now).ok()?;
+    }
     Some(())
+}
+
+/// Whether one of git's settings may have it take different contents for the same in every file.
+fn converts<'a>(mut settings: impl Iterator<Item = &'a [u8]>) -> bool {
+    let converting: &[&[u8]] = &[b"core.autocrlf", b"core.eol", b"core.attributesfile"];
+    settings.any(|setting| converting.contains(&setting)) || global_attributes().any(|path| path.exists())
+}
+
+/// Where git looks for attributes of all repositories. Source: gitattributes(5).
+fn global_attributes() -> impl Iterator<Item = PathBuf> {
+    let below = |key: &str, path: &str| std::env::var_os(key).map(|directory| PathBuf::from(directory).join(path));
+    let of_user = [below("XDG_CONFIG_HOME", "git/attributes"), below("HOME", ".config/git/attributes")];
+    of_user.into_iter().flatten().chain([PathBuf::from("/etc/gitattributes")])
+}
+
+/// Whether attributes are given in the tree: files whose contents git converts are compared by what they are converted to.
+fn has_attributes(top: &Path, files: &[PathBuf]) -> bool {
+    let mut directories = HashSet::new();
+    files.iter().filter_map(|file| file.parent()).any(|parent| {
+        // A directory that is known is known with all above it.
+        let new: Vec<_> = parent.ancestors().take_while(|directory| directories.insert(*directory)).collect();
+        new.into_iter().any(|directory| top.join(directory).join(".gitattributes").exists())
+    })
+}
+
+/// Every file that git tracks, by what `stat` tells of it.
+fn of_tracked(top: &Path, files: &[PathBuf], hasher: &mut blake3::Hasher, now: SystemTime) -> io::Result<()> {
+    for file in files {
+        update(hasher, file.as_os_str().as_bytes());
+        match fs::symlink_metadata(top.join(file)) {
+            Ok(metadata) => update(hasher, facts(&metadata, now)?.as_bytes()),
+            Err(error) if is_gone(&error) => update(hasher, b"gone"),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Whether there is no such file, because it or a directory above it is gone or is something else now.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+fn path(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(std::ffi::OsStr::from_bytes(bytes))
+}
+
+fn cut(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
+    let place = bytes.iter().position(|byte| *byte == at)?;
+    Some((&bytes[..place], &bytes[place + 1..]))
 }
 
 /// The path that a line of `git status --porcelain=v2` tells of: `1 XY sub mH mI mW hH hI path`, with a similar beginning for
@@ -82,7 +154,7 @@ fn changed_path(line: &[u8]) -> Option<&Path> {
 fn content(path: &Path) -> io::Result<Vec<u8>> {
     let metadata = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(b"gone".to_vec()),
+        Err(error) if is_gone(&error) => return Ok(b"gone".to_vec()),
         Err(error) => return Err(error),
     };
     let (kind, content) = if metadata.is_symlink() {
@@ -94,34 +166,39 @@ fn content(path: &Path) -> io::Result<Vec<u8>> {
     Ok(format!("{kind} {mode:o} {}", blake3::hash(&content).to_hex()).into_bytes())
 }
 
-/// Every file below `directory`, by name, type, size, times and inode. An error where something changed so lately that another
-/// change might not show.
+/// Every file below `directory`, by name and by what `stat` tells of it.
 fn of_files(root: &Path, directory: &Path, hasher: &mut blake3::Hasher, now: SystemTime) -> io::Result<()> {
     let mut names = fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
     names.sort();
     for name in names {
         let path = directory.join(name);
         let metadata = fs::symlink_metadata(&path)?;
-        let changed = u64::try_from(metadata.ctime()).unwrap_or_default();
-        let settled = SystemTime::UNIX_EPOCH + Duration::from_secs(changed) + SETTLED;
-        if settled > now {
-            return Err(io::Error::other("changed just now"));
-        }
+        let facts = facts(&metadata, now)?;
         update(hasher, path.strip_prefix(root).unwrap_or(&path).as_os_str().as_bytes());
-        let facts = [
-            i64::from(metadata.mode()),
-            i64::try_from(metadata.size()).unwrap_or(i64::MAX),
-            metadata.mtime(),
-            metadata.mtime_nsec(),
-            metadata.ctime(),
-            metadata.ctime_nsec(),
-        ];
-        update(hasher, format!("{facts:?} {} {}", metadata.ino(), metadata.dev()).as_bytes());
+        update(hasher, facts.as_bytes());
         if metadata.is_dir() {
             of_files(root, &path, hasher, now)?;
         }
     }
     Ok(())
+}
+
+/// What `stat` tells of a file: type, size, times and inode. An error where it changed so lately that another change might not
+/// show.
+fn facts(metadata: &fs::Metadata, now: SystemTime) -> io::Result<String> {
+    let changed = u64::try_from(metadata.ctime()).unwrap_or_default();
+    if SystemTime::UNIX_EPOCH + Duration::from_secs(changed) + SETTLED > now {
+        return Err(io::Error::other("changed just now"));
+    }
+    let facts = [
+        i64::from(metadata.mode()),
+        i64::try_from(metadata.size()).unwrap_or(i64::MAX),
+        metadata.mtime(),
+        metadata.mtime_nsec(),
+        metadata.ctime(),
+        metadata.ctime_nsec(),
+    ];
+    Ok(format!("{facts:?} {} {}", metadata.ino(), metadata.dev()))
 }
 
 /// Adds a part to the hash so that parts cannot run into each other.
@@ -194,6 +271,32 @@ mod tests {
         different.sort();
         different.dedup();
         assert_eq!(different.len(), seen.len(), "{seen:?}");
+    }
+
+    #[tokio::test]
+    async fn where_git_converts_contents_every_file_is_looked_at() {
+        let tree = Tree::git().await;
+        tree.write(".gitattributes", "*.nix text\n");
+        tree.run(&["add", "."]).await;
+        assert_eq!(tree.now().await, None, "what changed just now may change again");
+        let top = tree.0.path().to_path_buf();
+        assert!(has_attributes(&top, &[PathBuf::from("hosts/deep/below/a.nix")]));
+        fs::rename(top.join(".gitattributes"), top.join("hosts/.gitattributes")).unwrap();
+        assert!(has_attributes(&top, &[PathBuf::from("flake.nix"), PathBuf::from("hosts/a.nix")]));
+        assert!(!has_attributes(&top, &[PathBuf::from("flake.nix"), PathBuf::from("modules/a.nix")]));
+        assert!(converts([b"user.name".as_slice(), b"core.autocrlf"].into_iter()));
+
+        let later = SystemTime::now() + Duration::from_secs(10);
+        let files = [PathBuf::from("hosts/a.nix"), PathBuf::from("gone/b.nix")];
+        let state = || {
+            let mut hasher = blake3::Hasher::new();
+            of_tracked(&top, &files, &mut hasher, later).unwrap();
+            hasher.finalize()
+        };
+        let first = state();
+        assert_eq!(state(), first);
+        tree.write("hosts/a.nix", "1\r\n");
+        assert_ne!(state(), first);
     }
 
     #[tokio::test]

@@ -24,6 +24,8 @@ pub enum Footprint {
 pub enum Blind {
     /// The derivation's closure holds the source, or names it.
     HoldsSource,
+    /// A derivation that takes the source was built, and evaluation may have read what it made.
+    BuiltFrom,
     /// A file asks for facts of the source itself, such as its revision.
     AsksForSource {
         /// The file.
@@ -46,6 +48,8 @@ pub enum Blind {
 pub struct Conditions {
     /// What tells the source that was evaluated from any other: its content, revision and time.
     pub identity: String,
+    /// Whether the source had a revision.
+    pub revision: bool,
     /// The shape of the tree.
     pub shape: String,
     /// What of it was read.
@@ -57,27 +61,49 @@ pub struct Conditions {
 pub enum Changed {
     /// Anything in the source changed, and the result may depend on all of it.
     Source(Blind),
+    /// The source has a revision now, which code of the flake's inputs may ask for.
+    Revision,
     /// Files or directories came, went, or changed their type.
     Shape,
     /// A file that was read changed.
     File(String),
 }
 
-/// Whether a result that was made under `made` holds for the source with this `identity` and `shape`, whose files have the
-/// hashes that `hash` tells. Settings and versions are compared before.
+/// The source that a result is wanted for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// What tells it from any other.
+    pub identity: &'a str,
+    /// Whether it has a revision that results made without one may not know of.
+    pub new_revision: bool,
+}
+
+impl Conditions {
+    /// Whether this result shows that the code of the flake's inputs, in which nobody looks for words that ask, does not put
+    /// the revision into what it makes: there was one, and no trace of it.
+    pub fn ignores_revision(&self) -> bool {
+        self.revision && matches!(self.footprint, Footprint::Files(_))
+    }
+}
+
+/// Whether a result that was made under `made` holds for the source `wanted` with this `shape`, whose files have the hashes
+/// that `hash` tells. Settings and versions are compared before.
 pub fn holds(
     made: &Conditions,
-    identity: &str,
+    wanted: Wanted<'_>,
     shape: impl FnOnce() -> String,
     hash: impl Fn(&str) -> Option<String>,
 ) -> Result<(), Changed> {
-    if made.identity == identity {
+    if made.identity == wanted.identity {
         return Ok(());
     }
     let files = match &made.footprint {
         Footprint::Everything(blind) => return Err(Changed::Source(blind.clone())),
         Footprint::Files(files) => files,
     };
+    if wanted.new_revision && !made.revision {
+        return Err(Changed::Revision);
+    }
     if made.shape != shape() {
         return Err(Changed::Shape);
     }
@@ -141,6 +167,9 @@ impl fmt::Display for Blind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::HoldsSource => f.write_str("its closure holds or names the source itself"),
+            Self::BuiltFrom => {
+                f.write_str("a derivation that takes all of the source was built, and may have been read")
+            }
             Self::AsksForSource { file, word } => write!(f, "{file} asks for the source's `{word}`"),
             Self::Overflow => f.write_str("more files were opened than the kernel could tell"),
             Self::NotSeen => f.write_str("what it read was not seen"),
@@ -154,6 +183,7 @@ impl fmt::Display for Changed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Source(blind) => write!(f, "the source changed, and {blind}"),
+            Self::Revision => f.write_str("the source has a revision now, and the flake's inputs may ask for it"),
             Self::Shape => f.write_str("files came, went, or changed their type"),
             Self::File(file) => write!(f, "{file} changed, which was read"),
         }
@@ -168,35 +198,50 @@ mod tests {
         pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect()
     }
 
+    fn conditions(footprint: &Footprint, revision: bool) -> Conditions {
+        Conditions { identity: "s".into(), revision, shape: "1".into(), footprint: footprint.clone() }
+    }
+
     #[test]
     fn the_table_of_what_holds() {
         let read = Footprint::Files(files(&[("flake.nix", "1"), ("hosts/a.nix", "2")]));
         let all = Footprint::Everything(Blind::HoldsSource);
         let tree = [("flake.nix", "1"), ("hosts/a.nix", "2"), ("hosts/b.nix", "3")];
+        let other = files(&[("flake.nix", "1"), ("hosts/a.nix", "2"), ("hosts/b.nix", "9")]);
+        let edited = files(&[("flake.nix", "1"), ("hosts/a.nix", "9")]);
         let table = [
             // what was read, same source, same shape, the files now, what has changed
             (&read, true, true, files(&tree), None),
             (&read, false, true, files(&tree), None),
-            (&read, false, true, files(&[("flake.nix", "1"), ("hosts/a.nix", "2"), ("hosts/b.nix", "9")]), None),
+            (&read, false, true, other, None),
             (&read, false, false, files(&tree), Some(Changed::Shape)),
-            (
-                &read,
-                false,
-                true,
-                files(&[("flake.nix", "1"), ("hosts/a.nix", "9")]),
-                Some(Changed::File("hosts/a.nix".into())),
-            ),
+            (&read, false, true, edited, Some(Changed::File("hosts/a.nix".into()))),
             (&read, false, true, files(&[("flake.nix", "1")]), Some(Changed::File("hosts/a.nix".into()))),
             (&all, true, true, files(&tree), None),
             (&all, false, true, files(&tree), Some(Changed::Source(Blind::HoldsSource))),
         ];
         for (footprint, same_source, same_shape, now, changed) in table {
-            let made = Conditions { identity: "s".into(), shape: "1".into(), footprint: footprint.clone() };
+            let made = conditions(footprint, false);
             let identity = if same_source { "s" } else { "t" };
             let shape = || if same_shape { "1".to_owned() } else { "2".to_owned() };
-            let found = holds(&made, identity, shape, |file| now.get(file).cloned());
+            let wanted = Wanted { identity, new_revision: false };
+            let found = holds(&made, wanted, shape, |file| now.get(file).cloned());
             assert_eq!(found.err(), changed);
         }
+    }
+
+    #[test]
+    fn a_revision_that_inputs_may_ask_for_is_a_change() {
+        let read = Footprint::Files(files(&[("flake.nix", "1")]));
+        let held = |made: &Conditions, new_revision| {
+            holds(made, Wanted { identity: "t", new_revision }, || "1".to_owned(), |_| Some("1".to_owned())).is_ok()
+        };
+        assert!(held(&conditions(&read, false), false));
+        assert!(!held(&conditions(&read, false), true));
+        assert!(held(&conditions(&read, true), true));
+        assert!(conditions(&read, true).ignores_revision());
+        assert!(!conditions(&read, false).ignores_revision());
+        assert!(!conditions(&Footprint::Everything(Blind::HoldsSource), true).ignores_revision());
     }
 
     #[test]

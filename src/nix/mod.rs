@@ -4,6 +4,7 @@
 mod build;
 mod closure;
 mod copy;
+mod derivation;
 mod eval;
 mod fingerprint;
 mod flake;
@@ -25,7 +26,7 @@ pub use copy::{CopyError, Source as CopySource, SshAccess, StoreUri, copy};
 pub use eval::{EvalError, Evaluation, Query, SystemAttr, ask};
 pub use fingerprint::fingerprint;
 pub use flake::{FlakeRef, FlakeRefError};
-pub use footprint::{Blind, Changed, Conditions, Footprint, holds};
+pub use footprint::{Blind, Changed, Conditions, Footprint, Wanted, holds};
 pub use log::{BuildState, LogLine};
 pub use observe::{Observed, ask_watched};
 pub use program::{Nix, NixError, Settings};

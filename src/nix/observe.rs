@@ -13,7 +13,7 @@ use super::footprint::{Blind, Footprint, asked_fact};
 use super::program::Nix;
 use super::source::Source;
 use super::store_path::StorePath;
-use super::traces::Traces;
+use super::traces;
 use super::tree::{Tree, hash};
 use super::watch::{self, Opened, Watch};
 use crate::process::{Cancel, Cmd, Failure, Output};
@@ -146,11 +146,13 @@ impl Observed {
             Ok(files) => files,
             Err(blind) => return Footprint::Everything(blind),
         };
-        let Some(drv) = drv else { return Footprint::Files(files) };
-        match Traces::of(source) {
-            Some(traces) if !traces.are_in_closure(nix, drv, cancel).await => Footprint::Files(files),
-            _ => Footprint::Everything(Blind::HoldsSource),
+        if traces::are_left(source, &self.answer, drv).await {
+            return Footprint::Everything(Blind::HoldsSource);
         }
+        if traces::are_built(nix, source, cancel).await {
+            return Footprint::Everything(Blind::BuiltFrom);
+        }
+        Footprint::Files(files)
     }
 
     /// The files that were read, with their hashes, when they tell all.

@@ -91,9 +91,17 @@ impl Nix {
         self.bare_cmd(subcommand).args(self.settings.flags())
     }
 
-    /// Lists the closure of a derivation, as `nix-store` does it alike in every version.
-    pub(super) fn requisites(&self, drv: &StorePath) -> Cmd {
-        self.store_cmd().args(["--query", "--requisites", drv.as_str()]).deadline(Duration::from_secs(5 * 60))
+    /// Lists what takes a path of the store, directly or not, with the path itself.
+    pub(super) fn takers(&self, path: &StorePath) -> Cmd {
+        self.store_cmd().args(["--query", "--referrers-closure", path.as_str()]).deadline(Duration::from_secs(5 * 60))
+    }
+
+    /// Lists the outputs of derivations, built or not.
+    pub(super) fn outputs(&self, derivations: &[&str]) -> Cmd {
+        self.store_cmd()
+            .args(["--query", "--outputs"])
+            .args(derivations.iter().copied())
+            .deadline(Duration::from_secs(60))
     }
 
     /// Keeps a path of the store from being collected for as long as there is a link at `root`.

@@ -64,15 +64,18 @@ impl Source {
         &self.locks
     }
 
+    /// Whether the flake has inputs.
+    pub fn has_inputs(&self) -> bool {
+        let locks: Value = serde_json::from_str(&self.locks).unwrap_or_default();
+        locks["nodes"].as_object().is_none_or(|nodes| nodes.len() > 1)
+    }
+
     /// Whether the lock file in the tree says how all inputs are locked, so that the tree alone decides it. Where inputs are
     /// overridden, or the lock file could not be written, other things do as well.
     pub fn is_locked_by_tree(&self) -> bool {
-        let parse = |text: &[u8]| serde_json::from_slice::<Value>(text).ok();
-        let Some(locks) = parse(self.locks.as_bytes()) else { return false };
-        let without_inputs = locks["nodes"].as_object().is_some_and(|nodes| nodes.len() == 1);
         let lock_file = self.path.as_path().join(self.flake_file()).with_file_name("flake.lock");
-        let in_tree = fs::read(lock_file).ok().and_then(|text| parse(&text));
-        without_inputs || in_tree.is_some_and(|found| found["nodes"] == locks["nodes"])
+        let nodes = |text: &[u8]| Some(serde_json::from_slice::<Value>(text).ok()?["nodes"].take());
+        !self.has_inputs() || fs::read(lock_file).is_ok_and(|text| nodes(&text) == nodes(self.locks.as_bytes()))
     }
 
     /// Whether an input is a part of the tree, or of this machine, and so read elsewhere than in the source.

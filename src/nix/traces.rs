@@ -1,16 +1,18 @@
 //! Traces that a source leaves in what is evaluated from it: its path and the facts of it, whole or in part, in the texts of
-//! derivations and of the files that evaluation wrote.
+//! derivations and of the files that evaluation wrote; and derivations that took the source and were built meanwhile.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 
 use aho_corasick::AhoCorasick;
 use jiff::Timestamp;
 
+use super::derivation::inputs;
 use super::program::Nix;
 use super::source::Source;
-use super::store_path::StorePath;
-use crate::process::Cancel;
+use super::store_path::{StorePath, StorePathError};
+use crate::process::{Cancel, Output};
 
 /// How much of a hash is taken for a trace of it. A shorter part would be found by chance in the closure of a real system.
 const PART: usize = 7;
@@ -18,39 +20,38 @@ const PART: usize = 7;
 /// A file of the store above this size was not written by an evaluation.
 const LARGEST: u64 = 1024 * 1024;
 
-/// Looks for traces of a source.
-#[derive(Debug)]
-pub(super) struct Traces<'a> {
-    source: &'a Source,
-    matcher: AhoCorasick,
+/// Whether an answer, or anything that the derivation that it names is made from, holds the source or has a trace of it. What
+/// cannot be looked at counts as having one.
+pub(super) async fn are_left(source: &Source, answer: &str, drv: Option<&StorePath>) -> bool {
+    let Ok(traces) = AhoCorasick::new(parts(source)) else { return true };
+    if traces.is_match(answer) {
+        return true;
+    }
+    let Some(drv) = drv.cloned() else { return false };
+    let looking = tokio::task::spawn_blocking(move || are_below(&traces, drv));
+    !matches!(looking.await, Ok(Ok(false)))
 }
 
-impl<'a> Traces<'a> {
-    /// None where there are too many parts to look for, which no real source has.
-    pub(super) fn of(source: &'a Source) -> Option<Self> {
-        let matcher = AhoCorasick::new(parts(source)).ok()?;
-        Some(Self { source, matcher })
-    }
-
-    /// Whether the closure of a derivation holds the source, or a text in it has a trace of it. What cannot be looked at
-    /// counts as having one.
-    pub(super) async fn are_in_closure(&self, nix: &Nix, drv: &StorePath, cancel: &Cancel) -> bool {
-        let Ok(output) = nix.requisites(drv).output(cancel).await else { return true };
-        output.text().lines().any(|line| match line.parse::<StorePath>() {
-            Ok(path) => path == self.source.path || self.are_in_file(&path).unwrap_or(true),
-            Err(_) => true,
-        })
-    }
-
-    fn are_in_file(&self, path: &StorePath) -> io::Result<bool> {
+/// Looks through the texts of a derivation and of all that it is made from.
+fn are_below(traces: &AhoCorasick, drv: StorePath) -> io::Result<bool> {
+    let mut seen = BTreeSet::from([drv.clone()]);
+    let mut left = vec![drv];
+    while let Some(path) = left.pop() {
         let metadata = fs::symlink_metadata(path.as_path())?;
-        let written = path.is_derivation() || (metadata.is_file() && metadata.len() <= LARGEST);
-        Ok(written && self.are_in(&fs::read(path.as_path())?))
+        if !path.is_derivation() && (!metadata.is_file() || metadata.len() > LARGEST) {
+            continue;
+        }
+        let content = fs::read(path.as_path())?;
+        if traces.is_match(&content) {
+            return Ok(true);
+        }
+        if path.is_derivation() {
+            let text = String::from_utf8_lossy(&content);
+            let inputs = inputs(&text).ok_or(io::ErrorKind::InvalidData)?;
+            left.extend(inputs.into_iter().filter(|input| seen.insert(input.clone())));
+        }
     }
-
-    fn are_in(&self, text: &[u8]) -> bool {
-        self.matcher.is_match(text)
-    }
+    Ok(false)
 }
 
 /// All texts that are traces: parts of the path's hash, and the beginnings of the facts that `self` has.
@@ -72,4 +73,21 @@ fn parts(source: &Source) -> Vec<Vec<u8>> {
         begins(&time.strftime("%Y%m%d").to_string(), 8);
     }
     parts
+}
+
+/// Whether a derivation that takes the source has been built: an evaluation may have read what it made (import from
+/// derivation), and so whatever its builder read of the source, of which nothing is seen. What cannot be told counts as built.
+pub(super) async fn are_built(nix: &Nix, source: &Source, cancel: &Cancel) -> bool {
+    let Ok(takers) = nix.takers(&source.path).output(cancel).await else { return true };
+    let Ok(takers) = paths(&takers) else { return true };
+    let derivations: Vec<&str> = takers.iter().filter(|path| path.is_derivation()).map(StorePath::as_str).collect();
+    if derivations.is_empty() {
+        return false;
+    }
+    let Ok(outputs) = nix.outputs(&derivations).output(cancel).await else { return true };
+    paths(&outputs).map_or(true, |outputs| outputs.iter().any(|output| output.as_path().exists()))
+}
+
+fn paths(output: &Output) -> Result<Vec<StorePath>, StorePathError> {
+    output.text().lines().map(str::parse).collect()
 }

@@ -52,7 +52,8 @@ pub struct Found<'a> {
 }
 
 /// The columns of an answer, in the order in which they are read.
-const COLUMNS: &str = "e.id, e.identity, e.shape, e.footprint, e.answer, e.reason, e.duration_ms, e.peak_kib, e.made";
+const COLUMNS: &str =
+    "e.id, e.identity, e.revision, e.shape, e.footprint, e.answer, e.reason, e.duration_ms, e.peak_kib, e.made";
 
 /// What an evaluation cost.
 #[derive(Clone, Copy, Debug)]
@@ -166,11 +167,12 @@ fn insert(
     let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
     transaction.execute(
         "INSERT INTO evaluation
-           (subject, settings, identity, shape, footprint, answer, reason, duration_ms, peak_kib, made)
+           (subject, settings, identity, revision, shape, footprint, answer, reason, duration_ms, peak_kib, made)
          VALUES
-           (:subject, :settings, :identity, :shape, :footprint, :answer, :reason, :duration, :peak, :made)",
+           (:subject, :settings, :identity, :revision, :shape, :footprint, :answer, :reason, :duration, :peak, :made)",
         named_params! {
             ":subject": asked.subject, ":settings": asked.settings, ":identity": conditions.identity,
+            ":revision": conditions.revision,
             ":shape": conditions.shape, ":footprint": footprint, ":answer": answer, ":reason": reason,
             ":duration": number(cost.duration_ms), ":peak": cost.peak_kib.map(number), ":made": now.as_millisecond(),
         },
@@ -194,15 +196,15 @@ fn read_cost(row: &Row<'_>, at: usize) -> rusqlite::Result<Cost> {
 
 /// Reads an answer; none where its footprint is in the form of another version.
 fn read(row: &Row<'_>) -> rusqlite::Result<Option<Kept>> {
-    let footprint: String = row.get(3)?;
+    let footprint: String = row.get(4)?;
     let Ok(footprint) = serde_json::from_str::<Footprint>(&footprint) else { return Ok(None) };
     Ok(Some(Kept {
         id: row.get(0)?,
-        conditions: Conditions { identity: row.get(1)?, shape: row.get(2)?, footprint },
-        answer: row.get(4)?,
-        reason: row.get(5)?,
-        cost: read_cost(row, 6)?,
-        made: Timestamp::from_millisecond(row.get(8)?).unwrap_or(Timestamp::UNIX_EPOCH),
+        conditions: Conditions { identity: row.get(1)?, revision: row.get(2)?, shape: row.get(3)?, footprint },
+        answer: row.get(5)?,
+        reason: row.get(6)?,
+        cost: read_cost(row, 7)?,
+        made: Timestamp::from_millisecond(row.get(9)?).unwrap_or(Timestamp::UNIX_EPOCH),
     }))
 }
 
@@ -216,7 +218,7 @@ mod tests {
 
     fn conditions(identity: &str) -> Conditions {
         let footprint = Footprint::Files([("flake.nix".to_owned(), "1".to_owned())].into());
-        Conditions { identity: identity.to_owned(), shape: "1".to_owned(), footprint }
+        Conditions { identity: identity.to_owned(), revision: true, shape: "1".to_owned(), footprint }
     }
 
     #[test]

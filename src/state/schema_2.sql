@@ -11,7 +11,8 @@ CREATE TABLE evaluation (
   id            INTEGER PRIMARY KEY,
   subject       TEXT NOT NULL,
   settings      TEXT NOT NULL,
-  identity     TEXT NOT NULL,
+  identity      TEXT NOT NULL,
+  revision      INTEGER NOT NULL,
   shape         TEXT NOT NULL,
   footprint     TEXT NOT NULL,
   answer        TEXT NOT NULL,
@@ -27,7 +28,7 @@ CREATE INDEX evaluation_subject ON evaluation (subject, settings, made);
 CREATE TABLE evaluation_holds (
   subject       TEXT NOT NULL,
   settings      TEXT NOT NULL,
-  identity     TEXT NOT NULL,
+  identity      TEXT NOT NULL,
   evaluation    INTEGER NOT NULL REFERENCES evaluation (id) ON DELETE CASCADE,
   PRIMARY KEY (subject, settings, identity)
 ) STRICT, WITHOUT ROWID;

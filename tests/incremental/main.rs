@@ -7,6 +7,7 @@
 mod edit;
 mod exact;
 mod fleet;
+mod holes;
 mod processes;
 mod property;
 mod random;

@@ -133,15 +133,19 @@ impl World {
 
     /// Runs git in the repository.
     pub(crate) fn git(&self, words: &[&str]) {
-        let output = git(&self.repository(), words);
+        git_in(&self.repository(), words);
+    }
+
+    /// Runs git in the repository as if it were another time.
+    pub(crate) fn git_at(&self, time: &str, words: &[&str]) {
+        let mut git = git_command(&self.repository(), words);
+        let output = git.envs([("GIT_AUTHOR_DATE", time), ("GIT_COMMITTER_DATE", time)]).output().unwrap();
         assert!(output.status.success(), "git {words:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
     /// Makes it a repository with one commit of everything.
     pub(crate) fn commit_all(&self) {
-        self.git(&["init", "--quiet", "--initial-branch=main"]);
-        self.git(&["add", "--all"]);
-        self.git(&["commit", "--quiet", "--allow-empty", "--message", "all"]);
+        commit_all(&self.repository());
     }
 
     pub(crate) async fn evaluator(&self) -> Result<Evaluator, String> {
@@ -233,14 +237,29 @@ impl World {
     }
 }
 
-/// Runs git, with nothing of the user's own configuration.
-pub(crate) fn git(directory: &Path, words: &[&str]) -> Output {
-    Command::new("git")
-        .arg("-C")
+/// Makes a directory a repository with one commit of everything.
+pub(crate) fn commit_all(directory: &Path) {
+    git_in(directory, &["init", "--quiet", "--initial-branch=main"]);
+    git_in(directory, &["add", "--all"]);
+    git_in(directory, &["commit", "--quiet", "--allow-empty", "--message", "all"]);
+}
+
+fn git_in(directory: &Path, words: &[&str]) {
+    let output = git(directory, words);
+    assert!(output.status.success(), "git {words:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Runs git, with an identity of its own.
+fn git(directory: &Path, words: &[&str]) -> Output {
+    git_command(directory, words).output().unwrap()
+}
+
+fn git_command(directory: &Path, words: &[&str]) -> Command {
+    let mut git = Command::new("git");
+    git.arg("-C")
         .arg(directory)
         .args(["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"])
         .args(["-c", "advice.detachedHead=false"])
-        .args(words)
-        .output()
-        .unwrap()
+        .args(words);
+    git
 }
