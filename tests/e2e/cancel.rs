@@ -29,6 +29,18 @@ fn a_build_is_stopped_and_hosts_whose_turn_has_not_come_are_left_alone() {
 }
 
 #[test]
+fn a_terminal_that_goes_away_stops_a_run_that_was_not_told_otherwise() {
+    let hub = Hub::offline();
+    hub.set_host("p620", &format!("motd = \"{}\"; build.seconds = 5;", hub.root().display()));
+    for (program, code, outcome) in [("env", 130, "cancelled"), ("nohup", 0, "built")] {
+        let run = hub.start_by(program, &["test-host", "p620"]);
+        run.wait_for_process("sleep 5");
+        run.signal("HUP");
+        run.finish().exits(code).ends(&[("p620", outcome)]);
+    }
+}
+
+#[test]
 fn an_evaluation_is_stopped() {
     let hub = Hub::offline();
     hub.set_host("p620", "evalWork = 600;");

@@ -165,6 +165,14 @@ impl Hub {
         Running::new(command.spawn().unwrap())
     }
 
+    /// Like [`Self::start`], by way of another program, such as `nohup`.
+    pub(crate) fn start_by(&self, program: &str, words: &[&str]) -> Running {
+        let mut command = Command::new(program);
+        command.arg(env!("CARGO_BIN_EXE_hubctl")).args(words).arg("--json").stdin(Stdio::null());
+        self.environment(&mut command).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Running::new(command.spawn().unwrap())
+    }
+
     fn environment<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         let dir = |name: &str| self.dir.path().join(name);
         let nix_config =
