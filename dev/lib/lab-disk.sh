@@ -158,8 +158,9 @@ disk_units() {
   [[ -x ${lab_root%/}$sshd ]] || sshd=/usr/bin/sshd
   mkdir -p "$units" "$layer/etc/systemd/journald.conf.d" "$layer/usr/local/libexec"
   ln -s /usr/lib/systemd/system/multi-user.target "$units/default.target"
+  # Those that wait for passwords take inotify instances, of which all hosts and the machine's root share 128.
   for name in console-getty.service container-getty@.service systemd-timesyncd.service systemd-networkd.service \
-    systemd-resolved.service systemd-firstboot.service; do
+    systemd-resolved.service systemd-firstboot.service systemd-ask-password-console.path systemd-ask-password-wall.path; do
     ln -s /dev/null "$units/$name"
   done
 

@@ -33,17 +33,15 @@ fn copying_goes_on_after_a_cut_and_fails_without_a_trace_when_contact_stays_lost
     let lab = Lab::up(&hosts);
     let hub = Hub::new(&lab);
     hub.run(&["quick-deploy", "*"]).exits(0);
-    // What is received goes to the store at about a megabyte per second.
-    let slow = r#"mkdir -p /run/wrappers/bin && cat >/run/wrappers/bin/nix-daemon <<'DAEMON'
+    // What is received stops in the middle, until it is let go on. The programs of the system that runs come before those of
+    // the machine, and the wrappers before both.
+    let stall = r#"mkdir -p /run/wrappers/bin && cat >/run/wrappers/bin/nix-daemon <<'DAEMON'
 #!/bin/sh
-while read=$(dd bs=32768 count=1 2>&1 >&3); do
-  case $read in 0+0*) break ;; esac
-  sleep 0.03
-done 3>&1 | /usr/bin/nix-daemon "$@"
+{ stdbuf --output=0 head -c 4000000; until [ -e /run/go-on ]; do sleep 0.1; done; cat; } | /usr/bin/nix-daemon "$@"
 DAEMON
 chmod 755 /run/wrappers/bin/nix-daemon"#;
     for host in ["p620", "p510", "razer"] {
-        lab.console(host, slow);
+        lab.console(host, stall);
     }
     for host in hosts {
         hub.set_host(host, "closureMiB = 12;");
@@ -56,11 +54,13 @@ chmod 755 /run/wrappers/bin/nix-daemon"#;
         lab.cut(host);
     }
     lab.heal("p620");
+    lab.console("p620", "touch /run/go-on");
     // The connections of the other two end when three checks had no answer.
     for host in ["p510", "razer"] {
         run.wait_for(&format!(r#""event":"warning","host":"{host}""#));
     }
     lab.heal("p510");
+    lab.console("p510", "touch /run/go-on");
     let run = run.finish().exits(1).ends(&[
         ("p620", "deployed"),
         ("p510", "deployed"),
@@ -76,7 +76,7 @@ chmod 755 /run/wrappers/bin/nix-daemon"#;
     assert_eq!(lab.traces("razer"), before);
 
     lab.heal("razer");
-    lab.console("razer", "rm /run/wrappers/bin/nix-daemon");
+    lab.console("razer", "touch /run/go-on");
     hub.json(&["quick-deploy", "*"]).exits(0).ends(&[
         ("p620", "unchanged"),
         ("p510", "unchanged"),
@@ -87,26 +87,24 @@ chmod 755 /run/wrappers/bin/nix-daemon"#;
 
 #[test]
 fn an_activation_goes_on_without_contact_and_its_end_is_told_truly() {
-    let hosts = ["p620", "p510", "razer", "samsung"];
+    let hosts = ["p620", "p510", "razer"];
     let lab = Lab::up(&hosts);
     let hub = Hub::new(&lab);
-    hub.run(&["quick-deploy", "*"]).exits(0);
-    let toml = hub.committed("hub.toml");
-    hub.write("hub.toml", &format!("{toml}\n[deploy]\nactivation-timeout = \"50s\"\n"));
-    let seconds = [("p620", 8), ("p510", 30), ("razer", 6), ("samsung", 5)];
+    hub.run(&["quick-deploy", "p620", "p510", "razer"]).exits(0);
+    let seconds = [("p620", 8), ("p510", 45), ("razer", 6)];
     for (host, seconds) in seconds {
         // As older releases had it: whoever writes to where nobody reads is dead.
         let activation = format!("activation = {{ seconds = {seconds}; logLines = 40; fragileOutput = true; }};");
         hub.set_host(host, &activation);
     }
 
-    let mut run = hub.start(&["quick-deploy", "*"]);
+    let mut run = hub.start(&["quick-deploy", "p620", "p510", "razer"]);
     for host in hosts {
         run.wait_for(&format!(r#""event":"log","host":"{host}","step":"activate","line":"step 40 of second 0""#));
         lab.cut(host);
     }
     lab.heal("p620");
-    // One comes back while it activates, one after it has ended, and one never.
+    // One comes back while it activates, one after it has ended.
     for host in ["p510", "razer"] {
         run.wait_for(&format!(r#""event":"warning","host":"{host}""#));
     }
@@ -114,25 +112,13 @@ fn an_activation_goes_on_without_contact_and_its_end_is_told_truly() {
     assert!(lab.holds("razer", "[ -e /run/hubctl/*/exit ]"));
     lab.heal("p510");
     lab.heal("razer");
-    let run = run.finish().exits(1).ends(&[
-        ("p620", "deployed"),
-        ("p510", "deployed"),
-        ("razer", "deployed"),
-        ("samsung", "unknown"),
-    ]);
-    for (host, seconds) in &seconds[..3] {
+    let run = run.finish().exits(0);
+    let run = run.ends(&[("p620", "deployed"), ("p510", "deployed"), ("razer", "deployed")]);
+    for (host, seconds) in seconds {
         runs_what_was_wanted(&lab, &run, host);
-        log_is_whole(&hub, &run, host, *seconds, 40);
+        log_is_whole(&hub, &run, host, seconds, 40);
         assert_eq!(lab.console(host, "ls -A /run/hubctl 2>/dev/null || :"), "");
     }
-    let error = run.host("samsung")["error"].clone();
-    assert!(error["message"].as_str().unwrap().contains("contact was lost during the activation"), "{error}");
-    assert!(error["hints"][0].as_str().unwrap().contains("hubctl status"), "{error}");
-
-    // Neither success nor failure was claimed; it went well, and the next run finds that.
-    runs_what_was_wanted(&lab, &run, "samsung");
-    lab.heal("samsung");
-    hub.json(&["quick-deploy", "samsung"]).exits(0).ends(&[("samsung", "unchanged")]);
 }
 
 #[test]
@@ -143,45 +129,48 @@ fn a_system_that_cuts_its_own_network_is_not_claimed_to_run() {
     hub.run(&["quick-deploy", "*"]).exits(0);
     hub.set_host("p620", "activation.cutNetwork = true;");
     hub.set_host("p510", "activation = { stopSshd = true; seconds = 2; logLines = 3; };");
-    hub.set_host("razer", "activation.seconds = 60;");
+    hub.set_host("razer", "activation.seconds = 600;");
     hub.set_host("samsung", "activation.hang = true;");
+
+    // It stops its sshd, but not the connection that is there.
+    let run = hub.json(&["quick-deploy", "p510"]).exits(0).ends(&[("p510", "deployed")]);
+    runs_what_was_wanted(&lab, &run, "p510");
+    log_is_whole(&hub, &run, "p510", 2, 3);
+    assert!(!lab.holds("p510", "systemctl is-active sshd.service"));
+
+    // Time is up before ssh itself notices that nobody answers.
     let timeout = |limit: &str| {
         let toml = hub.committed("hub.toml");
         hub.write("hub.toml", &format!("{toml}\n[deploy]\nactivation-timeout = \"{limit}\"\n"));
     };
-
-    // Before ssh itself notices that nobody answers.
-    timeout("6s");
-    let run = hub.json(&["quick-deploy", "*"]).exits(1).ends(&[
-        ("p620", "unknown"),
-        ("p510", "deployed"),
-        ("razer", "unknown"),
-        ("samsung", "unknown"),
-    ]);
+    timeout("8s");
+    let run = hub.json(&["quick-deploy", "p620", "razer", "samsung"]).exits(1);
+    let run = run.ends(&[("p620", "unknown"), ("razer", "unknown"), ("samsung", "unknown")]);
     let message = |run: &Finished, host: &str| run.host(host)["error"]["message"].as_str().unwrap().to_owned();
     let lost = "contact was lost during the activation, and the host was not reached again";
     assert_eq!(message(&run, "p620"), lost);
+    assert!(run.host("p620")["error"]["hints"][0].as_str().unwrap().contains("hubctl status"));
     let slow = "the activation goes on on the host, longer than `activation-timeout` allows";
     assert_eq!([message(&run, "razer"), message(&run, "samsung")], [slow, slow]);
-    // It stopped its sshd, but not the connection that was there.
-    runs_what_was_wanted(&lab, &run, "p510");
-    log_is_whole(&hub, &run, "p510", 2, 3);
     assert!(lab.holds("razer", "systemctl is-active nixos-rebuild-switch-to-configuration.service"));
 
     // While it goes on nobody interferes, and nobody claims anything.
     let again = hub.json(&["quick-deploy", "razer", "samsung"]).exits(5);
     again.ends(&[("razer", "refused"), ("samsung", "refused")]);
 
-    // The one without network runs the new system; what the next run can say of it is that it does not answer.
+    // The one without network runs the new system; what the next run can say of it is that it does not answer, and when it
+    // does, that there is nothing left to do.
     runs_what_was_wanted(&lab, &run, "p620");
     hub.json(&["quick-deploy", "p620"]).exits(1).ends(&[("p620", "unreachable")]);
     lab.heal("p620");
     hub.json(&["quick-deploy", "p620"]).exits(0).ends(&[("p620", "unchanged")]);
 
-    // After ssh has noticed.
+    // Time is up after ssh has noticed.
     hub.set_host("p620", r#"activation.cutNetwork = true; motd = "again";"#);
-    timeout("20s");
-    let run = hub.json(&["quick-deploy", "p620"]).exits(1).ends(&[("p620", "unknown")]);
+    timeout("30s");
+    let mut run = hub.start(&["quick-deploy", "p620"]);
+    run.wait_for(r#""event":"warning","host":"p620""#);
+    let run = run.finish().exits(1).ends(&[("p620", "unknown")]);
     assert_eq!(message(&run, "p620"), lost);
     runs_what_was_wanted(&lab, &run, "p620");
 }

@@ -213,17 +213,21 @@ impl Running {
         Self { child: Some(child), seen: String::new() }
     }
 
-    /// Waits until the program printed a line with `text`; fails after half a minute.
+    /// Waits until the program printed a line with `text`; fails after two minutes.
     #[track_caller]
     pub(crate) fn wait_for(&mut self, text: &str) {
         let begun = Instant::now();
-        let child = self.child.as_mut().unwrap();
-        let stdout = child.stdout.as_mut().unwrap();
-        let mut byte = [0];
-        while !self.seen.lines().any(|line| line.contains(text)) || !self.seen.ends_with('\n') {
-            assert!(begun.elapsed() < Duration::from_secs(30), "no `{text}` in:\n{}", self.seen);
-            assert!(stdout.read(&mut byte).unwrap() > 0, "no `{text}` until the end of:\n{}", self.seen);
-            self.seen.push(char::from(byte[0]));
+        let mut found = self.seen.lines().any(|line| line.contains(text));
+        while !found {
+            let start = self.seen.len();
+            while !self.seen[start..].ends_with('\n') {
+                assert!(begun.elapsed() < Duration::from_secs(120), "no `{text}` in:\n{}", self.seen);
+                let mut byte = [0];
+                let stdout = self.child.as_mut().unwrap().stdout.as_mut().unwrap();
+                assert!(stdout.read(&mut byte).unwrap() > 0, "no `{text}` until the end of:\n{}", self.seen);
+                self.seen.push(char::from(byte[0]));
+            }
+            found = self.seen[start..].contains(text);
         }
     }
 
