@@ -12,7 +12,7 @@ use super::answer::{Answer, Known, Reason, Verified, Whence};
 use super::turns::Turns;
 use crate::nix::{
     Changed, Conditions, EvalError, Evaluation, FlakeRef, GcRoot, Nix, Observed, Query, Source, StorePath, SystemAttr,
-    Tree, Wanted, ask, ask_watched, fingerprint, holds, lock,
+    Tree, Wanted, ask, ask_watched, fingerprint, holds, lock, moment,
 };
 use crate::process::{Cancel, End, Failure, LineSink};
 use crate::state::{Asked, Cost, Found, Kept, State};
@@ -72,21 +72,32 @@ struct Locking<'a> {
 }
 
 impl Locking<'_> {
-    /// The source of the work tree, whose state is told by the fingerprint `before`, where that is known.
-    async fn source(&self, before: Option<String>, cancel: &Cancel) -> Result<Source, Failure> {
-        let key = |print: String| format!("{print} {}", self.settings);
-        let before = before.map(key);
-        let known = before.as_ref().and_then(|key| told(self.state.source_of(key)).flatten());
+    /// The source of the work tree, whose state is told by the fingerprint `print`, where that is known.
+    async fn source(&self, print: Option<String>, cancel: &Cancel) -> Result<Source, Failure> {
+        let Some(print) = print else { return lock(self.nix, self.flake, cancel).await };
+        let known = told(self.state.source_of(&self.key(&print))).flatten();
         if let Some(source) = known.filter(|source| source.path.as_path().exists()) {
             return Ok(source);
         }
+        // A tree that is touched while it is locked may give a source of any state that it was in meanwhile. So its state is
+        // told again, and nothing may move from before that until after the locking.
+        let before = moment(self.flake, cancel).await;
+        let print = fingerprint(self.flake, cancel).await;
         let source = lock(self.nix, self.flake, cancel).await?;
-        // A tree that changed while it was locked may be neither the one before nor the one after.
-        let after = fingerprint(self.flake, cancel).await.map(key);
-        if let Some(key) = before.filter(|before| after.as_ref() == Some(before) && source.is_locked_by_tree()) {
-            told(self.state.remember_source(&key, &source, Timestamp::now()));
+        let after = moment(self.flake, cancel).await;
+        if let Some(print) = print
+            && before.is_some()
+            && before == after
+            && source.is_locked_by_tree()
+        {
+            told(self.state.remember_source(&self.key(&print), &source, Timestamp::now()));
         }
         Ok(source)
+    }
+
+    /// The state of a work tree, and all else that its source depends on.
+    fn key(&self, print: &str) -> String {
+        format!("{print} {}", self.settings)
     }
 }
 
@@ -306,10 +317,10 @@ impl Evaluator {
         Ok((observed.answer.clone(), Some((observed, looked))))
     }
 
-    /// Whether what was observed was made from this source. Where it was locked again for the evaluation, it may have been
-    /// another one.
+    /// Whether what was observed was made from this source and these inputs. Where they were locked again for the evaluation, it
+    /// may have been others.
     async fn is_settled(&self, observed: &Observed, cancel: &Cancel) -> bool {
-        if !self.source.may_move() && self.nix.settings().override_inputs.is_empty() {
+        if !self.source.may_move() && self.source.is_locked_by_tree() {
             return true;
         }
         let same = |now: &Source| now.identity() == self.source.identity() && now.locks() == self.source.locks();

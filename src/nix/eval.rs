@@ -128,7 +128,8 @@ impl Query {
     }
 
     pub(super) fn command(&self, nix: &Nix, source: &Source) -> Cmd {
-        nix.flake_cmd(&["eval", "--json", "--option", "eval-cache", "false"])
+        // The source was locked before. Some versions of Nix would write a lock file that is missing into the store.
+        nix.flake_cmd(&["eval", "--json", "--no-write-lock-file", "--option", "eval-cache", "false"])
             .arg(format!("{}#{}", source.reference(), self.attribute))
             .args(["--apply", self.function])
             .deadline(DEADLINE)

@@ -30,7 +30,7 @@ pub async fn fingerprint(flake: &FlakeRef, cancel: &Cancel) -> Option<String> {
     if flake.is_git() {
         of_git(root, &mut hasher, cancel).await?;
     } else {
-        of_files(root, root, &mut hasher, SystemTime::now()).ok()?;
+        of_files(root, root, &mut hasher, Some(SystemTime::now())).ok()?;
     }
     Some(hasher.finalize().to_hex().to_string())
 }
@@ -43,49 +43,72 @@ const GIT_ENVIRONMENT: &[&str] =
 const GIT_SETTINGS: &[&str] =
     &["core.fileMode=true", "core.trustctime=true", "core.checkStat=default", "core.fsmonitor=false"];
 
+/// git, asked about the repository of a directory.
+fn git(root: &Path, words: &[&str]) -> Cmd {
+    Cmd::new("git")
+        .args(["--no-optional-locks", "-C"])
+        .arg(root)
+        .args(GIT_SETTINGS.iter().flat_map(|setting| ["-c", setting]))
+        .args(words)
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .env("LC_ALL", "C")
+        .deadline(DEADLINE)
+}
+
 async fn of_git(root: &Path, hasher: &mut blake3::Hasher, cancel: &Cancel) -> Option<()> {
     if GIT_ENVIRONMENT.iter().any(|key| std::env::var_os(key).is_some()) {
         return None;
     }
     let now = SystemTime::now();
-    let git = |words: &[&str]| {
-        Cmd::new("git")
-            .args(["--no-optional-locks", "-C"])
-            .arg(root)
-            .args(GIT_SETTINGS.iter().flat_map(|setting| ["-c", setting]))
-            .args(words)
-            .env("GIT_TERMINAL_PROMPT", "0")
-            .env("LC_ALL", "C")
-            .deadline(DEADLINE)
-    };
-    let status = git(&["status", "--porcelain=v2", "--branch", "-z", "--untracked-files=no", "--no-renames"]);
-    let tracked = git(&["ls-files", "-v", "-z", "--full-name", ":/"]);
-    let places = git(&["rev-parse", "--show-toplevel", "--git-path", "info/attributes"]);
-    let settings = git(&["config", "--list", "-z", "--name-only"]);
+    let status = git(root, &["status", "--porcelain=v2", "--branch", "-z", "--untracked-files=no", "--no-renames"]);
+    let tracked = git(root, &["ls-files", "-v", "-z", "--full-name", ":/"]);
+    let places = git(root, &["rev-parse", "--show-toplevel", "--git-path", "info/attributes"]);
+    let settings = git(root, &["config", "--list", "-z", "--name-only"]);
     let (status, tracked, places, settings) =
         tokio::try_join!(status.output(cancel), tracked.output(cancel), places.output(cancel), settings.output(cancel))
             .ok()?;
     // Files that git was told not to look at may have changed without it knowing.
-    if split(&tracked.stdout).any(|line| matches!(line.first(), Some(b'a'..=b'z' | b'S'))) {
+    if split(&tracked.stdout, 0).any(|line| matches!(line.first(), Some(b'a'..=b'z' | b'S'))) {
         return None;
     }
-    let (top, attributes) = places.stdout.strip_suffix(b"\n").and_then(|places| cut(places, b'\n'))?;
-    let (top, attributes) = (path(top), root.join(path(attributes)));
+    let mut places = split(&places.stdout, b'\n').map(|place| root.join(path(place)));
+    let (top, attributes) = (places.next()?, places.next()?);
     // What is in submodules is not in git's status of this tree.
     if top.join(".gitmodules").exists() {
         return None;
     }
-    for line in split(&status.stdout) {
+    for line in split(&status.stdout, 0) {
         update(hasher, line);
         if let Some(path) = changed_path(line) {
             update(hasher, &content(&top.join(path)).ok()?);
         }
     }
-    let files: Vec<_> = split(&tracked.stdout).filter_map(|line| line.get(2..)).map(path).collect();
-    if converts(split(&settings.stdout)) || attributes.exists() || has_attributes(&top, &files) {
-        of_tracked(&top, &files, hasher, now).ok()?;
+    let files: Vec<_> = split(&tracked.stdout, 0).filter_map(|line| line.get(2..)).map(path).collect();
+    if converts(split(&settings.stdout, 0)) || attributes.exists() || has_attributes(&top, &files) {
+        of_tracked(&top, &files, hasher, Some(now)).ok()?;
     }
     Some(())
+}
+
+/// Where nothing of a flake's work tree was touched between two looks, both give the same text: not even where it was changed and
+/// changed back meanwhile, which leaves no trace in the fingerprint. None when that cannot be told.
+pub async fn moment(flake: &FlakeRef, cancel: &Cancel) -> Option<String> {
+    let root = flake.root()?;
+    let mut hasher = blake3::Hasher::new();
+    if flake.is_git() {
+        let tracked = git(root, &["ls-files", "-z", "--full-name", ":/"]);
+        let mut words = vec!["rev-parse", "--show-toplevel"];
+        words.extend(["HEAD", "index", "logs/HEAD", "packed-refs"].into_iter().flat_map(|file| ["--git-path", file]));
+        let places = git(root, &words);
+        let (tracked, places) = tokio::try_join!(tracked.output(cancel), places.output(cancel)).ok()?;
+        let mut places = split(&places.stdout, b'\n').map(|place| root.join(path(place)));
+        let top = places.next()?;
+        let files: Vec<_> = split(&tracked.stdout, 0).map(path).chain(places).collect();
+        of_tracked(&top, &files, &mut hasher, None).ok()?;
+    } else {
+        of_files(root, root, &mut hasher, None).ok()?;
+    }
+    Some(hasher.finalize().to_hex().to_string())
 }
 
 /// Whether one of git's settings may have it take different contents for the same in every file.
@@ -112,11 +135,16 @@ fn has_attributes(top: &Path, files: &[PathBuf]) -> bool {
 }
 
 /// Every file that git tracks, by what `stat` tells of it.
-fn of_tracked(top: &Path, files: &[PathBuf], hasher: &mut blake3::Hasher, now: SystemTime) -> io::Result<()> {
+fn of_tracked(
+    top: &Path,
+    files: &[PathBuf],
+    hasher: &mut blake3::Hasher,
+    settled_at: Option<SystemTime>,
+) -> io::Result<()> {
     for file in files {
         update(hasher, file.as_os_str().as_bytes());
         match fs::symlink_metadata(top.join(file)) {
-            Ok(metadata) => update(hasher, facts(&metadata, now)?.as_bytes()),
+            Ok(metadata) => update(hasher, facts(&metadata, settled_at)?.as_bytes()),
             Err(error) if is_gone(&error) => update(hasher, b"gone"),
             Err(error) => return Err(error),
         }
@@ -131,11 +159,6 @@ fn is_gone(error: &io::Error) -> bool {
 
 fn path(bytes: &[u8]) -> PathBuf {
     PathBuf::from(std::ffi::OsStr::from_bytes(bytes))
-}
-
-fn cut(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
-    let place = bytes.iter().position(|byte| *byte == at)?;
-    Some((&bytes[..place], &bytes[place + 1..]))
 }
 
 /// The path that a line of `git status --porcelain=v2` tells of: `1 XY sub mH mI mW hH hI path`, with a similar beginning for
@@ -167,27 +190,33 @@ fn content(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// Every file below `directory`, by name and by what `stat` tells of it.
-fn of_files(root: &Path, directory: &Path, hasher: &mut blake3::Hasher, now: SystemTime) -> io::Result<()> {
+fn of_files(
+    root: &Path,
+    directory: &Path,
+    hasher: &mut blake3::Hasher,
+    settled_at: Option<SystemTime>,
+) -> io::Result<()> {
     let mut names = fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
     names.sort();
     for name in names {
         let path = directory.join(name);
         let metadata = fs::symlink_metadata(&path)?;
-        let facts = facts(&metadata, now)?;
+        let facts = facts(&metadata, settled_at)?;
         update(hasher, path.strip_prefix(root).unwrap_or(&path).as_os_str().as_bytes());
         update(hasher, facts.as_bytes());
         if metadata.is_dir() {
-            of_files(root, &path, hasher, now)?;
+            of_files(root, &path, hasher, settled_at)?;
         }
     }
     Ok(())
 }
 
-/// What `stat` tells of a file: type, size, times and inode. An error where it changed so lately that another change might not
-/// show.
-fn facts(metadata: &fs::Metadata, now: SystemTime) -> io::Result<String> {
+/// What `stat` tells of a file: type, size, times and inode. With `settled_at`, an error where it changed so short a time before
+/// that another change might not show.
+fn facts(metadata: &fs::Metadata, settled_at: Option<SystemTime>) -> io::Result<String> {
     let changed = u64::try_from(metadata.ctime()).unwrap_or_default();
-    if SystemTime::UNIX_EPOCH + Duration::from_secs(changed) + SETTLED > now {
+    let settled = SystemTime::UNIX_EPOCH + Duration::from_secs(changed) + SETTLED;
+    if settled_at.is_some_and(|now| settled > now) {
         return Err(io::Error::other("changed just now"));
     }
     let facts = [
@@ -207,8 +236,8 @@ fn update(hasher: &mut blake3::Hasher, part: &[u8]) {
     hasher.update(part);
 }
 
-fn split(output: &[u8]) -> impl Iterator<Item = &[u8]> {
-    output.split(|byte| *byte == 0).filter(|line| !line.is_empty())
+fn split(output: &[u8], at: u8) -> impl Iterator<Item = &[u8]> {
+    output.split(move |byte| *byte == at).filter(|line| !line.is_empty())
 }
 
 #[cfg(test)]
@@ -274,6 +303,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_change_and_its_undoing_pass_the_fingerprint_and_not_the_moment() {
+        let tree = Tree::git().await;
+        let flake = FlakeRef::resolve(".", tree.0.path()).unwrap();
+        let none = Cancel::never();
+        let (print, before) = (tree.now().await.unwrap(), moment(&flake, &none).await.unwrap());
+        assert_eq!(moment(&flake, &none).await.unwrap(), before);
+        tree.write("untracked", "1");
+        assert_eq!(moment(&flake, &none).await.unwrap(), before);
+        for text in ["2", "1"] {
+            tree.write("hosts/a.nix", text);
+        }
+        assert_eq!(tree.now().await.unwrap(), print);
+        let after = moment(&flake, &none).await.unwrap();
+        assert_ne!(after, before);
+        tree.run(&["commit", "--quiet", "--allow-empty", "-m", "y"]).await;
+        tree.run(&["reset", "--quiet", "--soft", "HEAD~1"]).await;
+        assert_eq!(tree.now().await.unwrap(), print);
+        assert_ne!(moment(&flake, &none).await.unwrap(), after);
+    }
+
+    #[tokio::test]
     async fn where_git_converts_contents_every_file_is_looked_at() {
         let tree = Tree::git().await;
         tree.write(".gitattributes", "*.nix text\n");
@@ -290,7 +340,7 @@ mod tests {
         let files = [PathBuf::from("hosts/a.nix"), PathBuf::from("gone/b.nix")];
         let state = || {
             let mut hasher = blake3::Hasher::new();
-            of_tracked(&top, &files, &mut hasher, later).unwrap();
+            of_tracked(&top, &files, &mut hasher, Some(later)).unwrap();
             hasher.finalize()
         };
         let first = state();
@@ -315,7 +365,7 @@ mod tests {
         let later = SystemTime::now() + Duration::from_secs(10);
         let at = |now| {
             let mut hasher = blake3::Hasher::new();
-            of_files(dir.path(), dir.path(), &mut hasher, now).map(|()| hasher.finalize())
+            of_files(dir.path(), dir.path(), &mut hasher, Some(now)).map(|()| hasher.finalize())
         };
         let first = at(later).unwrap();
         assert_eq!(at(later).unwrap(), first);

@@ -24,7 +24,7 @@ pub use build::{BuildError, GcRoot, build, build_command};
 pub use closure::{Closure, PackageChange, closure_command, diff_closures, local_closure};
 pub use copy::{CopyError, Source as CopySource, SshAccess, StoreUri, copy};
 pub use eval::{EvalError, Evaluation, Query, SystemAttr, ask};
-pub use fingerprint::fingerprint;
+pub use fingerprint::{fingerprint, moment};
 pub use flake::{FlakeRef, FlakeRefError};
 pub use footprint::{Blind, Changed, Conditions, Footprint, Wanted, holds};
 pub use log::{BuildState, LogLine};

@@ -163,7 +163,7 @@ impl World {
         let caller = std::panic::Location::caller();
         async move {
             let ours = self.ours().await;
-            assert_eq!(ours.systems, self.theirs(), "at {caller}, {:#?}", ours.errors);
+            assert_eq!(ours.systems, self.theirs(), "at {caller}, {:#?} {:?}", ours.errors, ours.whence);
             ours
         }
     }
