@@ -41,6 +41,8 @@ pub enum Blind {
     NotWatched(String),
     /// Inputs that are part of the tree itself are read elsewhere.
     LocalInputs,
+    /// What this version of Nix reads without opening it is not known.
+    UntriedNix,
 }
 
 /// A result's conditions.
@@ -175,6 +177,7 @@ impl fmt::Display for Blind {
             Self::NotSeen => f.write_str("what it read was not seen"),
             Self::NotWatched(why) => write!(f, "the source could not be watched: {why}"),
             Self::LocalInputs => f.write_str("the flake has inputs inside itself"),
+            Self::UntriedNix => f.write_str("it is not known what this version of Nix reads unseen"),
         }
     }
 }

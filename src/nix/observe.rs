@@ -142,6 +142,9 @@ impl Observed {
         drv: Option<&StorePath>,
         cancel: &Cancel,
     ) -> Footprint {
+        if !nix.version().opens_all_it_reads() {
+            return Footprint::Everything(Blind::UntriedNix);
+        }
         let files = match self.files(source, tree) {
             Ok(files) => files,
             Err(blind) => return Footprint::Everything(blind),

@@ -56,6 +56,12 @@ impl Version {
         if self.at_least(2, 13) { format!("{drv}^*") } else { drv.to_string() }
     }
 
+    /// Whether an evaluation is known to open every file that it depends on. Tried with 2.8 and 2.26; later versions may know a
+    /// copied directory by its fetcher cache and not read it again, and of Lix nothing is assumed.
+    pub(super) fn opens_all_it_reads(&self) -> bool {
+        self.flavour == Flavour::Nix && !self.at_least(2, 27)
+    }
+
     /// The subcommand that prints all settings as JSON. `show-config` became `config show` in Nix 2.20; the old name still works,
     /// with a warning.
     pub fn show_config(&self) -> &'static [&'static str] {
@@ -102,6 +108,13 @@ mod tests {
         }
         assert_eq!(Version::parse("zsh: command not found: nix"), None);
         assert!(!Version::parse("nix (Nix) 2.3.16").unwrap().is_supported());
+    }
+
+    #[test]
+    fn only_versions_that_were_tried_are_trusted_to_open_what_they_read() {
+        let opens = |printed: &str| Version::parse(printed).unwrap().opens_all_it_reads();
+        assert!(opens("nix (Nix) 2.8.0") && opens("nix (Nix) 2.26.3"));
+        assert!(!opens("nix (Nix) 2.31.1") && !opens("nix (Lix, like Nix) 2.91.1"));
     }
 
     #[test]
