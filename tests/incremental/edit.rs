@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::fleet::content;
 use crate::random::Random;
-use crate::world::World;
+use crate::world::{ON_ANY_MACHINE, World};
 
 /// A change of a fleet. Paths are relative to the flake's directory.
 #[derive(Clone, Debug)]
@@ -216,6 +216,7 @@ fn remove(path: &Path) {
 fn update(world: &World) {
     std::process::Command::new("nix")
         .args(["--extra-experimental-features", "nix-command flakes", "flake", "lock", "--recreate-lock-file"])
+        .args(ON_ANY_MACHINE.iter().flat_map(|(name, value)| ["--option", name, value]))
         .arg(world.root())
         .output()
         .unwrap();

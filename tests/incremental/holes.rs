@@ -22,15 +22,15 @@ async fn an_import_from_derivation_reads_the_source_behind_everybodys_back() {
     // The builder opens the file, or nobody at all where the output is there already.
     let ifd = r#"builtins.readFile (derivation { name = "ifd"; system = "x86_64-linux"; builder = "/bin/sh"; args = [ "-c" "read x < ${self}/data/a.txt; echo $x > $out" ]; })"#;
     let world = World::of(&Shape::of(&[&[ifd], &[ifd, READS_OWN]])).await;
-    world.agreed().await;
+    world.agreed_on_all().await;
     world.write("README.md", "another\n");
-    world.agreed().await;
+    world.agreed_on_all().await;
     world.write("data/a.txt", "1\n");
-    world.agreed().await;
+    world.agreed_on_all().await;
     world.write("hosts/beta/own.txt", "1\n");
-    world.agreed().await;
+    world.agreed_on_all().await;
     world.write("data/a.txt", "2\n");
-    world.agreed().await;
+    world.agreed_on_all().await;
 }
 
 #[tokio::test]

@@ -7,15 +7,12 @@ use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 
 use crate::fleet::Shape;
-use crate::world::{Systems, World};
+use crate::world::{ON_ANY_MACHINE, Systems, World};
 
 const HOSTS: usize = 64;
 
 /// How many processes run at once.
 const PROCESSES: usize = 3;
-
-/// What building takes as root of a machine without users for builds, as one is whose Nix was just installed.
-const BUILDING: &str = "experimental-features = nix-command flakes\nsubstituters =\nsandbox = false\nbuild-users-group =\n";
 
 #[tokio::test]
 async fn processes_at_once_agree_and_leave_the_database_whole() {
@@ -49,7 +46,7 @@ fn start(world: &World) -> Child {
         .args(["test-all", "--parallel", "--json", "--no-input"])
         .current_dir(world.root())
         .env("XDG_STATE_HOME", world.state())
-        .env("NIX_CONFIG", BUILDING)
+        .args(ON_ANY_MACHINE.iter().flat_map(|(name, value)| ["--option", name, value]))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

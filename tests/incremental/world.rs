@@ -65,6 +65,11 @@ pub(crate) async fn watched<F: Future<Output = Result<(), Unwatched>>>(test: imp
     }
 }
 
+/// What lets root build on a machine whose Nix was just installed, and keeps Nix from asking a cache that this machine may not
+/// reach for what only the test has.
+pub(crate) const ON_ANY_MACHINE: [(&str, &str); 3] =
+    [("substituters", ""), ("sandbox", "false"), ("build-users-group", "")];
+
 /// All hosts at once, as the user's own reference gives them.
 const ALL: &str = "builtins.mapAttrs (_: c: let config = c.config; toplevel = config.system.build.toplevel; in \
     { drv = toplevel.drvPath; out = toplevel.outPath; system = toplevel.system; \
@@ -76,7 +81,9 @@ impl World {
         Self::with(below, Settings::default()).await
     }
 
-    pub(crate) async fn with(below: &'static str, settings: Settings) -> Self {
+    /// The same, where Nix has these settings too.
+    pub(crate) async fn with(below: &'static str, mut settings: Settings) -> Self {
+        settings.options.splice(..0, ON_ANY_MACHINE.map(|(name, value)| (name.to_owned(), value.to_owned())));
         let dir = tempfile::Builder::new().prefix("hubctl-incremental-").tempdir().unwrap();
         fs::create_dir_all(dir.path().join("repo").join(below)).unwrap();
         let state = State::open(&dir.path().join("state/state.db"), |warning| panic!("{warning}")).unwrap();
@@ -155,6 +162,18 @@ impl World {
         let (nix, state) = (self.nix.clone(), self.state.clone());
         let evaluator = Evaluator::new(nix, flake, state, options, &Cancel::never()).await;
         evaluator.map_err(|failure| failure.to_string())
+    }
+
+    /// What hubctl says, which must be what Nix says, and be something.
+    #[track_caller]
+    pub(crate) fn agreed_on_all(&self) -> impl Future<Output = Answers> {
+        let (caller, agreed) = (std::panic::Location::caller(), self.agreed());
+        async move {
+            let answers = agreed.await;
+            let all = answers.systems.as_ref().is_some_and(|systems| systems.values().all(Option::is_some));
+            assert!(all, "at {caller}, {:#?}", answers.errors);
+            answers
+        }
     }
 
     /// What hubctl says, which must be what Nix says.
