@@ -110,7 +110,7 @@ impl CopyError {
             "no such file or directory: nix",
         ]) {
             Self::NoNix(failure)
-        } else if says(&["no space left on device", "disk quota exceeded"]) {
+        } else if says(&["no space left on device", "disk quota exceeded", "database or disk is full"]) {
             Self::NoSpace(failure)
         } else if says(&[
             "broken pipe",
@@ -277,6 +277,8 @@ mod tests {
         ));
         assert!(matches!(error("sh: 1: nix-daemon: not found"), CopyError::NoNix(_)));
         assert!(matches!(error("error: writing to file: No space left on device"), CopyError::NoSpace(_)));
+        let of_database = "error: executing SQLite statement 'begin immediate;': database or disk is full (in '/nix/var/nix/db/db.sqlite')";
+        assert!(matches!(error(of_database), CopyError::NoSpace(_)));
         assert!(matches!(error("error: unexpected end-of-file"), CopyError::Disconnected(_)));
         assert!(matches!(error("error: something new"), CopyError::Nix(_)));
     }

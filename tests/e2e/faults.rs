@@ -19,9 +19,9 @@ fn deployed_and_edited(hub: &Hub, hosts: &[&str]) {
 #[track_caller]
 fn told(finished: &Finished, host: &str, message: &str, hint: &str) {
     let error = &finished.host(host)["error"];
-    let hints: Vec<_> = error["hints"].as_array().unwrap().iter().filter_map(|hint| hint.as_str()).collect();
-    assert!(error["message"].as_str().unwrap().contains(message), "no `{message}` in {error}");
-    assert!(hints.concat().contains(hint), "no `{hint}` in {error}");
+    let hints = error["hints"].as_array().into_iter().flatten().filter_map(|hint| hint.as_str());
+    assert!(error["message"].as_str().is_some_and(|said| said.contains(message)), "no `{message}` in {error}");
+    assert!(hints.collect::<String>().contains(hint), "no `{hint}` in {error}");
 }
 
 /// Asserts that a host's error is that of one who says nothing: whether the kernel knows that soon enough or ssh gives up first

@@ -167,7 +167,7 @@ impl World {
     /// What hubctl says, which must be what Nix says, and be something.
     #[track_caller]
     pub(crate) fn agreed_on_all(&self) -> impl Future<Output = Answers> {
-        let (caller, agreed) = (std::panic::Location::caller(), self.agreed());
+        let (caller, agreed) = (std::panic::Location::caller(), Box::pin(self.agreed()));
         async move {
             let answers = agreed.await;
             let all = answers.systems.as_ref().is_some_and(|systems| systems.values().all(Option::is_some));
