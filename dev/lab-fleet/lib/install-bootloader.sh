@@ -1,6 +1,8 @@
 #!/bin/sh
 # Writes one boot entry per generation of the system profile and makes the one that holds SYSTEM the default, as
 # systemd-boot's installer does on NixOS. usage: install-bootloader SYSTEM
+#
+# A lab is switched again and again, so that what an entry takes is looked up by the shell itself wherever it can.
 set -eu
 
 boot=/boot
@@ -17,27 +19,54 @@ write() {
   mv "$1.tmp" "$1"
 }
 
-# in_boot FILE: the name under /EFI/nixos of a store path's file; the same content has the same name.
-in_boot() {
-  file=$(readlink -f "$1")
-  name=${file#/nix/store/}
-  printf '%s.efi' "$(printf '%s' "$name" | tr / -)"
+# content FILE: its lines, or nothing; into `content`.
+content() {
+  content=
+  [ -e "$1" ] || return 0
+  while IFS= read -r line || [ -n "$line" ]; do
+    content="$content$line
+"
+  done <"$1"
 }
 
-# entry NAME SYSTEM TITLE: copies what the entry boots, then writes the entry.
-entry() {
-  kernel=$(in_boot "$2/kernel")
-  initrd=$(in_boot "$2/initrd")
-  [ -e "$boot/EFI/nixos/$kernel" ] || write "$boot/EFI/nixos/$kernel" <"$2/kernel"
-  [ -e "$boot/EFI/nixos/$initrd" ] || write "$boot/EFI/nixos/$initrd" <"$2/initrd"
-  write "$boot/loader/entries/$1.conf" <<TEXT
-title NixOS
-sort-key nixos
-version $3
-linux /EFI/nixos/$kernel
-initrd /EFI/nixos/$initrd
-options init=$2/init $(cat "$2/kernel-params")
+# in_boot FILE: the name under /EFI/nixos of a store path's file, into `name`; the same content has the same name.
+in_boot() {
+  name=${1#/nix/store/}
+  while [ "$name" != "${name#*/}" ]; do name=${name%%/*}-${name#*/}; done
+  name=$name.efi
+}
+
+# look LINK: what LINK leads to and boots, into `system`, `kernel` and `initrd`, with the names that these have in /boot.
+look() {
+  {
+    read -r system
+    read -r kernel
+    read -r initrd
+  } <<TEXT
+$(readlink -f "$1" "$1/kernel" "$1/initrd")
 TEXT
+  in_boot "$kernel"
+  kernel_name=$name
+  in_boot "$initrd"
+  initrd_name=$name
+}
+
+# entry NAME LINK TITLE: copies what the entry boots, then writes the entry.
+entry() {
+  look "$2"
+  [ -e "$boot/EFI/nixos/$kernel_name" ] || write "$boot/EFI/nixos/$kernel_name" <"$kernel"
+  [ -e "$boot/EFI/nixos/$initrd_name" ] || write "$boot/EFI/nixos/$initrd_name" <"$initrd"
+  content "$system/nixos-version"
+  version=$3\ NixOS\ $content
+  content "$system/kernel-params"
+  text="title NixOS
+sort-key nixos
+version ${version%?}
+linux /EFI/nixos/$kernel_name
+initrd /EFI/nixos/$initrd_name
+options init=$system/init $content"
+  content "$boot/loader/entries/$1.conf"
+  [ "$content" = "$text" ] || printf '%s' "$text" | write "$boot/loader/entries/$1.conf"
 }
 
 generations=$(for link in "$profiles"/system-*-link; do
@@ -49,12 +78,12 @@ done | sort -n)
 # Entries and files of generations that are gone make room first.
 needed=' '
 for number in $generations; do
-  system=$(readlink -f "$profiles/system-$number-link")
-  needed="$needed nixos-generation-$number.conf $(in_boot "$system/kernel") $(in_boot "$system/initrd") "
-  for specialisation in "$system"/specialisation/*; do
-    [ -e "$specialisation" ] || continue
-    own=$(readlink -f "$specialisation")
-    needed="$needed nixos-generation-$number-specialisation-${specialisation##*/}.conf $(in_boot "$own/kernel") $(in_boot "$own/initrd") "
+  for link in "$profiles/system-$number-link" "$profiles/system-$number-link"/specialisation/*; do
+    [ -e "$link" ] || continue
+    look "$link"
+    specialisation=
+    case $link in */specialisation/*) specialisation=-specialisation-${link##*/} ;; esac
+    needed="$needed nixos-generation-$number$specialisation.conf $kernel_name $initrd_name "
   done
 done
 for file in "$boot"/loader/entries/nixos-generation-* "$boot"/EFI/nixos/*; do
@@ -68,13 +97,13 @@ done
 default=
 current=$(readlink "$profiles/system" || :)
 for number in $generations; do
-  system=$(readlink -f "$profiles/system-$number-link")
-  entry "nixos-generation-$number" "$system" "Generation $number NixOS $(cat "$system/nixos-version")"
-  for specialisation in "$system"/specialisation/*; do
+  generation=$profiles/system-$number-link
+  for specialisation in "$generation"/specialisation/*; do
     [ -e "$specialisation" ] || continue
-    entry "nixos-generation-$number-specialisation-${specialisation##*/}" "$(readlink -f "$specialisation")" \
-      "Generation $number-${specialisation##*/} NixOS $(cat "$specialisation/nixos-version")"
+    name=${specialisation##*/}
+    entry "nixos-generation-$number-specialisation-$name" "$specialisation" "Generation $number-$name"
   done
+  entry "nixos-generation-$number" "$generation" "Generation $number"
   # Two generations may hold the same system: the profile's own goes first.
   if [ "$system" = "$wanted" ] && [ "$default" != "$current" ]; then default=system-$number-link; fi
 done
