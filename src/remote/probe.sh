@@ -1,45 +1,66 @@
 # Asks a host what it runs, in one go and changing nothing. Prints lines of `key=value`; a key without a line is not known.
+# It runs with every command and on every host, so that the shell itself finds out what it can.
 say() { [ -n "$2" ] && printf '%s=%s\n' "$1" "$2"; }
-resolve() { [ -e "$1" ] && readlink -f "$1"; }
+# first FILE: its first line, or nothing; into `first`.
+first() {
+  first=
+  [ -r "$1" ] && read -r first <"$1"
+}
 say probe 1
-say hostname "$(cat /proc/sys/kernel/hostname 2>/dev/null || hostname -s 2>/dev/null)"
-say machine-id "$(cat /etc/machine-id 2>/dev/null)"
-say boot-id "$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)"
-say uptime "$(cut -d. -f1 /proc/uptime 2>/dev/null)"
+first /proc/sys/kernel/hostname
+say hostname "${first:-$(hostname -s 2>/dev/null)}"
+first /etc/machine-id
+say machine-id "$first"
+first /proc/sys/kernel/random/boot_id
+say boot-id "$first"
+first /proc/uptime
+say uptime "${first%%.*}"
 say system "$(uname -m)-$(uname -s)"
 say uid "$(id -u)"
 say now "$(date +%s)"
-current=$(resolve /run/current-system)
-booted=$(resolve /run/booted-system)
-profile=$(resolve /nix/var/nix/profiles/system)
-say current "$current"
-say booted "$booted"
-say profile "$profile"
+
+current= booted= names= links=
+for link in current:/run/current-system booted:/run/booted-system profile:/nix/var/nix/profiles/system; do
+  [ -e "${link#*:}" ] && names="$names ${link%%:*}" links="$links ${link#*:}"
+done
+# Neither these links nor what they lead to has a blank in its name.
+[ -n "$links" ] && set -- $(readlink -f $links)
+for name in $names; do
+  say "$name" "$1"
+  case $name in current) current=$1 ;; booted) booted=$1 ;; esac
+  shift
+done
 say generation "$(readlink /nix/var/nix/profiles/system 2>/dev/null)"
 if [ -n "$booted" ] && [ -n "$current" ] && [ "$booted" != "$current" ]; then
   for part in kernel initrd kernel-modules; do
-    [ "$(resolve "$booted/$part")" = "$(resolve "$current/$part")" ] || say reboot "$part"
+    [ -e "$booted/$part" ] || [ -e "$current/$part" ] || continue
+    [ "$booted/$part" -ef "$current/$part" ] || say reboot "$part"
   done
-  [ "$(cat "$booted/kernel-params" 2>/dev/null)" = "$(cat "$current/kernel-params" 2>/dev/null)" ] || say reboot kernel-params
+  first "$booted/kernel-params"
+  params=$first
+  first "$current/kernel-params"
+  [ "$params" = "$first" ] || say reboot kernel-params
 fi
+
 say store-space "$(df -kP /nix/store 2>/dev/null | tail -n 1)"
 [ -d /boot ] && say boot-space "$(df -kP /boot 2>/dev/null | tail -n 1)"
-[ -d /run/systemd/system ] && say systemd 1
-unit=$(systemctl show --property=ActiveState --property=Description nixos-rebuild-switch-to-configuration.service 2>/dev/null)
-case $unit in
-  *ActiveState=active* | *ActiveState=activating* | *ActiveState=deactivating*)
-    # The description is what a user without rights sees of who began it.
-    case $unit in *'Description=hubctl '*) say activating hubctl ;; *) say activating other ;; esac
-    ;;
-esac
 [ -d /run/hubctl ] && say remains 1
 # The plan that a switch leaves behind when it does not come to its end; while one is under way it is as it should be.
 for plan in start restart reload; do
   [ -s "/run/nixos/$plan-list" ] && interrupted=1
 done
 say interrupted "$interrupted"
-for unit in $(systemctl list-units --state=failed --plain --no-legend --no-pager 2>/dev/null | cut -d' ' -f1); do
-  say failed-unit "$unit"
-done
+if [ -d /run/systemd/system ]; then
+  say systemd 1
+  systemctl list-units --plain --full --no-legend --no-pager 2>/dev/null | while read -r unit _ active _ description; do
+    case $active:$unit in
+      failed:*) say failed-unit "$unit" ;;
+      # The description is what a user without rights sees of who began it.
+      *:nixos-rebuild-switch-to-configuration.service)
+        case $description in 'hubctl '*) say activating hubctl ;; *) say activating other ;; esac
+        ;;
+    esac
+  done
+fi
 say nix "$(command -v nix-daemon || command -v nix-store)"
 :
