@@ -5,12 +5,16 @@
 //! itself keeps two activations from running at once. What comes after the start is only watching, over as many connections
 //! as it takes.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::profile::SYSTEM_PROFILE;
 use super::script::{Remote, RunError, Script};
 use crate::nix::StorePath;
 use crate::process::{LineSink, shell_quote};
+
+/// What the host answers to being asked to start begins with this.
+const STARTED: &str = "hubctl-start:";
 
 /// How long starting the unit may take.
 const START_DEADLINE: Duration = Duration::from_secs(60);
@@ -67,9 +71,10 @@ pub enum Ended {
     Vanished,
 }
 
-/// What was seen of an activation's output, over as many connections as it took.
+/// What was seen of an activation, over as many connections as it took.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Seen {
+    begun: bool,
     bytes: u64,
     script_failed: bool,
 }
@@ -135,11 +140,11 @@ pub enum ActivationError {
     NotStarted(String),
 }
 
-/// Starts an activation and returns once it runs. [`Activation::follow`] tells how it goes.
-pub async fn activate(remote: &Remote, activation: &Activation) -> Result<(), ActivationError> {
-    let script = Script::new(activation.start_script()).as_root().deadline(START_DEADLINE);
-    let (ran, printed) = remote.run(&script).await?;
-    activation.read_start(ran.code, &printed, &ran.stderr)
+impl Seen {
+    /// Whether the activation is known to have begun.
+    pub fn begun(&self) -> bool {
+        self.begun
+    }
 }
 
 impl Activation {
@@ -172,11 +177,11 @@ impl Activation {
         )
     }
 
-    fn read_start(&self, code: i32, printed: &str, stderr: &str) -> Result<(), ActivationError> {
-        let answer = printed.lines().find_map(|line| line.strip_prefix("hubctl-start:")).unwrap_or_default();
+    /// Why the host did not start it, from what it said.
+    fn not_started(&self, code: i32, printed: &str, stderr: &str) -> ActivationError {
+        let answer = printed.lines().find_map(|line| line.strip_prefix(STARTED)).unwrap_or_default();
         let (word, rest) = answer.split_once(' ').unwrap_or((answer, ""));
-        Err(match word {
-            "started" => return Ok(()),
+        match word {
             "wrong-host" => {
                 Refusal::WrongHost { expected: self.hostname.clone().unwrap_or_default(), found: rest.to_owned() }
                     .into()
@@ -189,48 +194,77 @@ impl Activation {
                 let said = stderr.lines().chain(printed.lines()).rev().find(|line| !line.trim().is_empty());
                 ActivationError::NotStarted(said.map_or_else(|| format!("exit code {code}"), str::to_owned))
             }
-        })
+        }
     }
 
-    /// Watches a started activation until it ends or the connection does. `seen` is what of its output was given to `on_line`
-    /// already, so that another connection goes on where this one broke. None means: still running.
-    pub async fn follow(
+    /// Starts the activation, unless it was seen to have begun, and watches it until it ends or the connection does. `seen` is
+    /// what was seen of it already, of whose output `on_line` has every line, so that another connection goes on where this one
+    /// broke. None means: still running.
+    ///
+    /// An activation that may have begun over a connection that broke before it could say so is started again: the host leaves
+    /// one that did begin alone.
+    pub async fn see(
         &self,
         remote: &Remote,
         seen: &mut Seen,
         on_line: LineSink<'_>,
-    ) -> Result<Option<Ended>, RunError> {
-        let text = format!(
-            include_str!("follow.sh"),
-            directory = self.directory(),
-            seen = seen.bytes,
-            seconds = FOLLOW.as_secs() - 30,
-        );
-        let mut ended = None;
+    ) -> Result<Option<Ended>, ActivationError> {
+        let follow = self.follow_script(seen);
+        let text = if seen.begun { follow } else { format!("(\n{}\n) || exit $?\n{follow}", self.start_script()) };
+        let script = Script::new(text).as_root().deadline(FOLLOW);
+        let begun = AtomicBool::new(seen.begun);
+        let (mut ended, mut said) = (None, String::new());
         // Lines count as seen when the host's word comes that all of them were sent: those of a batch that the connection
         // broke off are sent again over the next one.
         let mut batch = Vec::<String>::new();
-        let mut watch = |line: &str| match line.strip_prefix("hubctl-follow:") {
-            Some(answer) => match answer.strip_prefix("seen ") {
-                Some(bytes) => {
-                    seen.bytes = bytes.trim().parse().unwrap_or(seen.bytes);
-                    for line in batch.drain(..) {
-                        seen.script_failed |= line == SCRIPT_FAILED;
-                        on_line(&line);
+        let mut watch = |line: &str| {
+            if let Some(answer) = line.strip_prefix(STARTED) {
+                seen.begun |= answer == "started";
+                begun.store(seen.begun, Ordering::Relaxed);
+            }
+            if !seen.begun {
+                said.push_str(line);
+                said.push('\n');
+                return;
+            }
+            match line.strip_prefix("hubctl-follow:") {
+                Some(answer) => match answer.strip_prefix("seen ") {
+                    Some(bytes) => {
+                        seen.bytes = bytes.trim().parse().unwrap_or(seen.bytes);
+                        for line in batch.drain(..) {
+                            seen.script_failed |= line == SCRIPT_FAILED;
+                            on_line(&line);
+                        }
                     }
-                }
-                None => ended = parse_end(answer),
-            },
-            None => batch.extend(line.strip_prefix('|').map(str::to_owned)),
+                    None => ended = parse_end(answer),
+                },
+                None => batch.extend(line.strip_prefix('|').map(str::to_owned)),
+            }
         };
-        let script = Script::new(text).as_root().deadline(FOLLOW);
-        remote.run_lines(&script, &mut watch).await?;
+        let overdue = async {
+            tokio::time::sleep(START_DEADLINE).await;
+            if begun.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+        };
+        let ran = tokio::select! {
+            ran = remote.run_lines(&script, &mut watch) => ran?,
+            () = overdue => return Err(RunError::TimedOut(START_DEADLINE).into()),
+        };
+        if !seen.begun {
+            return Err(self.not_started(ran.code, &said, &ran.stderr));
+        }
         Ok(match ended {
             Some(Ended::Exited { stage: Stage::Switch, code: 4 }) if seen.script_failed => {
                 Some(Ended::Exited { stage: Stage::Switch, code: 2 })
             }
             ended => ended,
         })
+    }
+
+    fn follow_script(&self, seen: &Seen) -> String {
+        let (directory, seconds) = (self.directory(), FOLLOW.as_secs() - 30);
+        format!(include_str!("follow.sh"), directory = directory, seen = seen.bytes, seconds = seconds)
     }
 }
 
@@ -270,12 +304,11 @@ mod tests {
 
     #[test]
     fn the_hosts_answers_are_told_apart() {
-        let read = |printed: &str| activation().read_start(0, printed, "noise\n");
-        assert!(read("hubctl-start:started").is_ok());
+        let read = |printed: &str| activation().not_started(0, printed, "noise\n");
         let wrong = Refusal::WrongHost { expected: "p620".to_owned(), found: "p510".to_owned() };
-        assert!(matches!(read("hubctl-start:wrong-host p510"), Err(ActivationError::Refused(found)) if found == wrong));
-        assert!(matches!(read("hubctl-start:busy"), Err(ActivationError::Refused(Refusal::Busy))));
-        assert!(matches!(read(""), Err(ActivationError::NotStarted(said)) if said == "noise"));
+        assert!(matches!(read("hubctl-start:wrong-host p510"), ActivationError::Refused(found) if found == wrong));
+        assert!(matches!(read("hubctl-start:busy"), ActivationError::Refused(Refusal::Busy)));
+        assert!(matches!(read(""), ActivationError::NotStarted(said) if said == "noise"));
     }
 
     /// A host that prints these lines and then breaks the connection, or ends.
@@ -300,7 +333,7 @@ mod tests {
         async fn discard(&self) {}
     }
 
-    const CUT: [&str; 5] = ["|one", "", "hubctl-follow:seen 4", "|two", "|Failed to"];
+    const CUT: [&str; 6] = ["hubctl-start:started", "|one", "", "hubctl-follow:seen 4", "|two", "|Failed to"];
     const REST: [&str; 4] =
         ["|two", "|Failed to run activate script", "hubctl-follow:seen 38", "hubctl-follow:exited switch 4"];
 
@@ -311,11 +344,11 @@ mod tests {
         let mut follow = async |printed, whole| {
             let remote = Remote::new(Arc::new(Printing(printed, whole)), Elevation::default());
             let mut on_line = |line: &str| lines.push(line.to_owned());
-            let ended = activation().follow(&remote, &mut seen, &mut on_line).await;
+            let ended = activation().see(&remote, &mut seen, &mut on_line).await;
             (ended, seen.bytes, lines.clone())
         };
         let (ended, bytes, lines) = follow(&CUT, false).await;
-        assert!(matches!(ended, Err(RunError::Lost(_))));
+        assert!(matches!(ended, Err(ActivationError::Run(RunError::Lost(_)))));
         assert_eq!((bytes, lines), (4, vec!["one".to_owned()]));
         let (ended, bytes, lines) = follow(&REST, true).await;
         assert_eq!(ended.unwrap(), Some(Ended::Exited { stage: Stage::Switch, code: 2 }));

@@ -1,5 +1,5 @@
 # Starts an activation in a transient unit, after checking that this is the right host and that nobody else activates.
-answer() {{ printf 'hubctl-start:%s\n' "$*"; exit 0; }}
+answer() {{ printf 'hubctl-start:%s\n' "$*"; [ "$1" = started ]; exit; }}
 PATH=$PATH:/run/current-system/sw/bin:/nix/var/nix/profiles/default/bin:/usr/bin:/bin
 unit=nixos-rebuild-switch-to-configuration
 directory={directory}

@@ -11,7 +11,7 @@ mod script;
 mod ssh;
 mod target;
 
-pub use activate::{Activation, ActivationError, Ended, ProfileStep, Refusal, Seen, Stage, activate};
+pub use activate::{Activation, ActivationError, Ended, ProfileStep, Refusal, Seen, Stage};
 pub use connection::{Connect, ConnectError, Connection, Executed, Lost, Password};
 pub use elevate::{Elevate, Elevation};
 pub use local::LocalConnection;

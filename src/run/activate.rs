@@ -9,8 +9,7 @@ use super::stop::Stop;
 use crate::plan::{Goal, Verdict, Why, verdict};
 use crate::process::Level;
 use crate::remote::{
-    Activation, ActivationError, Ended, Facts, ProfileStep, Remote, RunError, Script, Seen, Stage, activate, forget,
-    probe,
+    Activation, ActivationError, Ended, Facts, ProfileStep, Remote, RunError, Script, Seen, Stage, forget, probe,
 };
 use crate::report::{Outcome, StepName};
 
@@ -55,12 +54,19 @@ pub(super) async fn activate_host(
         .unless(Level::Hard, seen)
         .await
         .unwrap_or_else(|| Err(unknown("the activation goes on on the host; you chose not to wait for it")))?;
-    let looked = cancel.unless(Level::Hard, events.step(StepName::Verify, contact.look(part))).await;
+    let way = contact.remote.clone();
+    let looking = async {
+        // What stays behind where that fails does no harm: the next activation clears it away.
+        let forgotten = [activation.id.clone()];
+        let (looked, _) = tokio::join!(contact.look(part), forget(&way, &forgotten));
+        looked
+    };
+    let looked = cancel.unless(Level::Hard, events.step(StepName::Verify, looking)).await;
     let (contact, after) =
         looked.flatten().ok_or_else(|| unknown("the activation ended, but the host was not reached after it"))?;
     part.generation = after.generation;
     let judged = verdict(verb, &activation.toplevel, ended, &prepared.access.facts, &after);
-    let reached = match judged {
+    match judged {
         Verdict::Failed(why) => Err(failed(&why, &activation, output)),
         Verdict::UnitsFailed { new, known } if new.is_empty() && known.is_empty() => {
             let message = "the system is live, but switch-to-configuration says that a part of it failed";
@@ -74,10 +80,7 @@ pub(super) async fn activate_host(
             Ok(Reached { outcome: Outcome::Deployed, detail: Some(detail) })
         }
         Verdict::RebootNeeded => Ok(reboot_needed(&activation, &after)),
-    };
-    // What stays behind does no harm: the next activation clears it away.
-    let _ = forget(&contact.remote, &[activation.id]).await;
-    reached
+    }
 }
 
 /// A way to the host, and until when it is sought again when it is lost.
@@ -126,16 +129,6 @@ async fn see_through(
     mut contact: Contact,
     output: &mut VecDeque<String>,
 ) -> Result<(Contact, Ended), Stop> {
-    loop {
-        match activate(&contact.remote, activation).await {
-            Ok(()) => break,
-            // Whether it began is not known, so it is asked for again; one that did begin is left alone.
-            Err(ActivationError::Run(RunError::Lost(_) | RunError::TimedOut(_))) => {
-                contact = regain_or_unknown(part, contact).await?;
-            }
-            Err(error) => return Err(Stop::not_activated(&error)),
-        }
-    }
     let mut seen = Seen::default();
     loop {
         let (events, log) = part.split();
@@ -145,20 +138,26 @@ async fn see_through(
             output.push_back(line.to_owned());
             output.drain(..output.len().saturating_sub(OUTPUT_LINES));
         };
-        let followed = tokio::select! {
-            followed = activation.follow(&contact.remote, &mut seen, &mut on_line) => followed,
+        let ended = tokio::select! {
+            ended = activation.see(&contact.remote, &mut seen, &mut on_line) => ended,
             () = tokio::time::sleep_until(contact.until.into()) => {
                 return Err(contact.overdue().await);
             }
         };
-        match followed {
+        match ended {
             Ok(Some(ended)) => return Ok((contact, ended)),
             Ok(None) => {}
-            Err(error @ (RunError::Lost(_) | RunError::TimedOut(_))) => {
-                events.warning(format!("{error}; the activation goes on without it, contact is sought again"), None);
+            Err(ActivationError::Run(error @ (RunError::Lost(_) | RunError::TimedOut(_)))) => {
+                if seen.begun() {
+                    let message = format!("{error}; the activation goes on without it, contact is sought again");
+                    events.warning(message, None);
+                }
                 contact = regain_or_unknown(part, contact).await?;
             }
-            Err(error) => return Err(Stop::script(Outcome::Unknown, StepName::Activate, &error)),
+            Err(ActivationError::Run(error)) if seen.begun() => {
+                return Err(Stop::script(Outcome::Unknown, StepName::Activate, &error));
+            }
+            Err(error) => return Err(Stop::not_activated(&error)),
         }
     }
 }
