@@ -82,7 +82,9 @@ pub(super) struct Command {
 }
 
 pub(super) async fn run(hub: &Hub, args: DeployArgs) -> Result<Exit> {
-    let (fleet, evaluator) = hub.load().await?;
+    let parallel = |config: &_| args.how.parallel.by_default(config);
+    let choose = |inventory: &_| Hub::guess(inventory, &args.hosts);
+    let (fleet, evaluator) = hub.load_to_reach(parallel, choose).await?;
     if args.fast {
         tracing::debug!("--fast leaves nothing out");
     }
@@ -93,7 +95,7 @@ pub(super) async fn run(hub: &Hub, args: DeployArgs) -> Result<Exit> {
     if let Some(Via::NixosRebuild) = args.via {
         return nixos_rebuild(&fleet, &hosts, args.how.goal.into()).await;
     }
-    let parallel = args.how.parallel.by_default(&fleet);
+    let parallel = parallel(&fleet.config);
     let command = Command { name: "deploy", rule: Rule::Always };
     deploy(hub, command, fleet, evaluator, hosts, parallel, &args.how).await
 }

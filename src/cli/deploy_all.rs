@@ -5,6 +5,7 @@ use clap::Args;
 use super::deploy::{Command, How, deploy};
 use super::hub::Hub;
 use crate::error::{Error, Exit, Kind, Result};
+use crate::fleet::Inventory;
 use crate::plan::Rule;
 
 /// Deploys every active host that is not as wanted, one after the other.
@@ -17,12 +18,14 @@ pub(super) struct DeployAllArgs {
 }
 
 pub(super) async fn run(hub: &Hub, args: DeployAllArgs) -> Result<Exit> {
-    let (fleet, evaluator) = hub.load().await?;
-    let hosts: Vec<_> = fleet.inventory.active().cloned().collect();
+    let parallel = |config: &_| args.how.parallel.only_if_asked(config);
+    let choose = |inventory: &Inventory| inventory.active().cloned().collect();
+    let (fleet, evaluator) = hub.load_to_reach(parallel, choose).await?;
+    let hosts: Vec<_> = choose(&fleet.inventory);
     if hosts.is_empty() {
         return Err(Error::message(Kind::NoHost, "the fleet has no active host"));
     }
-    let parallel = args.how.parallel.only_if_asked(&fleet);
+    let parallel = parallel(&fleet.config);
     let command = Command { name: "deploy-all", rule: Rule::IfChanged };
     deploy(hub, command, fleet, evaluator, hosts, parallel, &args.how).await
 }

@@ -40,6 +40,8 @@ pub(super) struct Hub {
     state: OnceCell<Arc<State>>,
     /// The run's id, and what tells others that it goes on.
     run: OnceCell<(String, Option<RunLock>)>,
+    /// What made connections before the fleet was known.
+    early: OnceCell<Arc<SshConnector>>,
 }
 
 /// The hosts of the hub, and what it takes to work with them.
@@ -58,7 +60,7 @@ pub(super) struct Config {
 
 impl Hub {
     pub(super) fn new(ui: Ui, global: Global, bare: Option<String>, cancel: Cancel) -> Self {
-        Self { ui, global, bare, cancel, state: OnceCell::new(), run: OnceCell::new() }
+        Self { ui, global, bare, cancel, state: OnceCell::new(), run: OnceCell::new(), early: OnceCell::new() }
     }
 
     /// An error when the user asked to stop: then that is what there is to tell, whatever failed by it.
@@ -95,6 +97,39 @@ impl Hub {
         let loaded = self.lock_and_list().await;
         self.not_stopped()?;
         loaded
+    }
+
+    /// As [`Hub::load`], for a command that will reach the hosts that `choose` picks, in this order and so many at once: the first
+    /// of them are connected to meanwhile, as far as `hub.toml` and earlier runs know them. A guess that is wrong costs a connection
+    /// that idles.
+    pub(super) async fn load_to_reach(
+        &self,
+        parallel: impl Fn(&Config) -> usize,
+        choose: impl Fn(&Inventory) -> Vec<Host>,
+    ) -> Result<(Fleet, Arc<Evaluator>)> {
+        // Whatever is wrong here is wrong below too, and told there.
+        let _ = self.connect_early(parallel, choose);
+        self.load().await
+    }
+
+    fn connect_early(
+        &self,
+        parallel: impl Fn(&Config) -> usize,
+        choose: impl Fn(&Inventory) -> Vec<Host>,
+    ) -> Result<()> {
+        let flake = self.flake()?;
+        let config = Self::config(&flake)?;
+        let (state, _) = self.state()?;
+        let known = state.hosts_of(&flake.to_string()).map_err(|error| Error::new(Kind::Failed, error))?;
+        let known = FlakeHosts { nixos: known, ..FlakeHosts::default() };
+        let (inventory, _) = Inventory::new(config.file(), &known).map_err(|errors| config_error(&errors))?;
+        let connector = self.connector(&config)?;
+        let this_machine = this_machine();
+        for host in choose(&inventory).iter().take(parallel(&config)) {
+            connector.connect_early(&target_of(host, this_machine.as_deref()), &self.cancel);
+        }
+        let _ = self.early.set(connector);
+        Ok(())
     }
 
     async fn lock_and_list(&self) -> Result<(Fleet, Arc<Evaluator>)> {
@@ -192,13 +227,15 @@ impl Hub {
                     .hint("see --ssh-config, and `config-file` under [ssh] in hub.toml")
             })?),
         };
-        Ok(Arc::new(SshConnector::new(SshOptions {
+        let options = SshOptions {
             config_file,
             persist: ssh.persist,
             host_keys: ssh.host_keys,
             connect_timeout: ssh.connect_timeout,
             control_dir,
-        })))
+        };
+        let early = self.early.get().filter(|early| *early.options() == options);
+        Ok(early.cloned().unwrap_or_else(|| Arc::new(SshConnector::new(options))))
     }
 
     /// The state of this user. One that cannot be used is told, and the run goes on without.
@@ -256,6 +293,13 @@ impl Hub {
                 work.await
             }
         }
+    }
+
+    /// The hosts that `words` select, in order, or none where they do not.
+    pub(super) fn guess(inventory: &Inventory, words: &[String]) -> Vec<Host> {
+        let selection = Selection::parse(words).ok();
+        let hosts = selection.and_then(|selection| inventory.select(&selection).ok());
+        hosts.unwrap_or_default().into_iter().cloned().collect()
     }
 
     /// The hosts that `words` select, in order.

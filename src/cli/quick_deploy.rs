@@ -20,9 +20,11 @@ pub(super) struct QuickDeployArgs {
 }
 
 pub(super) async fn run(hub: &Hub, args: QuickDeployArgs) -> Result<Exit> {
-    let (fleet, evaluator) = hub.load().await?;
+    let parallel = |config: &_| args.how.parallel.by_default(config);
+    let choose = |inventory: &_| Hub::guess(inventory, &args.hosts.hosts);
+    let (fleet, evaluator) = hub.load_to_reach(parallel, choose).await?;
     let hosts = hub.select(&fleet.inventory, &args.hosts.hosts)?;
-    let parallel = args.how.parallel.by_default(&fleet);
+    let parallel = parallel(&fleet.config);
     let command = Command { name: "quick-deploy", rule: Rule::IfChanged };
     deploy(hub, command, fleet, evaluator, hosts, parallel, &args.how).await
 }

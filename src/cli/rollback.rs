@@ -34,7 +34,7 @@ pub(super) async fn run(hub: &Hub, args: RollbackArgs) -> Result<Exit> {
         goal: Goal::Switch,
         rule: Rule::IfChanged,
         hosts,
-        parallel: args.parallel.by_default(&fleet),
+        parallel: args.parallel.by_default(&fleet.config),
         accept_hostname: true,
         dry_run: args.dry_run,
         wants: Wants::Generation(args.to),

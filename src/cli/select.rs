@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::hub::{Fleet, Hub};
+use super::hub::{Config, Fleet, Hub};
 use crate::error::{Error, Kind, Result};
 use crate::fleet::{BuildOn, Host};
 
@@ -49,22 +49,22 @@ const HOSTS_AT_ONCE: usize = 16;
 
 impl Parallel {
     /// For commands that are parallel by nature.
-    pub(super) fn by_default(self, fleet: &Fleet) -> usize {
-        self.or_one(fleet).unwrap_or_else(|| configured(fleet))
+    pub(super) fn by_default(self, config: &Config) -> usize {
+        self.or_one(config).unwrap_or_else(|| configured(config))
     }
 
     /// For commands that go one by one unless told otherwise.
-    pub(super) fn only_if_asked(self, fleet: &Fleet) -> usize {
-        self.or_one(fleet).unwrap_or(1)
+    pub(super) fn only_if_asked(self, config: &Config) -> usize {
+        self.or_one(config).unwrap_or(1)
     }
 
-    fn or_one(self, fleet: &Fleet) -> Option<usize> {
-        self.parallel.map(|n| if n == 0 { configured(fleet) } else { n })
+    fn or_one(self, config: &Config) -> Option<usize> {
+        self.parallel.map(|n| if n == 0 { configured(config) } else { n })
     }
 }
 
-fn configured(fleet: &Fleet) -> usize {
-    fleet.config.deploy().parallel.map_or(HOSTS_AT_ONCE, std::num::NonZeroUsize::get)
+fn configured(config: &Config) -> usize {
+    config.deploy().parallel.map_or(HOSTS_AT_ONCE, std::num::NonZeroUsize::get)
 }
 
 /// Where toplevels are built.

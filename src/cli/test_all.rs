@@ -29,7 +29,7 @@ pub(super) async fn run(hub: &Hub, args: TestAllArgs) -> Result<Exit> {
         goal: Goal::Build,
         rule: Rule::Always,
         hosts,
-        parallel: args.parallel.only_if_asked(&fleet),
+        parallel: args.parallel.only_if_asked(&fleet.config),
         accept_hostname: false,
         dry_run: false,
         wants: Wants::Flake(evaluator),

@@ -29,7 +29,7 @@ pub(super) async fn run(hub: &Hub, args: TestHostArgs) -> Result<Exit> {
         goal: Goal::Build,
         rule: Rule::Always,
         hosts,
-        parallel: args.parallel.by_default(&fleet),
+        parallel: args.parallel.by_default(&fleet.config),
         accept_hostname: false,
         dry_run: false,
         wants: Wants::Flake(evaluator),

@@ -20,6 +20,7 @@ use rustix::fs::{FlockOperation, flock};
 use secrecy::ExposeSecret as _;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 
 use super::connection::{Connect, ConnectError, Connection, Executed, Lost, Password};
 use super::local::LocalConnection;
@@ -51,7 +52,7 @@ pub enum HostKeys {
 }
 
 /// How connections are made.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SshOptions {
     /// An ssh configuration to use instead of the user's and the system's.
     pub config_file: Option<PathBuf>,
@@ -71,6 +72,15 @@ pub struct SshConnector {
     options: SshOptions,
     /// The sockets that were used, each with the turns at its master.
     opened: Mutex<BTreeMap<PathBuf, Arc<Semaphore>>>,
+    /// The connections that are being made before they are asked for, by their sockets.
+    early: Mutex<BTreeMap<PathBuf, JoinHandle<Result<Master, ConnectError>>>>,
+}
+
+/// The master of a connection: started by this run, or there from before.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Master {
+    New,
+    Reused,
 }
 
 /// The private directory of this user for sockets: below `$XDG_RUNTIME_DIR`, or below `/tmp` where there is none. Made if
@@ -94,7 +104,12 @@ pub fn private_runtime_dir() -> io::Result<PathBuf> {
 impl SshConnector {
     /// Connections made with `options`.
     pub fn new(options: SshOptions) -> Self {
-        Self { options, opened: Mutex::default() }
+        Self { options, opened: Mutex::default(), early: Mutex::default() }
+    }
+
+    /// How it connects.
+    pub fn options(&self) -> &SshOptions {
+        &self.options
     }
 
     /// The control socket of the master for `target`: the same in every run that would connect in the same way.
@@ -110,26 +125,55 @@ impl SshConnector {
         opened.entry(control_path.to_path_buf()).or_insert_with(|| Arc::new(Semaphore::new(SESSIONS))).clone()
     }
 
+    /// Begins to connect to `target`, so that the connection is there, or nearly, when it is asked for: whoever connects first
+    /// gets what came of it. Does nothing where connections are not kept, since nobody may ever ask for this one.
+    pub fn connect_early(self: &Arc<Self>, target: &Target, cancel: &Cancel) {
+        let Target::Ssh(target) = target else { return };
+        if self.options.persist.is_zero() {
+            return;
+        }
+        let socket = self.control_path(target);
+        let (connector, target, cancel) = (self.clone(), target.clone(), cancel.clone());
+        let connecting = {
+            let socket = socket.clone();
+            async move { connector.master(&target, &socket, &cancel).await }
+        };
+        let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
+        early.entry(socket).or_insert_with(|| tokio::spawn(connecting));
+    }
+
+    /// What came of connecting early, where that was begun and not asked for yet.
+    async fn early_master(&self, socket: &Path) -> Option<Result<Master, ConnectError>> {
+        let early = self.early.lock().unwrap_or_else(PoisonError::into_inner).remove(socket)?;
+        early.await.ok()
+    }
+
     async fn connect_ssh(&self, target: &SshTarget, cancel: &Cancel) -> Result<SshConnection, ConnectError> {
         let control_path = self.control_path(target);
-        let sessions = self.sessions(&control_path);
-        let connection = |reused| SshConnection {
+        let master = match self.early_master(&control_path).await {
+            Some(early) => early?,
+            None => self.master(target, &control_path, cancel).await?,
+        };
+        Ok(SshConnection {
             session: Session::resume_mux(control_path.clone().into_boxed_path(), None),
             store: self.store(target, &control_path),
-            sessions: sessions.clone(),
-            unproven: AtomicBool::new(reused),
-        };
-        if is_alive(&control_path).await {
-            return Ok(connection(true));
+            sessions: self.sessions(&control_path),
+            unproven: AtomicBool::new(master == Master::Reused),
+        })
+    }
+
+    /// Sees to it that a master listens at `socket`.
+    async fn master(&self, target: &SshTarget, socket: &Path, cancel: &Cancel) -> Result<Master, ConnectError> {
+        if is_alive(socket).await {
+            return Ok(Master::Reused);
         }
-        let lock = self.lock(&control_path, target, cancel).await?;
+        let _lock = self.lock(socket, target, cancel).await?;
         // Another run may have made the connection while this one waited for the lock.
-        let reused = is_alive(&control_path).await;
-        if !reused {
-            self.launch(target, &control_path, cancel).await?;
+        if is_alive(socket).await {
+            return Ok(Master::Reused);
         }
-        drop(lock);
-        Ok(connection(reused))
+        self.launch(target, socket, cancel).await?;
+        Ok(Master::New)
     }
 
     /// Keeps two runs from starting a master at the same socket. The lock ends with the process that holds it.

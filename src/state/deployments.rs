@@ -125,6 +125,15 @@ impl State {
         self.with(|connection| Ok(connection.execute(insert, params![flake, host.as_str(), system])?)).map(drop)
     }
 
+    /// The hosts of a flake that were ever evaluated, also those that it may not have any more.
+    pub fn hosts_of(&self, flake: &str) -> Result<Vec<String>, StateError> {
+        self.with(|connection| {
+            let mut select = connection.prepare("SELECT host FROM host_system WHERE flake = ? ORDER BY host")?;
+            let names = select.query_map(params![flake], |row| row.get(0))?;
+            Ok(names.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
     /// The Nix system that a flake's host had when it was last evaluated.
     pub fn system_of(&self, flake: &str, host: &HostName) -> Result<Option<String>, StateError> {
         let select = "SELECT system FROM host_system WHERE flake = ? AND host = ?";

@@ -80,6 +80,31 @@ fn one_handshake_serves_a_run_and_the_next_ones() {
 }
 
 #[test]
+fn hosts_of_earlier_runs_are_connected_to_while_the_flake_is_locked() {
+    let lab = Lab::up(&["p620", "p510"]);
+    let mut hub = Hub::new(&lab);
+    hub.json(&["quick-deploy", "p620", "p510"]).exits(0).ends(&[("p510", "deployed"), ("p620", "deployed")]);
+    masters(&hub).signal("TERM");
+    masters(&hub).assert_gone();
+    hub.write("hosts/p620/motd.txt", "edited\n");
+    hub.stall_nix("flake metadata");
+    assert_logins(&lab, "p510", 0, || {
+        assert_logins(&lab, "p620", 1, || {
+            let running = hub.start(&["quick-deploy", "p620"]);
+            running.wait_for_process("flake metadata");
+            eventually("the host is connected to", || !masters(&hub).is_empty());
+            running.signal("INT");
+            running.finish().exits(130);
+        });
+    });
+    // The next run takes that connection.
+    hub.set_env("PATH", Hub::path().to_str().unwrap());
+    assert_logins(&lab, "p620", 0, || {
+        hub.json(&["quick-deploy", "p620"]).exits(0).ends(&[("p620", "deployed")]);
+    });
+}
+
+#[test]
 fn without_persistence_no_connection_outlives_its_run() {
     let lab = Lab::up(&["p620"]);
     let hub = Hub::new(&lab);
