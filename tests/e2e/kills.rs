@@ -81,7 +81,7 @@ fn while_it_connects() {
     let config = killed.hub.root().join("../stalled_config");
     let stalled = "Host *\n  ProxyCommand sleep 600\n";
     fs::write(&config, format!("{stalled}Include {}\n", killed.lab.ssh_config().display())).unwrap();
-    let mut run = killed.hub.start(&["quick-deploy", "p620", "--json", "--ssh-config", config.to_str().unwrap()]);
+    let mut run = killed.hub.start(&["quick-deploy", "p620", "--ssh-config", config.to_str().unwrap()]);
     // The connection is begun before the run is on record.
     run.wait_for("run-started");
     let children = run.wait_for_process("sleep 600");
