@@ -102,11 +102,20 @@ pub async fn lock(nix: &Nix, flake: &FlakeRef, cancel: &Cancel) -> Result<Source
     let lock_file = flake.root().map(|root| root.join("flake.lock"));
     let lock_text = || lock_file.as_ref().map(fs::read).and_then(Result::ok);
     let before = lock_text();
-    let mut metadata = metadata(nix, flake, cancel).await?;
-    if lock_text() != before {
-        // Newer versions of Nix describe the tree as it was before they wrote the lock into it.
-        metadata = self::metadata(nix, flake, cancel).await?;
+    let source = lock_once(nix, flake, cancel).await?;
+    let is_written = lock_text() != before;
+    // A lock file that git did not track is made known to git, and so is a part of the tree from then on, even where its text
+    // is right as it is.
+    let is_made_known = flake.is_git() && nix.settings().override_inputs.is_empty() && !source.is_locked_by_tree();
+    if is_written || is_made_known {
+        // Newer versions of Nix describe the tree as it was before.
+        return lock_once(nix, flake, cancel).await;
     }
+    Ok(source)
+}
+
+async fn lock_once(nix: &Nix, flake: &FlakeRef, cancel: &Cancel) -> Result<Source, Failure> {
+    let metadata = metadata(nix, flake, cancel).await?;
     let by_path = metadata.path_reference(nix.version());
     let by_path = by_path.filter(|_| !metadata.reveals_more(&metadata.path));
     let reference = by_path.unwrap_or_else(|| metadata.own_reference().to_owned());

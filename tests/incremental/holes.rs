@@ -347,6 +347,17 @@ async fn flakes_are_reached_in_many_ways() {
 }
 
 #[tokio::test]
+async fn a_lock_file_that_nix_makes_known_to_git_changes_the_tree() {
+    let mut shape = Shape::of(&[&["inputs.outside.v", "self.narHash"]]);
+    shape.outside = true;
+    let world = World::of(&shape).await;
+    world.agreed().await;
+    // The lock file stays where it is, with the text that it had.
+    world.git(&["reset", "--quiet", "--", "."]);
+    world.agreed().await;
+}
+
+#[tokio::test]
 async fn a_lock_file_that_nix_cannot_see_locks_nothing() {
     let mut shape = Shape::of(&[&["inputs.outside.v"]]);
     shape.outside = true;
