@@ -18,7 +18,7 @@ use crate::error::{Error, Kind, Result, nearest};
 use crate::evaluate::{Evaluator, Options, Uses};
 use crate::fleet::config::{ConfigErrors, HubToml};
 use crate::fleet::{FlakeHosts, Host, HostName, Inventory, SelectError, Selection};
-use crate::nix::{EvalError, FlakeRef, Nix, Settings};
+use crate::nix::{EvalError, FlakeRef, Missed, Nix, Settings, Unseen, unseen_hint};
 use crate::process::{Cancel, Level};
 use crate::remote::{SshConnector, SshOptions, Target, private_runtime_dir};
 use crate::report::Ui;
@@ -27,6 +27,9 @@ use crate::state::{RunLock, State, StateDirs, new_id};
 
 /// What takes longer than this is said.
 const NOTABLE: Duration = Duration::from_millis(250);
+
+/// How many of the files that the flake does not see are named.
+const UNSEEN_NAMED: usize = 5;
 
 /// What every command has: the user at the other end, and the options that every command takes.
 pub(super) struct Hub {
@@ -152,6 +155,7 @@ impl Hub {
             Some(_) => config,
             None => Config { root: None, file: read_hub_toml(&evaluator.source().path.as_path().join("hub.toml"))? },
         };
+        self.warn_of_unseen(evaluator.unseen());
         let listing = Box::pin(flake_hosts(&evaluator, &self.cancel));
         let listed = self.patiently("listing the flake's hosts", listing).await;
         let (inventory, notes) =
@@ -161,6 +165,23 @@ impl Hub {
         }
         let nix = evaluator.nix().clone();
         Ok((Fleet { flake, config, nix, inventory }, Arc::new(evaluator)))
+    }
+
+    /// Names files that the flake does not see although its code names them.
+    fn warn_of_unseen(&self, unseen: &[Unseen]) {
+        let named = &unseen[..unseen.len().min(UNSEEN_NAMED)];
+        let message = match unseen {
+            [] => return,
+            [one] => format!("the flake does not see {one}"),
+            all => {
+                let heading = format!("the flake does not see {} files", all.len());
+                let more = (all.len() > named.len()).then(|| format!("and {} more", all.len() - named.len()));
+                let lines: Vec<_> =
+                    std::iter::once(heading).chain(named.iter().map(Unseen::to_string)).chain(more).collect();
+                lines.join("\n")
+            }
+        };
+        self.ui.warning(&message, Some(&unseen_hint(named.iter().map(|one| one.file.as_path()))));
     }
 
     /// The fleet as far as it takes to reach the hosts that `words` name: a flake that is broken must not keep anybody from
@@ -407,16 +428,18 @@ fn read_hub_toml(path: &Path) -> Result<Option<HubToml>> {
 
 async fn flake_hosts(evaluator: &Evaluator, cancel: &Cancel) -> Result<FlakeHosts> {
     let names = |output| evaluator.names(output, cancel);
-    let (nixos, darwin) =
-        tokio::try_join!(names("nixosConfigurations"), names("darwinConfigurations")).map_err(|error| {
-            let output = match &error {
-                EvalError::Nix(failure) => indent(&failure.stderr),
-                EvalError::Unexpected { .. } => error.to_string(),
-            };
-            Error::message(Kind::Config, format!("the flake's hosts cannot be listed\n{output}"))
-                .hint(format!("`{}` shows the same", error.command()))
-        })?;
-    Ok(FlakeHosts { nixos, darwin })
+    let error = match tokio::try_join!(names("nixosConfigurations"), names("darwinConfigurations")) {
+        Ok((nixos, darwin)) => return Ok(FlakeHosts { nixos, darwin }),
+        Err(error) => error,
+    };
+    let output = match &error {
+        EvalError::Nix(failure) => indent(&failure.stderr),
+        EvalError::Unexpected { .. } => error.to_string(),
+    };
+    let missed = evaluator.missed(&error, cancel).await;
+    Err(Error::message(Kind::Config, format!("the flake's hosts cannot be listed\n{output}"))
+        .hints(missed.as_ref().map(Missed::hint))
+        .hint(format!("`{}` shows the same", error.command())))
 }
 
 fn pairs(words: &[String]) -> impl Iterator<Item = (String, String)> {

@@ -11,8 +11,8 @@ use tokio::sync::OnceCell;
 use super::answer::{Answer, Known, Reason, Verified, Whence};
 use super::turns::Turns;
 use crate::nix::{
-    Changed, Conditions, EvalError, Evaluation, FlakeRef, GcRoot, Nix, Observed, Query, Source, StorePath, SystemAttr,
-    Tree, Wanted, ask, ask_watched, fingerprint, holds, lock, moment,
+    Changed, Conditions, EvalError, Evaluation, FlakeRef, GcRoot, Missed, Nix, Observed, Query, Source, StorePath,
+    SystemAttr, Tree, Unseen, Wanted, ask, ask_watched, fingerprint, holds, lock, missed, moment, unseen,
 };
 use crate::process::{Cancel, End, Failure, LineSink};
 use crate::state::{Asked, Cost, Found, Kept, State};
@@ -51,6 +51,7 @@ pub struct Evaluator {
     /// An empty directory, and where links are made that keep the source from being collected.
     scratch: TempDir,
     source: Source,
+    unseen: Vec<Unseen>,
     looked: OnceCell<Looked>,
     turns: Turns,
 }
@@ -116,8 +117,8 @@ impl Evaluator {
         let (wanted, turns) = (options.uses, Turns::new(options.jobs));
         let scratch = make_scratch(options).map_err(|error| Failure::of_ours("making a directory for roots", error))?;
         if let Uses::Nothing(_) = wanted {
-            let source = lock(&nix, &flake, cancel).await?;
-            let settings = String::new();
+            let (source, unseen) = tokio::join!(lock(&nix, &flake, cancel), Box::pin(unseen(&flake, cancel)));
+            let (source, settings) = (source?, String::new());
             return Ok(Self {
                 nix,
                 flake,
@@ -126,11 +127,13 @@ impl Evaluator {
                 settings,
                 scratch,
                 source,
+                unseen,
                 looked: OnceCell::new(),
                 turns,
             });
         }
-        let (effective, before) = tokio::join!(nix.effective_settings(cancel), fingerprint(&flake, cancel));
+        let (effective, before, unseen) =
+            tokio::join!(nix.effective_settings(cancel), fingerprint(&flake, cancel), Box::pin(unseen(&flake, cancel)));
         let effective = effective?;
         let uses = impurity(&nix, &effective).map_or(wanted, Uses::Nothing);
         let settings = settings_key(&nix, &effective);
@@ -138,7 +141,17 @@ impl Evaluator {
         // Another flake for an input is looked up anew each time: the work tree does not tell what it is by now.
         let told_by_tree = uses == wanted && nix.settings().override_inputs.is_empty();
         let source = locking.source(before.filter(|_| told_by_tree), cancel).await?;
-        Ok(Self { nix, flake, state, uses, settings, scratch, source, looked: OnceCell::new(), turns })
+        Ok(Self { nix, flake, state, uses, settings, scratch, source, unseen, looked: OnceCell::new(), turns })
+    }
+
+    /// What the flake does not see although its code names it.
+    pub fn unseen(&self) -> &[Unseen] {
+        &self.unseen
+    }
+
+    /// The file for want of which an evaluation failed, where the work tree has it and git does not track it.
+    pub async fn missed(&self, error: &EvalError, cancel: &Cancel) -> Option<Missed> {
+        missed(&self.flake, &self.source, error, cancel).await
     }
 
     /// The locked source.

@@ -14,10 +14,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::flake::FlakeRef;
-use crate::process::{Cancel, Cmd};
-
-/// How long git may take.
-const DEADLINE: Duration = Duration::from_secs(30);
+use super::git::{git, is_gone, is_redirected, path, split};
+use crate::process::Cancel;
 
 /// A file that changed so short a time ago may change again without `stat` telling.
 const SETTLED: Duration = Duration::from_secs(2);
@@ -35,28 +33,8 @@ pub async fn fingerprint(flake: &FlakeRef, cancel: &Cancel) -> Option<String> {
     Some(hasher.finalize().to_hex().to_string())
 }
 
-/// What makes git look at another repository, or another state of it, than newer versions of Nix do.
-const GIT_ENVIRONMENT: &[&str] =
-    &["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE"];
-
-/// Settings that keep git from taking a file that changed for one that did not.
-const GIT_SETTINGS: &[&str] =
-    &["core.fileMode=true", "core.trustctime=true", "core.checkStat=default", "core.fsmonitor=false"];
-
-/// git, asked about the repository of a directory.
-fn git(root: &Path, words: &[&str]) -> Cmd {
-    Cmd::new("git")
-        .args(["--no-optional-locks", "-C"])
-        .arg(root)
-        .args(GIT_SETTINGS.iter().flat_map(|setting| ["-c", setting]))
-        .args(words)
-        .env("GIT_TERMINAL_PROMPT", "0")
-        .env("LC_ALL", "C")
-        .deadline(DEADLINE)
-}
-
 async fn of_git(root: &Path, hasher: &mut blake3::Hasher, cancel: &Cancel) -> Option<()> {
-    if GIT_ENVIRONMENT.iter().any(|key| std::env::var_os(key).is_some()) {
+    if is_redirected() {
         return None;
     }
     let now = SystemTime::now();
@@ -152,15 +130,6 @@ fn of_tracked(
     Ok(())
 }
 
-/// Whether there is no such file, because it or a directory above it is gone or is something else now.
-fn is_gone(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
-}
-
-fn path(bytes: &[u8]) -> PathBuf {
-    PathBuf::from(std::ffi::OsStr::from_bytes(bytes))
-}
-
 /// The path that a line of `git status --porcelain=v2` tells of: `1 XY sub mH mI mW hH hI path`, with a similar beginning for
 /// unmerged ones. Source: git-status(1).
 fn changed_path(line: &[u8]) -> Option<&Path> {
@@ -236,13 +205,10 @@ fn update(hasher: &mut blake3::Hasher, part: &[u8]) {
     hasher.update(part);
 }
 
-fn split(output: &[u8], at: u8) -> impl Iterator<Item = &[u8]> {
-    output.split(move |byte| *byte == at).filter(|line| !line.is_empty())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::Cmd;
 
     struct Tree(tempfile::TempDir);
 

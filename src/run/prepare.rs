@@ -137,8 +137,13 @@ pub(super) async fn evaluate_host(
     host: &Host,
     on_line: LineSink<'_>,
 ) -> Result<Answer<Evaluation>, Stop> {
-    let answer = evaluator.system(host.attribute(), &context.cancel, on_line).await;
-    answer.map_err(|error| Stop::not_evaluated(&error, host.name.as_str()))
+    match evaluator.system(host.attribute(), &context.cancel, on_line).await {
+        Ok(answer) => Ok(answer),
+        Err(error) => {
+            let missed = Box::pin(evaluator.missed(&error, &context.cancel)).await;
+            Err(Stop::not_evaluated(&error, host.name.as_str(), missed.as_ref()))
+        }
+    }
 }
 
 /// Declines a host that cannot be what the configuration is for, before anything is built or copied.

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use crate::nix::{BuildError, CopyError, EvalError};
+use crate::nix::{BuildError, CopyError, EvalError, Missed};
 use crate::remote::{ActivationError, ConnectError, ProbeError, RunError};
 use crate::report::{Failed, Outcome, StepName};
 
@@ -72,8 +72,8 @@ impl Stop {
         Self::failed(Outcome::Unreachable, StepName::Probe, error).hint(hint)
     }
 
-    /// A configuration that does not evaluate.
-    pub fn not_evaluated(error: &EvalError, host: &str) -> Self {
+    /// A configuration that does not evaluate, for want of the file `missed` where that is known.
+    pub fn not_evaluated(error: &EvalError, host: &str, missed: Option<&Missed>) -> Self {
         if error.is_cancelled() {
             return Self::cancelled();
         }
@@ -84,7 +84,9 @@ impl Stop {
             EvalError::Nix(_) => format!("the configuration of {host} does not evaluate"),
             EvalError::Unexpected { .. } => error.to_string(),
         };
-        Self::failed(Outcome::EvalFailed, StepName::Evaluate, message).command(error.command(), error.output())
+        Self::failed(Outcome::EvalFailed, StepName::Evaluate, message)
+            .command(error.command(), error.output())
+            .hint(missed.map(Missed::hint))
     }
 
     /// A toplevel that does not build.

@@ -90,3 +90,41 @@ fn why_tells_the_file_that_changed() {
     hub.run(&["cache", "clear"]).exits(0).says("forgot");
     assert_eq!(evaluated(&hub).len(), 4);
 }
+
+#[test]
+fn a_file_that_code_names_and_git_does_not_track_is_told() {
+    let hub = Hub::offline();
+    let put = |file: &str| std::fs::write(hub.root().join(file), "New.\n").unwrap();
+    put("hosts/p620/new.txt");
+    let quiet = hub.run(&["hosts"]).exits(0);
+    assert!(!quiet.stderr.contains("does not see"), "{quiet:?}");
+
+    // Code that does without the file would not say a word of it.
+    hub.set_host("p620", "motd = if builtins.pathExists ./new.txt then builtins.readFile ./new.txt else \"\";");
+    let told = hub.run(&["test-host", "p620"]).exits(0);
+    let told = told
+        .says("warning: the flake does not see hosts/p620/new.txt (named in hosts/p620/default.nix)")
+        .says("hint: `git add hosts/p620/new.txt`: a flake does not see what git does not track");
+    assert_eq!(told.stderr.matches("does not see hosts").count(), 1, "once per run: {told:?}");
+
+    hub.set_host("p620", "motd = builtins.readFile ./new.txt;");
+    hub.run(&["test-host", "p620", "--json"]).exits(1).prints("`git add hosts/p620/new.txt`");
+    hub.write(".gitignore", "new.txt\n");
+    let ignored = hub.run(&["test-host", "p620"]).exits(1);
+    let ignored = ignored.says("git is told to ignore hosts/p620/new.txt, and so the flake does not see it");
+    assert!(!ignored.stderr.contains("git add"), "{ignored:?}");
+
+    hub.git(&["add", "--force", "hosts/p620/new.txt"]);
+    hub.run(&["test-host", "p620"]).exits(0);
+
+    // Hosts that are found by reading a directory, and code without which there is not even a list of them.
+    std::fs::create_dir(hub.root().join("hosts/another")).unwrap();
+    put("hosts/another/default.nix");
+    hub.run(&["hosts"]).exits(0).says("does not see hosts/another (named in flake.nix)");
+    let listing =
+        hub.committed("flake.nix").replace("readDir ./hosts", "readDir (builtins.seq (import ./list.nix) ./hosts)");
+    hub.write("flake.nix", &listing);
+    put("list.nix");
+    let both = hub.run(&["hosts"]).exits(2);
+    both.says("the flake does not see 2 files").says("hint: `git add list.nix`");
+}
