@@ -18,10 +18,11 @@ use crate::error::{Error, Kind, Result, nearest};
 use crate::evaluate::{Evaluator, Options, Uses};
 use crate::fleet::config::{ConfigErrors, HubToml};
 use crate::fleet::{FlakeHosts, Host, HostName, Inventory, SelectError, Selection};
-use crate::nix::{EvalError, FlakeRef, Missed, Nix, Settings, Unseen, unseen_hint};
+use crate::nix::{Ballast, EvalError, FlakeRef, Missed, Nix, Settings, Unseen, Weight, unseen_hint};
 use crate::process::{Cancel, Level};
 use crate::remote::{SshConnector, SshOptions, Target, private_runtime_dir};
 use crate::report::Ui;
+use crate::report::units;
 use crate::run::target_of;
 use crate::state::{RunLock, State, StateDirs, new_id};
 
@@ -158,6 +159,9 @@ impl Hub {
         self.warn_of_unseen(evaluator.unseen());
         let listing = Box::pin(flake_hosts(&evaluator, &self.cancel));
         let listed = self.patiently("listing the flake's hosts", listing).await;
+        if let Some(ballast) = evaluator.ballast() {
+            self.warn_of_ballast(ballast);
+        }
         let (inventory, notes) =
             Inventory::new(config.file.as_ref(), &listed?).map_err(|errors| config_error(&errors))?;
         for note in notes {
@@ -182,6 +186,17 @@ impl Hub {
             }
         };
         self.ui.warning(&message, Some(&unseen_hint(named.iter().map(|one| one.file.as_path()))));
+    }
+
+    /// Says that the source is large, and where that comes from.
+    fn warn_of_ballast(&self, ballast: &Ballast) {
+        let weight = |weight: Weight| format!("{} files, {}", units::count(weight.files), units::bytes(weight.bytes));
+        let heading = format!("the flake's source is large: {} that are not Nix", weight(ballast.all));
+        let places = ballast.places.iter().map(|(place, of_place)| format!("{place}: {}", weight(*of_place)));
+        let lines: Vec<_> = std::iter::once(heading).chain(places).collect();
+        let hint = "each change of the flake has all of it hashed and copied: take out of git what no host needs, and make \
+                    an input or a fetch of the rest, which is copied once";
+        self.ui.warning(&lines.join("\n"), Some(hint));
     }
 
     /// The fleet as far as it takes to reach the hosts that `words` name: a flake that is broken must not keep anybody from

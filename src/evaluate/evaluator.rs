@@ -11,8 +11,8 @@ use tokio::sync::OnceCell;
 use super::answer::{Answer, Known, Reason, Verified, Whence};
 use super::turns::Turns;
 use crate::nix::{
-    Changed, Conditions, EvalError, Evaluation, FlakeRef, GcRoot, Missed, Nix, Observed, Query, Source, StorePath,
-    SystemAttr, Tree, Unseen, Wanted, ask, ask_watched, fingerprint, holds, lock, missed, moment, unseen,
+    Ballast, Changed, Conditions, EvalError, Evaluation, FlakeRef, GcRoot, Missed, Nix, Observed, Query, Source,
+    StorePath, SystemAttr, Tree, Unseen, Wanted, ask, ask_watched, fingerprint, holds, lock, missed, moment, unseen,
 };
 use crate::process::{Cancel, End, Failure, LineSink};
 use crate::state::{Asked, Cost, Found, Kept, State};
@@ -61,6 +61,7 @@ pub struct Evaluator {
 struct Looked {
     tree: Tree,
     shape: String,
+    ballast: Option<Ballast>,
     _root: GcRoot,
 }
 
@@ -147,6 +148,18 @@ impl Evaluator {
     /// What the flake does not see although its code names it.
     pub fn unseen(&self) -> &[Unseen] {
         &self.unseen
+    }
+
+    /// What makes the source large, where that is news. Only a source that is new to hubctl is looked at for it, so that one that
+    /// was seen before costs nothing; once it was told, it is news again when it has grown.
+    pub fn ballast(&self) -> Option<&Ballast> {
+        let (looked, flake) = (self.looked.get()?, self.flake.to_string());
+        let told = told(self.state.told_weight(&flake)).flatten();
+        let ballast = looked.ballast.as_ref().filter(|ballast| ballast.all.is_news(told));
+        if ballast.is_some() || (looked.ballast.is_none() && told.is_some()) {
+            self::told(self.state.remember_weight(&flake, ballast.map(|ballast| ballast.all)));
+        }
+        ballast
     }
 
     /// The file for want of which an evaluation failed, where the work tree has it and git does not track it.
@@ -369,7 +382,7 @@ impl Evaluator {
             let tree = Tree::scan(self.source.path.as_path());
             let tree = tree.map_err(|error| Failure::of_ours("looking at the source", error))?;
             let shape = tree.shape();
-            Ok(Looked { tree, shape, _root: root })
+            Ok(Looked { ballast: tree.ballast(), tree, shape, _root: root })
         };
         self.looked.get_or_try_init(looking).await
     }

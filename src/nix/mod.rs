@@ -1,6 +1,7 @@
 //! Everything that is said to Nix: locking the source, evaluating, building, copying. `version` is the only file that
 //! knows how Nix's versions differ.
 
+mod ballast;
 mod build;
 mod closure;
 mod copy;
@@ -23,6 +24,7 @@ mod validity;
 mod version;
 mod watch;
 
+pub use ballast::{Ballast, Weight};
 pub use build::{BuildError, GcRoot, build, build_command};
 pub use closure::{Closure, PackageChange, closure_command, diff_closures, local_closure};
 pub use copy::{CopyError, Source as CopySource, SshAccess, StoreUri, copy};

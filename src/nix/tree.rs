@@ -7,6 +7,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use super::ballast::{Ballast, ballast};
+
 /// A source tree, looked at once. Its files are immutable, since it is in the store.
 #[derive(Debug)]
 pub struct Tree {
@@ -17,7 +19,7 @@ pub struct Tree {
 #[derive(Clone, Debug, Eq, PartialEq)]
 enum Entry {
     Directory,
-    File { executable: bool },
+    File { executable: bool, size: u64 },
     Link(PathBuf),
 }
 
@@ -40,14 +42,27 @@ impl Tree {
         std::iter::once(Path::new("")).chain(below.map(|(path, _)| path.as_path()))
     }
 
+    /// Its files with their sizes, relative to its root.
+    pub(super) fn files(&self) -> impl Iterator<Item = (&Path, u64)> {
+        self.entries.iter().filter_map(|(path, entry)| match entry {
+            Entry::File { size, .. } => Some((path.as_path(), *size)),
+            Entry::Directory | Entry::Link(_) => None,
+        })
+    }
+
+    /// What makes it large, if it is.
+    pub fn ballast(&self) -> Option<Ballast> {
+        ballast(self)
+    }
+
     /// A hash of all that looking at the tree without opening a file can tell: paths, types, exec bits, targets of links.
     pub fn shape(&self) -> String {
         let mut hasher = blake3::Hasher::new();
         for (path, entry) in &self.entries {
             let (kind, target) = match entry {
                 Entry::Directory => (b'd', Path::new("")),
-                Entry::File { executable: false } => (b'f', Path::new("")),
-                Entry::File { executable: true } => (b'x', Path::new("")),
+                Entry::File { executable: false, .. } => (b'f', Path::new("")),
+                Entry::File { executable: true, .. } => (b'x', Path::new("")),
                 Entry::Link(target) => (b'l', target.as_path()),
             };
             for part in [path, target] {
@@ -82,11 +97,21 @@ fn scan_into(directory: &Path, relative: &Path, entries: &mut BTreeMap<PathBuf, 
         } else if kind.is_symlink() {
             Entry::Link(fs::read_link(&path)?)
         } else {
-            Entry::File { executable: found.metadata()?.mode() & 0o111 != 0 }
+            let metadata = found.metadata()?;
+            Entry::File { executable: metadata.mode() & 0o111 != 0, size: metadata.size() }
         };
         entries.insert(name, entry);
     }
     Ok(())
+}
+
+#[cfg(test)]
+impl Tree {
+    /// A tree of files of these sizes.
+    pub(super) fn of_files(files: impl Iterator<Item = (PathBuf, u64)>) -> Self {
+        let entry = |(path, size)| (path, Entry::File { executable: false, size });
+        Self { root: PathBuf::new(), entries: files.map(entry).collect() }
+    }
 }
 
 #[cfg(test)]

@@ -41,6 +41,13 @@ pub fn bytes(bytes: u64) -> String {
     }
 }
 
+/// A number with its thousands apart: `127,000`.
+pub fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
+    groups.join(",")
+}
+
 fn tenths(bytes: u64, size: u128) -> u128 {
     (u128::from(bytes) * 10 + size / 2) / size
 }
@@ -61,6 +68,14 @@ fn whole_seconds(seconds: u128) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn thousands_stand_apart() {
+        assert_eq!(
+            [0, 12, 999, 1_000, 12_345, 127_000, 1_000_001].map(count),
+            ["0", "12", "999", "1,000", "12,345", "127,000", "1,000,001"]
+        );
+    }
 
     #[test]
     fn durations_read_naturally_and_round_without_surprises() {

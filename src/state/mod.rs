@@ -1,5 +1,6 @@
 //! What hubctl remembers between runs, in `SQLite`. Losing it loses history, never correctness.
 
+mod ballast;
 mod db;
 mod deployments;
 mod dirs;

@@ -92,6 +92,33 @@ fn why_tells_the_file_that_changed() {
 }
 
 #[test]
+fn a_source_that_is_large_is_pointed_out_once() {
+    let hub = Hub::offline();
+    let icons = |theme: &str, count: usize| {
+        let dir = hub.root().join("assets/icons").join(theme);
+        std::fs::create_dir_all(&dir).unwrap();
+        for n in 0..count {
+            std::fs::write(dir.join(format!("{n}.svg")), "<svg/>").unwrap();
+        }
+        hub.git(&["add", "--all"]);
+    };
+    icons("light", 9_000);
+    let is_told = || hub.run(&["hosts"]).exits(0).stderr.contains("the flake's source is large");
+    assert!(!is_told());
+    icons("dark", 2_000);
+    let told = hub.run(&["hosts"]).exits(0);
+    told.says("the flake's source is large: 11,0").says("\n  assets/icons/: 11,000 files, ").says("hint: ");
+    hub.write("hosts/p620/motd.txt", "Edited.\n");
+    assert!(!is_told(), "it is as large as it was");
+    icons("blue", 7_000);
+    assert!(is_told(), "it has grown by a good part");
+    hub.git(&["rm", "-r", "--quiet", "--force", "assets"]);
+    assert!(!is_told());
+    icons("light", 11_000);
+    assert!(is_told(), "it was small meanwhile");
+}
+
+#[test]
 fn a_file_that_code_names_and_git_does_not_track_is_told() {
     let hub = Hub::offline();
     let put = |file: &str| std::fs::write(hub.root().join(file), "New.\n").unwrap();
