@@ -104,7 +104,7 @@ impl Locking<'_> {
 }
 
 /// Raised with each change of what a kept answer means.
-const FORM: &str = "2";
+const FORM: &str = "3";
 
 impl Evaluator {
     /// Locks `flake`, or takes the source that was locked from the work tree when it was as it is now.
@@ -279,9 +279,8 @@ impl Evaluator {
             return Err(Reason::First);
         }
         let looked = self.look(cancel).await.map_err(|_| Reason::Changed(Changed::Shape))?;
-        let vouched = candidates.iter().any(|kept| kept.conditions.ignores_revision());
-        let new_revision = self.source.rev.is_some() && self.source.has_inputs() && !vouched;
-        let wanted = Wanted { identity, new_revision };
+        let may_ask = self.source.has_inputs() && !is_revision_ignored(&candidates);
+        let wanted = Wanted { identity, revision: may_ask.then_some(self.source.rev.is_some()) };
         let mut first = None;
         for kept in candidates {
             match holds(&kept.conditions, wanted, || looked.shape.clone(), |file| looked.tree.hash(file)) {
@@ -386,6 +385,12 @@ impl Evaluator {
         };
         self.looked.get_or_try_init(looking).await
     }
+}
+
+/// Whether answers to one question show that it does not matter whether the source has a revision.
+fn is_revision_ignored(kept: &[Kept]) -> bool {
+    let agree = |a: &Kept, b: &Kept| a.answer == b.answer && a.conditions.differs_in_revision_alone(&b.conditions);
+    kept.iter().enumerate().any(|(at, a)| kept[at + 1..].iter().any(|b| agree(a, b)))
 }
 
 fn no_derivation<T>(_: &T) -> Option<StorePath> {

@@ -63,7 +63,7 @@ pub struct Conditions {
 pub enum Changed {
     /// Anything in the source changed, and the result may depend on all of it.
     Source(Blind),
-    /// The source has a revision now, which code of the flake's inputs may ask for.
+    /// The source has a revision now, or has none any more, which code of the flake's inputs may ask for.
     Revision,
     /// Files or directories came, went, or changed their type.
     Shape,
@@ -76,15 +76,17 @@ pub enum Changed {
 pub struct Wanted<'a> {
     /// What tells it from any other.
     pub identity: &'a str,
-    /// Whether it has a revision that results made without one may not know of.
-    pub new_revision: bool,
+    /// Whether it has a revision, where results may differ by that alone.
+    pub revision: Option<bool>,
 }
 
 impl Conditions {
-    /// Whether this result shows that the code of the flake's inputs, in which nobody looks for words that ask, does not put
-    /// the revision into what it makes: there was one, and no trace of it.
-    pub fn ignores_revision(&self) -> bool {
-        self.revision && matches!(self.footprint, Footprint::Files(_))
+    /// Whether this result and another one were made from the same files, the one with a revision and the other without. Where
+    /// they are equal as well, they show that the code of the flake's inputs, in which nobody looks for words that ask, does
+    /// not ask for it.
+    pub fn differs_in_revision_alone(&self, other: &Self) -> bool {
+        let same = self.shape == other.shape && self.footprint == other.footprint;
+        same && self.revision != other.revision && matches!(self.footprint, Footprint::Files(_))
     }
 }
 
@@ -103,7 +105,7 @@ pub fn holds(
         Footprint::Everything(blind) => return Err(Changed::Source(blind.clone())),
         Footprint::Files(files) => files,
     };
-    if wanted.new_revision && !made.revision {
+    if wanted.revision.is_some_and(|revision| revision != made.revision) {
         return Err(Changed::Revision);
     }
     if made.shape != shape() {
@@ -141,6 +143,21 @@ const PATHS_AS_TEXT: &[&str] = &[
     "unsafeGetAttrPos",
 ];
 
+/// Functions that tell which facts `self` has, or what they are, without a word of any of them.
+const LISTS: &[&str] = &[
+    "attrNames",
+    "attrValues",
+    "attrsToList",
+    "filterAttrs",
+    "foldlAttrs",
+    "intersectAttrs",
+    "mapAttrs",
+    "mapAttrsToList",
+    "removeAttrs",
+    "toJSON",
+    "toXML",
+];
+
 /// The first fact of the source that a file asks for, as far as its words can tell: any of them that is not just defined, as
 /// in `rev = "…"`. Any file may be imported, whatever its name; only one that is JSON has no code that could ask.
 pub(super) fn asked_fact(content: &[u8]) -> Option<&'static str> {
@@ -150,18 +167,50 @@ pub(super) fn asked_fact(content: &[u8]) -> Option<&'static str> {
         let as_text = PATHS_AS_TEXT.iter().any(|way| text.contains(way));
         (as_text && uses_word(&text, "hashString")).then_some("hashString")
     };
-    asked.or_else(hashed).filter(|_| serde_json::from_slice::<serde::de::IgnoredAny>(content).is_err())
+    asked
+        .or_else(hashed)
+        .or_else(|| lists_self(&text))
+        .filter(|_| serde_json::from_slice::<serde::de::IgnoredAny>(content).is_err())
+}
+
+/// The function by which a text may list what `self` has.
+pub(super) fn lists_self(text: &str) -> Option<&'static str> {
+    LISTS.iter().copied().find(|list| uses_word(text, list)).filter(|_| takes_self(text))
+}
+
+/// Whether `self` is used as a value, as all of it: not for one of its attributes nor its path, nor as a name that a function
+/// takes or that is inherited.
+fn takes_self(text: &str) -> bool {
+    whole_words(text, "self").any(|(before, after)| {
+        let (before, rest) = (before.trim_end(), after.trim_start());
+        let is_part = after.starts_with('.') || rest.starts_with("or ") || rest.starts_with('+');
+        let is_taken = rest.starts_with([',', ':', '@', '}']) || before.ends_with([',', '@']);
+        let is_defined = rest.starts_with('=') && !rest.starts_with("==");
+        let statement = before.rsplit([';', '{', '=']).next().unwrap_or_default().trim_start();
+        let is_inherited = statement.strip_prefix("inherit").is_some_and(|from| !is_within(from));
+        !(is_part || is_taken || is_defined || is_inherited)
+    })
+}
+
+/// Whether a text ends in a parenthesis that it opens, with something in it.
+fn is_within(text: &str) -> bool {
+    let open = text.rfind('(').filter(|open| !text[*open..].contains(')'));
+    open.is_some_and(|open| !text[open + 1..].trim().is_empty())
+}
+
+/// What is before and after each place where a text has a word as a whole.
+fn whole_words<'a>(text: &'a str, word: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let fits = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '\'');
+    let places = text.match_indices(word).map(move |(at, _)| (&text[..at], &text[at + word.len()..]));
+    places.filter(move |(before, after)| !before.ends_with(fits) && !after.starts_with(fits))
 }
 
 /// Whether a word is used, other than as the name of a definition.
 fn uses_word(text: &str, word: &str) -> bool {
-    let fits = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '\'');
-    text.match_indices(word).any(|(at, _)| {
-        let (before, after) = (&text[..at], &text[at + word.len()..]);
-        let whole = !before.ends_with(fits) && !after.starts_with(fits);
+    whole_words(text, word).any(|(before, after)| {
         let rest = after.trim_start();
         let defined = rest.starts_with('=') && !rest.starts_with("==") && !before.trim_end().ends_with('.');
-        whole && !defined
+        !defined
     })
 }
 
@@ -186,7 +235,9 @@ impl fmt::Display for Changed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Source(blind) => write!(f, "the source changed, and {blind}"),
-            Self::Revision => f.write_str("the source has a revision now, and the flake's inputs may ask for it"),
+            Self::Revision => {
+                f.write_str("the source has a revision now, or none any more, and the flake's inputs may ask for it")
+            }
             Self::Shape => f.write_str("files came, went, or changed their type"),
             Self::File(file) => write!(f, "{file} changed, which was read"),
         }
@@ -227,7 +278,7 @@ mod tests {
             let made = conditions(footprint, false);
             let identity = if same_source { "s" } else { "t" };
             let shape = || if same_shape { "1".to_owned() } else { "2".to_owned() };
-            let wanted = Wanted { identity, new_revision: false };
+            let wanted = Wanted { identity, revision: None };
             let found = holds(&made, wanted, shape, |file| now.get(file).cloned());
             assert_eq!(found.err(), changed);
         }
@@ -236,15 +287,26 @@ mod tests {
     #[test]
     fn a_revision_that_inputs_may_ask_for_is_a_change() {
         let read = Footprint::Files(files(&[("flake.nix", "1")]));
-        let held = |made: &Conditions, new_revision| {
-            holds(made, Wanted { identity: "t", new_revision }, || "1".to_owned(), |_| Some("1".to_owned())).is_ok()
+        let held = |made: &Conditions, revision| {
+            holds(made, Wanted { identity: "t", revision }, || "1".to_owned(), |_| Some("1".to_owned())).is_ok()
         };
-        assert!(held(&conditions(&read, false), false));
-        assert!(!held(&conditions(&read, false), true));
-        assert!(held(&conditions(&read, true), true));
-        assert!(conditions(&read, true).ignores_revision());
-        assert!(!conditions(&read, false).ignores_revision());
-        assert!(!conditions(&Footprint::Everything(Blind::HoldsSource), true).ignores_revision());
+        for (made, wanted, holds) in [
+            (false, None, true),
+            (true, None, true),
+            (false, Some(false), true),
+            (true, Some(true), true),
+            (false, Some(true), false),
+            (true, Some(false), false),
+        ] {
+            assert_eq!(held(&conditions(&read, made), wanted), holds, "{made} {wanted:?}");
+        }
+        let other = Footprint::Files(files(&[("flake.nix", "2")]));
+        let all = Footprint::Everything(Blind::HoldsSource);
+        let with = conditions(&read, true);
+        assert!(with.differs_in_revision_alone(&conditions(&read, false)));
+        assert!(!with.differs_in_revision_alone(&with));
+        assert!(!with.differs_in_revision_alone(&conditions(&other, false)));
+        assert!(!conditions(&all, true).differs_in_revision_alone(&conditions(&all, false)));
     }
 
     #[test]
@@ -260,6 +322,11 @@ mod tests {
             "x.rev = 1;",
             "with self; rev",
             "hashString \"md5\" (toString ./x)",
+            "builtins.attrNames self",
+            "builtins.toJSON (builtins.attrNames inputs.self)",
+            "lib.mapAttrsToList (n: _: n) self;",
+            "attrValues (self // { })",
+            "{ inherit (builtins.removeAttrs self [ \"outputs\" ]) inputs; }",
         ] {
             assert!(asked_fact(asks.as_bytes()).is_some(), "{asks}");
         }
@@ -271,6 +338,14 @@ mod tests {
             "prevRev",
             r#"{"rev": "abc"}"#,
             "hashString \"md5\" name",
+            "{ self, nixpkgs }: mapAttrs (name: _: name) self.hosts",
+            "{ nixpkgs, self }@inputs: attrNames (readDir ./hosts)",
+            "{ self, ... }: mapAttrs f { specialArgs = { inherit inputs self; }; }",
+            "attrNames { inherit (inputs) self nixpkgs; inherit self; }",
+            "attrNames { inherit (inputs) nixpkgs self; }",
+            "final: self: attrNames super",
+            "toJSON (readDir (self + \"/data\")) + \"${self}\"",
+            "{ a = f self; }",
         ] {
             assert_eq!(asked_fact(quiet.as_bytes()), None, "{quiet}");
         }

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::build::GcRoot;
 use super::flake::FlakeRef;
+use super::footprint::lists_self;
 use super::program::Nix;
 use super::store_path::StorePath;
 use super::version::Version;
@@ -221,25 +222,28 @@ impl Metadata {
     /// Whether an evaluation could tell the user's reference from the store path: `self.submodules`, and of changed trees
     /// `self.dirtyRev` and `self.dirtyShortRev`, exist for git alone. A file that cannot be read counts as one that asks.
     fn reveals_more(&self, tree: &StorePath) -> bool {
-        self.locked.kind == "git" && mentions(tree.as_path(), GIT_FACTS).unwrap_or(true)
+        self.locked.kind == "git" && has_text(tree.as_path(), &asks_git).unwrap_or(true)
     }
 }
 
-/// Words of files that may ask for what only a reference to git tells, whether one by one or all at once.
-const GIT_FACTS: &[&[u8]] =
-    &[b"dirtyRev", b"dirtyShortRev", b"submodules", b"sourceInfo", b"attrNames self", b"attrValues self"];
+/// Words of files that may ask for what only a reference to git tells.
+const GIT_FACTS: &[&str] = &["dirtyRev", "dirtyShortRev", "submodules", "sourceInfo"];
 
-/// Whether a file below `dir` that is Nix by its name, or may be for want of another, contains one of `words`.
-fn mentions(dir: &Path, words: &[&[u8]]) -> io::Result<bool> {
+/// Whether a file may ask for what only a reference to git tells, whether one by one or all at once.
+fn asks_git(text: &str) -> bool {
+    GIT_FACTS.iter().any(|fact| text.contains(fact)) || lists_self(text).is_some()
+}
+
+/// Whether a file below `dir` that is Nix by its name, or may be for want of another, has a text of which `is_such` is true.
+fn has_text(dir: &Path, is_such: &dyn Fn(&str) -> bool) -> io::Result<bool> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let kind = entry.file_type()?;
         let path = entry.path();
         let found = if kind.is_dir() {
-            mentions(&path, words)?
+            has_text(&path, is_such)?
         } else if kind.is_file() && path.extension().is_none_or(|ext| ext == "nix") {
-            let text = fs::read(&path)?;
-            words.iter().any(|word| text.windows(word.len()).any(|window| window == *word))
+            is_such(&String::from_utf8_lossy(&fs::read(&path)?))
         } else {
             false
         };
@@ -302,8 +306,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("a")).unwrap();
         fs::write(dir.path().join("a/x.txt"), "self.dirtyRev").unwrap();
-        assert!(!mentions(dir.path(), &[b"dirtyRev"]).unwrap());
+        assert!(!has_text(dir.path(), &asks_git).unwrap());
         fs::write(dir.path().join("a/x.nix"), "{ self }: self.dirtyRev or null").unwrap();
-        assert!(mentions(dir.path(), &[b"dirtyRev"]).unwrap());
+        assert!(has_text(dir.path(), &asks_git).unwrap());
+        fs::write(dir.path().join("a/x.nix"), "{ inputs }: builtins.attrNames inputs.self").unwrap();
+        assert!(has_text(dir.path(), &asks_git).unwrap());
+        fs::write(dir.path().join("a/x.nix"), "{ self }: builtins.attrNames self.hosts").unwrap();
+        assert!(!has_text(dir.path(), &asks_git).unwrap());
     }
 }

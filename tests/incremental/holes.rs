@@ -49,6 +49,23 @@ async fn a_hash_of_a_path_hides_it() {
 }
 
 #[tokio::test]
+async fn what_self_has_changes_with_a_commit() {
+    for way in [
+        "builtins.toJSON (builtins.attrNames self)",
+        r#"builtins.concatStringsSep " " (builtins.attrNames inputs.self)"#,
+    ] {
+        let world = one(&[way, READS_OWN]).await;
+        world.agreed().await;
+        for text in ["1\n", "2\n"] {
+            world.write("hosts/alpha/own.txt", text);
+            world.agreed().await;
+            world.git(&["commit", "--quiet", "--all", "--message", text]);
+            world.agreed().await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_input_may_ask_for_the_revision_too() {
     for of in [
         "self.rev or \"none\"",
@@ -58,6 +75,7 @@ async fn an_input_may_ask_for_the_revision_too() {
         "builtins.substring 0 8 self.lastModifiedDate",
         "self.narHash",
         "if self ? rev then self.rev else \"changed\"",
+        "if self ? rev then \"clean\" else \"dirty\"",
     ] {
         let world = World::new("").await;
         Shape::of(&[&["inputs.outside.of self"]]).write(&world);
