@@ -1,8 +1,9 @@
 # shellcheck shell=bash
-# The Debian trixie root of dev/in-trixie: how it is made (trixie_prepare) and how a command is run in it (trixie_enter).
+# The Debian roots of dev/in-trixie: how it is made (trixie_prepare) and how a command is run in it (trixie_enter).
 # Sourced, never run. Needs bash 4.4, root, util-linux.
 
 # Whatever changes what is in the root belongs in this text: a root whose stamp differs from it is made anew.
+TRIXIE_SUITE=trixie
 TRIXIE_MIRROR=${HUBCTL_TRIXIE_MIRROR:-http://deb.debian.org/debian}
 TRIXIE_PACKAGES="nix-bin git openssh-client openssh-server systemd systemd-sysv dbus systemd-container iproute2 sudo"
 TRIXIE_PACKAGES+=" libpam-systemd ca-certificates procps"
@@ -19,9 +20,9 @@ trixie_die() {
 # The folder that holds the root, its lock and the log of its making.
 trixie_home() {
   if [[ -n ${XDG_CACHE_HOME:-} ]]; then
-    printf '%s/hubctl/trixie' "$XDG_CACHE_HOME"
+    printf '%s/hubctl/%s' "$XDG_CACHE_HOME" "$TRIXIE_SUITE"
   elif [[ -n ${HOME:-} ]]; then
-    printf '%s/.cache/hubctl/trixie' "$HOME"
+    printf '%s/.cache/hubctl/%s' "$HOME" "$TRIXIE_SUITE"
   else
     trixie_die "neither XDG_CACHE_HOME nor HOME is set: set one, the root is kept under it"
   fi
@@ -80,11 +81,11 @@ trixie_prepare() {
   new=$(mktemp -d "$home/new.XXXXXXXX")
   chmod 755 "$new"
 
-  trixie_say "making a Debian trixie root with Nix in $root (once; about half a minute, more on a slow network)"
+  trixie_say "making a Debian $TRIXIE_SUITE root with Nix in $root (once; about half a minute, more on a slow network)"
   # In a mount namespace of its own: what debootstrap and the packages mount is gone when this ends, however it ends.
   # shellcheck disable=SC2016 # "$@" belongs to the inner shell.
-  if ! unshare --mount --propagation slave -- "$BASH" -c '. "$1" && trixie_make "$2"' in-trixie \
-    "${BASH_SOURCE[0]}" "$new" >"$log" 2>&1 </dev/null; then
+  if ! unshare --mount --propagation slave -- "$BASH" -c '. "$1" && trixie_make "$2" "$3"' in-trixie \
+    "${BASH_SOURCE[0]}" "$new" "$TRIXIE_SUITE" >"$log" 2>&1 </dev/null; then
     tail -n 20 "$log" >&2
     rm -rf --one-file-system "$new"
     trixie_die "could not make the root: the lines above end $log;" \
@@ -102,15 +103,17 @@ trixie_prepare() {
   exec {lock}>&-
 }
 
-# trixie_make ROOT: fills an empty folder. Runs in a mount namespace of its own.
+# trixie_make ROOT SUITE: fills an empty folder. Runs in a mount namespace of its own.
 trixie_make() {
   set -euo pipefail
-  local root=$1 unit
+  local root=$1 suite=$2 newest=/usr/share/debootstrap/scripts/sid script=() of_any_age=() unit
   # The caller's locale and its maintainer-script settings need not exist in there.
   export LC_ALL=C DEBIAN_FRONTEND=noninteractive PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
   unset TMPDIR
 
-  debootstrap --variant=minbase trixie "$root" "$TRIXIE_MIRROR"
+  # A suite that is younger than this machine's debootstrap is made as the newest one is.
+  [[ -e ${newest%/*}/$suite || ! -e $newest ]] || script=("$newest")
+  debootstrap --variant=minbase "$suite" "$root" "$TRIXIE_MIRROR" "${script[@]}"
 
   # The root can be made again at any time: syncing each file to disk would only cost time. Nobody reads its manuals.
   cat >"$root/etc/dpkg/dpkg.cfg.d/hubctl" <<'CONF'
@@ -130,13 +133,16 @@ CONF
   mount --rbind /proc "$root/proc"
   mount --rbind /dev "$root/dev"
   mount -t tmpfs tmpfs "$root/run"
-  chroot "$root" apt-get update -q
+  # Of a suite that moves, a mirror that is behind has lists that are past their time. Whose they are is checked all the same,
+  # and debootstrap has just taken the root's first half from them.
+  [[ $suite == trixie ]] || of_any_age=(-o Acquire::Check-Valid-Until=false)
+  chroot "$root" apt-get update -q "${of_any_age[@]}"
   # shellcheck disable=SC2086 # A list of words.
   chroot "$root" apt-get install -y -q --no-install-recommends $TRIXIE_PACKAGES
   chroot "$root" apt-get clean
   rm -rf "$root"/var/lib/apt/lists/* "$root/usr/sbin/policy-rc.d" "$root/usr/share/doc" "$root/usr/share/man"
   : >"$root/etc/resolv.conf"
-  echo trixie >"$root/etc/hostname"
+  echo "$suite" >"$root/etc/hostname"
   printf '127.0.0.1 localhost\n::1 localhost\n' >"$root/etc/hosts"
   # Host keys and the machine id are a host's own: whoever boots a host from this root gives it new ones.
   rm -f "$root"/etc/ssh/ssh_host_*
