@@ -117,6 +117,7 @@ impl Evaluator {
     ) -> Result<Self, Failure> {
         let (wanted, turns) = (options.uses, Turns::new(options.jobs));
         let scratch = make_scratch(options).map_err(|error| Failure::of_ours("making a directory for roots", error))?;
+        let nix = nix.caching_in(scratch.path());
         if let Uses::Nothing(_) = wanted {
             let (source, unseen) = tokio::join!(lock(&nix, &flake, cancel), Box::pin(unseen(&flake, cancel)));
             let (source, settings) = (source?, String::new());

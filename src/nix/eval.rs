@@ -153,7 +153,8 @@ pub async fn ask(
     cancel: &Cancel,
     on_line: impl FnMut(&str) + Send,
 ) -> Result<String, EvalError> {
-    query.answer(query.command(nix, source).output_with(cancel, on_line).await)
+    let cmd = nix.with_own_cache(query.command(nix, source)).map_err(EvalError::Nix)?;
+    query.answer(cmd.output_with(cancel, on_line).await)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod footprint;
 mod git;
 mod log;
 mod observe;
+mod own_cache;
 mod path_literals;
 mod program;
 mod source;

@@ -47,7 +47,7 @@ pub async fn ask_watched(
     cancel: &Cancel,
     on_line: &mut (dyn FnMut(&str) + Send),
 ) -> Result<Observed, EvalError> {
-    let cmd = query.command(nix, source);
+    let cmd = nix.with_own_cache(query.command(nix, source)).map_err(EvalError::Nix)?;
     let own_view = cmd.clone().own_view(tree.root(), empty);
     let mut seen = watched(&own_view, tree, |pid| seen_by(pid, tree.root()), cancel, on_line).await;
     if matches!(&seen.ended, Err(failure) if failure.is_not_started()) {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::own_cache::own_cache;
 use super::store_path::StorePath;
 use super::version::Version;
 use crate::process::{Cancel, Cmd, Failure};
@@ -24,6 +25,8 @@ pub struct Nix {
     program: PathBuf,
     version: Version,
     settings: Settings,
+    /// Where commands have caches of their own.
+    caches: Option<PathBuf>,
 }
 
 /// Why Nix cannot be used.
@@ -71,9 +74,24 @@ impl Nix {
         let asked = Cmd::new(&program).arg("--version").deadline(Duration::from_secs(20));
         let printed = asked.output(cancel).await.map_err(NixError::Failed)?.text();
         match Version::parse(&printed) {
-            Some(version) if version.is_supported() => Ok(Self { program, version, settings }),
+            Some(version) if version.is_supported() => Ok(Self { program, version, settings, caches: None }),
             _ => Err(NixError::Unsupported(printed)),
         }
+    }
+
+    /// The same Nix, whose commands that read a flake have caches of their own below `directory`, where this version would not
+    /// read again what is in the user's.
+    #[must_use]
+    pub fn caching_in(self, directory: &Path) -> Self {
+        let caches = self.version.remembers_copies().then(|| directory.to_path_buf());
+        Self { caches, ..self }
+    }
+
+    /// A command that reads a flake, with a cache of its own if it needs one.
+    pub(super) fn with_own_cache(&self, cmd: Cmd) -> Result<Cmd, Failure> {
+        let Some(caches) = &self.caches else { return Ok(cmd) };
+        let cache = own_cache(caches).map_err(|error| cmd.failed_to_start(error))?;
+        Ok(cmd.env("NIX_CACHE_HOME", cache))
     }
 
     /// The version of Nix.

@@ -137,7 +137,7 @@ async fn lock_once(nix: &Nix, flake: &FlakeRef, cancel: &Cancel) -> Result<Sourc
 
 async fn metadata(nix: &Nix, flake: &FlakeRef, cancel: &Cancel) -> Result<Metadata, Failure> {
     let cmd = metadata_command(nix, flake);
-    let output = cmd.output(cancel).await?;
+    let output = nix.with_own_cache(cmd.clone())?.output(cancel).await?;
     serde_json::from_slice(&output.stdout).map_err(|error| cmd.failed_to_start(error.into()))
 }
 

@@ -56,10 +56,17 @@ impl Version {
         if self.at_least(2, 13) { format!("{drv}^*") } else { drv.to_string() }
     }
 
-    /// Whether an evaluation is known to open every file that it depends on. Tried with 2.8 and 2.26; later versions may know a
-    /// copied directory by its fetcher cache and not read it again, and of Lix nothing is assumed.
+    /// Whether an evaluation is known to open every file that it depends on, with a cache of its own where this version
+    /// [remembers](Self::remembers_copies) what it copied. Tried with 2.8, 2.26 and 2.34; of other new versions, and of Lix,
+    /// nothing is assumed.
     pub(super) fn opens_all_it_reads(&self) -> bool {
-        self.flavour == Flavour::Nix && !self.at_least(2, 27)
+        self.flavour == Flavour::Nix && (!self.at_least(2, 27) || (self.major, self.minor) == (2, 34))
+    }
+
+    /// Whether the fetchers keep a record of what they copied to the store, and neither open it again nor look whether it is as
+    /// it was.
+    pub fn remembers_copies(&self) -> bool {
+        self.flavour == Flavour::Nix && self.at_least(2, 27)
     }
 
     /// The subcommand that prints all settings as JSON. `show-config` became `config show` in Nix 2.20; the old name still works,
@@ -113,8 +120,8 @@ mod tests {
     #[test]
     fn only_versions_that_were_tried_are_trusted_to_open_what_they_read() {
         let opens = |printed: &str| Version::parse(printed).unwrap().opens_all_it_reads();
-        assert!(opens("nix (Nix) 2.8.0") && opens("nix (Nix) 2.26.3"));
-        assert!(!opens("nix (Nix) 2.31.1") && !opens("nix (Lix, like Nix) 2.91.1"));
+        assert!(opens("nix (Nix) 2.8.0") && opens("nix (Nix) 2.26.3") && opens("nix (Nix) 2.34.8"));
+        assert!(!opens("nix (Nix) 2.31.1") && !opens("nix (Nix) 2.35.0") && !opens("nix (Lix, like Nix) 2.91.1"));
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use hubctl::nix::Settings;
+use hubctl::nix::{Settings, SystemAttr};
+use hubctl::process::Cancel;
 
 use crate::fleet::Shape;
 use crate::world::{World, commit_all};
@@ -390,5 +391,30 @@ async fn a_lock_file_that_nix_cannot_see_locks_nothing() {
         world.agreed().await;
         world.git(&["add", "--all"]);
         world.agreed().await;
+    }
+}
+
+#[tokio::test]
+async fn what_another_host_copied_is_read_again() {
+    // The first host's copy must be there when the second one is evaluated, and so they are not evaluated side by side.
+    for way in [
+        r#""${../../shared/dir}""#,
+        r#"builtins.readFile "${../../data}/a.txt""#,
+        r#""${builtins.path { path = ../../data; name = "data"; }}""#,
+        r#""${builtins.filterSource (_: _: true) ../../data}""#,
+    ] {
+        let world = World::of(&Shape::of(&[&[way], &[way], &[way, READS_OWN]])).await;
+        for text in ["0\n", "1\n", "2\n", "0\n"] {
+            for file in ["data/a.txt", "shared/dir/sub/c.txt"] {
+                world.write(file, text);
+            }
+            let evaluator = world.evaluator().await.unwrap();
+            for name in ["alpha", "beta", "gamma"] {
+                let system = SystemAttr { output: "nixosConfigurations", name };
+                evaluator.system(system, &Cancel::never(), &mut |_| ()).await.unwrap();
+            }
+            drop(evaluator);
+            world.agreed().await;
+        }
     }
 }

@@ -230,8 +230,11 @@ impl World {
         answers
     }
 
-    /// What Nix says, by the user's own reference.
+    /// What Nix says, by the user's own reference. Of a version that remembers what it copied it is what it says when it does
+    /// not: with the record of an earlier state of a tree, it may read a file as it is and copy it as it was.
     pub(crate) fn theirs(&self) -> Option<Systems> {
+        let forgetful = self.nix.version().remembers_copies().then(|| tempfile::tempdir().unwrap());
+        let cache = forgetful.iter().map(|cache| ("NIX_CACHE_HOME", cache.path()));
         let ask = |attribute: &str, function: &str| {
             let output = Command::new("nix")
                 .args(["--extra-experimental-features", "nix-command flakes", "eval", "--json"])
@@ -240,6 +243,7 @@ impl World {
                 .args(self.nix.settings().override_inputs.iter().flat_map(|(name, to)| ["--override-input", name, to]))
                 .arg(format!("{}#{attribute}", self.root().display()))
                 .args(["--apply", function])
+                .envs(cache.clone())
                 .output()
                 .unwrap();
             output.status.success().then_some(output.stdout)
