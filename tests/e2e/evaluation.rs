@@ -94,27 +94,24 @@ fn why_tells_the_file_that_changed() {
 #[test]
 fn a_source_that_is_large_is_pointed_out_once() {
     let hub = Hub::offline();
-    let icons = |theme: &str, count: usize| {
-        let dir = hub.root().join("assets/icons").join(theme);
-        std::fs::create_dir_all(&dir).unwrap();
-        for n in 0..count {
-            std::fs::write(dir.join(format!("{n}.svg")), "<svg/>").unwrap();
-        }
-        hub.git(&["add", "--all"]);
+    let image = |name: &str, mib: u64| {
+        let file = format!("assets/images/{name}");
+        hub.write(&file, "");
+        std::fs::File::create(hub.root().join(file)).unwrap().set_len(mib * 1024 * 1024).unwrap();
     };
-    icons("light", 9_000);
     let is_told = || hub.run(&["hosts"]).exits(0).stderr.contains("the flake's source is large");
+    image("live.iso", 60);
     assert!(!is_told());
-    icons("dark", 2_000);
+    image("disk.img", 50);
     let told = hub.run(&["hosts"]).exits(0);
-    told.says("the flake's source is large: 11,0").says("\n  assets/icons/: 11,000 files, ").says("hint: ");
+    told.says("the flake's source is large").says("\n  assets/images/: 2 files, 110 MiB\n").says("hint: ");
     hub.write("hosts/p620/motd.txt", "Edited.\n");
     assert!(!is_told(), "it is as large as it was");
-    icons("blue", 7_000);
+    image("more.img", 60);
     assert!(is_told(), "it has grown by a good part");
     hub.git(&["rm", "-r", "--quiet", "--force", "assets"]);
     assert!(!is_told());
-    icons("light", 11_000);
+    image("live.iso", 110);
     assert!(is_told(), "it was small meanwhile");
 }
 
