@@ -11,17 +11,18 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::flake::FlakeRef;
 use super::git::{git, is_gone, is_redirected, path, split};
-use crate::process::Cancel;
+use crate::process::{Cancel, Cmd, Failure};
 
 /// A file that changed so short a time ago may change again without `stat` telling.
 const SETTLED: Duration = Duration::from_secs(2);
 
 /// The state of the work tree: the same text means the same source. None when that cannot be told, or not without asking Nix.
 pub async fn fingerprint(flake: &FlakeRef, cancel: &Cancel) -> Option<String> {
+    let begun = Instant::now();
     let root = flake.root()?;
     let mut hasher = blake3::Hasher::new();
     update(&mut hasher, flake.to_string().as_bytes());
@@ -30,6 +31,8 @@ pub async fn fingerprint(flake: &FlakeRef, cancel: &Cancel) -> Option<String> {
     } else {
         of_files(root, root, &mut hasher, Some(SystemTime::now())).ok()?;
     }
+    // `dev/bench fingerprint` reads this.
+    tracing::debug!(ms = begun.elapsed().as_secs_f64() * 1000.0, "the state of the work tree");
     Some(hasher.finalize().to_hex().to_string())
 }
 
@@ -39,33 +42,64 @@ async fn of_git(root: &Path, hasher: &mut blake3::Hasher, cancel: &Cancel) -> Op
     }
     let now = SystemTime::now();
     let status = git(root, &["status", "--porcelain=v2", "--branch", "-z", "--untracked-files=no", "--no-renames"]);
-    let tracked = git(root, &["ls-files", "-v", "-z", "--full-name", ":/"]);
-    let places = git(root, &["rev-parse", "--show-toplevel", "--git-path", "info/attributes"]);
     let settings = git(root, &["config", "--list", "-z", "--name-only"]);
-    let (status, tracked, places, settings) =
-        tokio::try_join!(status.output(cancel), tracked.output(cancel), places.output(cancel), settings.output(cancel))
-            .ok()?;
-    // Files that git was told not to look at may have changed without it knowing.
-    if split(&tracked.stdout, 0).any(|line| matches!(line.first(), Some(b'a'..=b'z' | b'S'))) {
-        return None;
-    }
-    let mut places = split(&places.stdout, b'\n').map(|place| root.join(path(place)));
-    let (top, attributes) = (places.next()?, places.next()?);
-    // What is in submodules is not in git's status of this tree.
-    if top.join(".gitmodules").exists() {
-        return None;
-    }
-    for line in split(&status.stdout, 0) {
+    // git compares the files meanwhile, which takes longer than all else.
+    let (status, settings, tracked) =
+        tokio::try_join!(told(&status, cancel), told(&settings, cancel), Tracked::of(root, cancel)).ok()?;
+    let Tracked { top, files, has_attributes } = tracked?;
+    for line in split(&status, 0) {
         update(hasher, line);
         if let Some(path) = changed_path(line) {
             update(hasher, &content(&top.join(path)).ok()?);
         }
     }
-    let files: Vec<_> = split(&tracked.stdout, 0).filter_map(|line| line.get(2..)).map(path).collect();
-    if converts(split(&settings.stdout, 0)) || attributes.exists() || has_attributes(&top, &files) {
+    if has_attributes || converts(split(&settings, 0)) {
         of_tracked(&top, &files, hasher, Some(now)).ok()?;
     }
     Some(())
+}
+
+/// What git prints.
+async fn told(git: &Cmd, cancel: &Cancel) -> Result<Vec<u8>, Failure> {
+    Ok(git.output(cancel).await?.stdout)
+}
+
+/// What git tracks, as far as the index tells.
+struct Tracked {
+    /// The work tree's directory.
+    top: PathBuf,
+    /// All files, relative to it.
+    files: Vec<PathBuf>,
+    /// Whether attributes are given, by which git may take contents that differ for the same.
+    has_attributes: bool,
+}
+
+impl Tracked {
+    /// Asks git. None where its answers about these files say nothing.
+    async fn of(root: &Path, cancel: &Cancel) -> Result<Option<Self>, Failure> {
+        let tracked = git(root, &["ls-files", "-v", "-z", "--full-name", ":/"]);
+        let places = git(root, &["rev-parse", "--show-toplevel", "--git-path", "info/attributes"]);
+        let (tracked, places) = tokio::try_join!(told(&tracked, cancel), told(&places, cancel))?;
+        let root = root.to_path_buf();
+        let reading = tokio::task::spawn_blocking(move || Self::read(&root, &tracked, &places));
+        Ok(reading.await.unwrap_or_default())
+    }
+
+    fn read(root: &Path, tracked: &[u8], places: &[u8]) -> Option<Self> {
+        // Files that git was told not to look at may have changed without it knowing.
+        if split(tracked, 0).any(|line| matches!(line.first(), Some(b'a'..=b'z' | b'S'))) {
+            return None;
+        }
+        let mut places = split(places, b'\n').map(|place| root.join(path(place)));
+        let (top, attributes) = (places.next()?, places.next()?);
+        // What is in submodules is not in git's status of this tree.
+        if top.join(".gitmodules").exists() {
+            return None;
+        }
+        let files: Vec<_> = split(tracked, 0).filter_map(|line| line.get(2..)).map(path).collect();
+        let has_attributes = attributes.exists() || has_attributes(&top, &files);
+        Some(Self { top, files, has_attributes })
+    }
 }
 
 /// Where nothing of a flake's work tree was touched between two looks, both give the same text: not even where it was changed and
@@ -208,7 +242,6 @@ fn update(hasher: &mut blake3::Hasher, part: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::Cmd;
 
     struct Tree(tempfile::TempDir);
 
