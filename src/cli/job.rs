@@ -45,6 +45,7 @@ pub(super) async fn run(hub: &Hub, fleet: Fleet, wish: Wish) -> Result<Exit> {
     let ui = if wish.dry_run { hub.ui.without_events() } else { hub.ui.clone() };
     let (reporter, events) = Reporter::start(&ui).map_err(|error| Error::new(Kind::Failed, error))?;
 
+    let expected = known_outputs(&wish);
     let context = Arc::new(Context {
         job: Job {
             id: id.clone(),
@@ -57,7 +58,7 @@ pub(super) async fn run(hub: &Hub, fleet: Fleet, wish: Wish) -> Result<Exit> {
             activation_timeout: fleet.config.deploy().activation_timeout,
         },
         nix: fleet.nix.clone(),
-        validity: Validity::new(fleet.nix.clone()),
+        validity: Validity::new(fleet.nix.clone()).expecting(expected),
         wants: wish.wants,
         fleet: fleet.hosts(),
         connect,
@@ -98,6 +99,13 @@ pub(super) async fn run(hub: &Hub, fleet: Fleet, wish: Wish) -> Result<Exit> {
     reporter.finish().await;
     prune_logs(&dirs);
     Ok(exit)
+}
+
+/// What hosts that are only built are known to be, so that their outputs are looked for all at once.
+fn known_outputs(wish: &Wish) -> Vec<StorePath> {
+    let Wants::Flake(evaluator) = &wish.wants else { return Vec::new() };
+    let hosts = wish.hosts.iter().filter(|_| wish.goal == Goal::Build);
+    hosts.filter_map(|host| Some(evaluator.held(host.attribute())?.out)).collect()
 }
 
 fn summary(finished: &[HostFinished], exit: Exit, begun: Instant) -> Summary {

@@ -200,6 +200,14 @@ impl Evaluator {
         told(self.state.last_cost(&self.asked(&Query::system(system)).subject)).flatten()
     }
 
+    /// What a system is known to be without as much as a look at the source; none where it takes one.
+    pub fn held(&self, system: SystemAttr<'_>) -> Option<Evaluation> {
+        let query = Query::system(system);
+        let held = self.state.held(&self.asked(&query), self.source.identity());
+        let kept = told(held).flatten().filter(|_| self.uses == Uses::Everything)?;
+        query.read(&self.nix, &self.source, &kept.answer).ok()
+    }
+
     /// What is known of a system without evaluating it: the answer that holds now, or why there is none; and the newest answer,
     /// whether it holds or not.
     pub async fn known(&self, system: SystemAttr<'_>, cancel: &Cancel) -> Known {

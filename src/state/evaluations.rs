@@ -6,8 +6,9 @@ use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
 use super::db::{State, StateError};
 use crate::nix::{Conditions, Footprint, Source};
 
-/// How many answers to one question are kept: branches that are switched between find theirs again.
-const KEPT: u32 = 8;
+/// How many answers to one question are kept: branches that are switched between find theirs again, and a tree with a
+/// revision and one without find what shows that it makes no difference.
+const KEPT: u32 = 24;
 
 /// How many sources are kept.
 const SOURCES_KEPT: u32 = 64;

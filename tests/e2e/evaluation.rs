@@ -45,6 +45,21 @@ fn only_hosts_that_read_what_was_edited_are_evaluated() {
 }
 
 #[test]
+fn outputs_that_are_known_are_looked_for_all_at_once() {
+    let mut hub = Hub::offline();
+    evaluated(&hub);
+    hub.set_env("HUBCTL_LOG", "hubctl::process=debug");
+    let run = hub.run(&["test-all", "--parallel"]).exits(0);
+    assert_eq!(run.stderr.matches("--check-validity").count(), 1, "{run:?}");
+    // One that is gone is found to be gone, and built again.
+    let wanted = hub.json(&["test-host", "p510"]).events();
+    let wanted = wanted.iter().find_map(|event| event["wanted"].as_str()).unwrap().to_owned();
+    hub.shell(&format!("nix-store --delete {wanted}")).exits(0);
+    hub.run(&["test-all", "--parallel"]).exits(0);
+    assert!(std::path::Path::new(&wanted).exists());
+}
+
+#[test]
 fn other_settings_of_nix_are_another_question() {
     let hub = Hub::offline();
     evaluated(&hub);
