@@ -63,6 +63,7 @@ fn kind(event: &Event) -> &'static str {
         Event::StepFinished { .. } => "step-finished",
         Event::Evaluated { .. } => "evaluated",
         Event::Decided { .. } => "decided",
+        Event::Building { .. } => "building",
         Event::Progress { .. } => "progress",
         Event::Log { .. } => "log",
         Event::Warning { .. } => "warning",
@@ -92,7 +93,16 @@ fn full() -> Vec<Event> {
         Event::StepFinished { host: host(), step, duration_ms: 1 },
         Event::Evaluated { host: host(), cached: false, reason: "flake.nix changed, which was read".into() },
         Event::Decided { host: host(), steps: STEPS.to_vec(), reason: "it runs another system".into() },
-        Event::Progress { host: host(), step, done: 1, running: 2, expected: 3, current: Some("web".into()) },
+        Event::Building { host: host(), name: "web".into(), builder: Some("ssh-ng://p510".into()) },
+        Event::Progress {
+            host: host(),
+            step,
+            done: 1,
+            running: 2,
+            expected: 3,
+            current: Some("web".into()),
+            builder: Some("ssh-ng://p510".into()),
+        },
         Event::Log { host: host(), step, line: "cc -c web.c".into() },
         Event::Warning { host: Some(host()), message: "/boot is full".into(), hint: Some("tidy it".into()) },
         Event::HostFinished(HostFinished {
@@ -141,7 +151,16 @@ fn bare() -> Vec<Event> {
     let mut events = vec![
         Event::RunStarted { deployment: None, command: "test-all".into(), goal: "build".into(), hosts: Vec::new() },
         Event::Source { flake: ".".into(), path: path("source"), rev: None, dirty: true },
-        Event::Progress { host: host(), step: StepName::Copy, done: 0, running: 0, expected: 0, current: None },
+        Event::Building { host: host(), name: "web".into(), builder: None },
+        Event::Progress {
+            host: host(),
+            step: StepName::Copy,
+            done: 0,
+            running: 0,
+            expected: 0,
+            current: None,
+            builder: None,
+        },
         Event::Warning { host: None, message: "no".into(), hint: None },
     ];
     events.extend(Outcome::ALL.into_iter().map(|outcome| ended(outcome, None)));

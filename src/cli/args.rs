@@ -64,6 +64,11 @@ pub(super) struct Global {
     #[arg(long, global = true)]
     pub(super) impure: bool,
 
+    /// Has Nix build with these remote builders in place of those of its configuration, in the form of nix.conf's `builders`; ''
+    /// for none.
+    #[arg(long, global = true, value_name = "SPEC")]
+    pub(super) builders: Option<String>,
+
     /// Evaluates everything, and remembers nothing of it.
     #[arg(long, global = true)]
     pub(super) no_cache: bool,

@@ -236,6 +236,7 @@ impl Hub {
             options: of_file.chain(pairs(&self.global.option)).collect(),
             override_inputs: pairs(&self.global.override_input).collect(),
             impure: self.global.impure,
+            builders: self.global.builders.clone(),
         };
         let detected = Nix::detect(settings, &self.cancel).await;
         self.not_stopped()?;

@@ -67,6 +67,7 @@ pub(super) async fn run(hub: &Hub, fleet: Fleet, wish: Wish) -> Result<Exit> {
         builders: Builders::default(),
         places: Places { logs: dirs.logs(&id), gcroots },
         runs: dirs.runs(),
+        told: Arc::default(),
         events: events.clone(),
         cancel: hub.cancel.clone(),
     });

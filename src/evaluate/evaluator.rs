@@ -11,8 +11,9 @@ use tokio::sync::OnceCell;
 use super::answer::{Answer, Known, Reason, Verified, Whence};
 use super::turns::Turns;
 use crate::nix::{
-    Ballast, Changed, Conditions, EvalError, Evaluation, FlakeRef, GcRoot, Missed, Nix, Observed, Query, Source,
-    StorePath, SystemAttr, Tree, Unseen, Wanted, ask, ask_watched, fingerprint, holds, lock, missed, moment, unseen,
+    Ballast, Changed, Conditions, EvalError, Evaluation, FlakeRef, GcRoot, Missed, Nix, Observed, Query, Settings,
+    Source, StorePath, SystemAttr, Tree, Unseen, Wanted, ask, ask_watched, fingerprint, holds, lock, missed, moment,
+    unseen,
 };
 use crate::process::{Cancel, End, Failure, LineSink};
 use crate::state::{Asked, Cost, Found, Kept, State};
@@ -433,7 +434,7 @@ fn impurity(nix: &Nix, effective: &str) -> Option<&'static str> {
 
 /// A hash of all that answers depend on beside the source: the form of what is kept, the version, the settings.
 fn settings_key(nix: &Nix, effective: &str) -> String {
-    let given = format!("{:?}", nix.settings());
+    let given = format!("{:?}", Settings { builders: None, ..nix.settings().clone() });
     let all = [FORM, &nix.version().to_string(), &given, effective].join("\0");
     blake3::hash(all.as_bytes()).to_hex().to_string()
 }

@@ -26,6 +26,13 @@ impl BuildError {
     pub fn is_cancelled(&self) -> bool {
         self.failure.is_cancelled()
     }
+
+    /// Whether there is no machine that may or can build it. Texts of Nix 2.8 to 2.34.
+    pub fn wants_builder(&self) -> bool {
+        let texts =
+            ["unable to start any build", "failed to find a machine for remote build", "is required to build '"];
+        self.output.iter().any(|line| texts.iter().any(|text| line.to_lowercase().contains(text)))
+    }
 }
 
 /// A symbolic link that keeps a store path and its closure from being collected; removed when dropped.
@@ -75,6 +82,7 @@ pub async fn build(
 
 fn command(nix: &Nix, drv: &StorePath, root: &GcRoot) -> Cmd {
     nix.cmd(&["build", "--log-format", "internal-json"])
+        .args(nix.settings().builder_flags())
         .arg("--out-link")
         .arg(root.path())
         .arg(nix.version().outputs_of(drv))

@@ -20,6 +20,8 @@ const COPY_PATHS: u64 = 103;
 const BUILD_LOG_LINE: u64 = 101;
 /// The result "how far an activity is": done, expected, running, failed.
 const PROGRESS: u64 = 105;
+/// An activity of a remote builder's own Nix, which has its counterpart among those of the Nix that was asked.
+const RELAYED: u64 = u64::MAX;
 /// The level of an error message.
 const ERROR: u64 = 0;
 /// The level of a warning.
@@ -60,6 +62,22 @@ enum Action {
 /// What one line of the log says to a person.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum LogLine {
+    /// A derivation begins to be built.
+    Begun {
+        /// The derivation's name, without hash and `.drv`.
+        name: String,
+        /// The store of the remote builder, such as `ssh-ng://p620`; none when it is built by the Nix that was asked.
+        builder: Option<String>,
+    },
+    /// A remote builder cannot be used. Nix goes on with the others and, where it may build itself, with itself.
+    NoBuilder {
+        /// The builder's store.
+        builder: String,
+        /// Why, in Nix's words.
+        why: String,
+    },
+    /// Nix does not take the builders of the command line from this user.
+    BuildersIgnored(String),
     /// A line that a builder printed, with the derivation's name.
     Build {
         /// The derivation's name, without hash and `.drv`.
@@ -84,6 +102,8 @@ pub struct BuildState {
 struct Activity {
     kind: u64,
     name: String,
+    /// Of a derivation that is built: the remote builder that does it.
+    builder: Option<String>,
 }
 
 impl BuildState {
@@ -94,11 +114,7 @@ impl BuildState {
             return (!text.trim().is_empty()).then_some(LogLine::Message(text));
         };
         match serde_json::from_str(json).unwrap_or(Action::Other) {
-            Action::Start { id, kind, fields } => {
-                let name = fields.first().and_then(Value::as_str).map(object_name).unwrap_or_default();
-                self.activities.insert(id, Activity { kind, name });
-                None
-            }
+            Action::Start { id, kind, fields } => self.start(id, kind, &fields),
             Action::Stop { id } => {
                 self.activities.remove(&id);
                 None
@@ -113,7 +129,7 @@ impl BuildState {
                 if level == ERROR {
                     self.errors.push(text.clone());
                 }
-                Some(LogLine::Message(text))
+                Some(about_builders(&text).unwrap_or(LogLine::Message(text)))
             }
             Action::Result { .. } | Action::Msg { .. } | Action::Other => None,
         }
@@ -125,13 +141,14 @@ impl BuildState {
         (sum(0), sum(1), sum(2))
     }
 
-    /// The name of a derivation that is being built or a path that is being copied now.
-    pub fn current(&self) -> Option<&str> {
+    /// The name of a derivation that is being built or a path that is being copied now, and the remote builder that does it.
+    pub fn current(&self) -> Option<(&str, Option<&str>)> {
         let of_kind = |kind: u64| {
             let mut activities = self.activities.values().rev();
             activities.find(|activity| activity.kind == kind && !activity.name.is_empty())
         };
-        of_kind(BUILD).or_else(|| of_kind(COPY_PATH)).map(|activity| activity.name.as_str())
+        let current = of_kind(BUILD).or_else(|| of_kind(COPY_PATH))?;
+        Some((current.name.as_str(), current.builder.as_deref()))
     }
 
     /// What went wrong: Nix's errors, and the end of the log of each derivation that one of them names.
@@ -146,6 +163,24 @@ impl BuildState {
         }
         lines.extend(self.errors.iter().flat_map(|error| error.lines()).map(str::to_owned));
         lines
+    }
+
+    /// Takes in the begin of an activity. A remote builder's own activities are relayed among those of the Nix that was asked,
+    /// and are not counted once more.
+    fn start(&mut self, id: u64, kind: u64, fields: &[Value]) -> Option<LogLine> {
+        let text = |i: usize| fields.get(i).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let name = text(0).map(object_name).unwrap_or_default();
+        let builder = text(1).filter(|_| kind == BUILD).map(str::to_owned);
+        let remote = || self.activities.values().filter(|other| other.builder.is_some());
+        let relayed = builder.is_none()
+            && match kind {
+                BUILD => remote().any(|other| other.name == name),
+                BUILDS => remote().next().is_some(),
+                _ => false,
+            };
+        let kind = if relayed { RELAYED } else { kind };
+        self.activities.insert(id, Activity { kind, name: name.clone(), builder: builder.clone() });
+        (kind == BUILD).then_some(LogLine::Begun { name, builder })
     }
 
     fn log_line(&mut self, id: u64, fields: &[Value]) -> Option<LogLine> {
@@ -167,6 +202,15 @@ impl BuildState {
         let number = |i: usize| fields.get(i).and_then(Value::as_u64).unwrap_or_default();
         self.counts.insert(id, [number(0), number(2), number(1)]);
     }
+}
+
+/// What a message of Nix says of remote builders, if it is about them. Texts of Nix 2.8 to 2.34.
+fn about_builders(text: &str) -> Option<LogLine> {
+    if text.contains("-specified setting 'builders'") {
+        return Some(LogLine::BuildersIgnored(text.to_owned()));
+    }
+    let (builder, why) = text.trim().strip_prefix("cannot build on '")?.split_once("': ")?;
+    Some(LogLine::NoBuilder { builder: builder.to_owned(), why: why.trim().trim_start_matches("error: ").to_owned() })
 }
 
 /// The name of a store object without directory, hash and `.drv`.
@@ -215,9 +259,10 @@ mod tests {
         ];
         let (state, said) = run(&lines);
         assert_eq!(state.progress(), (0, 1, 4));
-        assert_eq!(state.current(), Some("nixos-system-a"));
-        let line = LogLine::Build { name: "nixos-system-a".to_owned(), line: "no such file".to_owned() };
-        assert_eq!(said, [line]);
+        assert_eq!(state.current(), Some(("nixos-system-a", None)));
+        let name = || "nixos-system-a".to_owned();
+        let begun = LogLine::Begun { name: name(), builder: None };
+        assert_eq!(said, [begun, LogLine::Build { name: name(), line: "no such file".to_owned() }]);
 
         lines.push(r#"@nix {"action":"stop","id":2}"#.to_owned());
         lines.push(format!(r#"@nix {{"action":"msg","level":0,"msg":"builder for '{DRV}' failed with exit code 3"}}"#));
@@ -231,6 +276,36 @@ mod tests {
                 format!("builder for '{DRV}' failed with exit code 3"),
             ]
         );
+    }
+
+    #[test]
+    fn a_build_elsewhere_is_counted_once_and_names_its_builder() {
+        let build = |id: u64, builder: &str| {
+            format!(r#"@nix {{"action":"start","fields":["{DRV}","{builder}",1,1],"id":{id},"level":3,"type":105}}"#)
+        };
+        let counts = |id: u64| format!(r#"@nix {{"action":"start","id":{id},"level":0,"text":"","type":104}}"#);
+        let progress =
+            |id: u64, done: u8| format!(r#"@nix {{"action":"result","fields":[{done},1,1,0],"id":{id},"type":105}}"#);
+        // The builder's own Nix tells the same build and its own counts, under later numbers.
+        let lines = [counts(1), build(2, "ssh-ng://p510"), progress(1, 0), counts(7), progress(7, 1), build(8, "")];
+        let (state, said) = run(&lines);
+        let builder = || "ssh-ng://p510".to_owned();
+        assert_eq!(state.progress(), (0, 1, 1));
+        assert_eq!(state.current(), Some(("nixos-system-a", Some("ssh-ng://p510"))));
+        assert_eq!(said, [LogLine::Begun { name: "nixos-system-a".to_owned(), builder: Some(builder()) }]);
+    }
+
+    #[test]
+    fn a_builder_that_cannot_be_used_is_told_apart_from_a_failed_build() {
+        let message = |text: &str| format!(r#"@nix {{"action":"msg","level":0,"msg":"{text}"}}"#);
+        let (state, said) = run(&[
+            message("cannot build on 'ssh-ng://p599': \\u001b[31;1merror:\\u001b[0m cannot open connection"),
+            message("warning: ignoring the client-specified setting 'builders', because it is a restricted setting"),
+        ]);
+        let why = "cannot open connection".to_owned();
+        assert_eq!(said[0], LogLine::NoBuilder { builder: "ssh-ng://p599".to_owned(), why });
+        assert!(matches!(said[1], LogLine::BuildersIgnored(_)), "{said:?}");
+        assert!(state.failure()[0].contains("ssh-ng://p599"), "a build that fails for want of it names it");
     }
 
     #[test]

@@ -17,6 +17,9 @@ pub struct Settings {
     pub override_inputs: Vec<(String, String)>,
     /// `--impure`; for commands that evaluate.
     pub impure: bool,
+    /// `--builders SPEC`: Nix's remote builders in place of those that its configuration names; for commands that build, or may
+    /// do so while they evaluate. No answer depends on it.
+    pub builders: Option<String>,
 }
 
 /// The `nix` program.
@@ -52,7 +55,12 @@ impl Settings {
     /// The flags for commands that lock a flake and evaluate it, `nixos-rebuild` among them.
     pub fn flake_flags(&self) -> impl Iterator<Item = &str> {
         let overrides = self.override_inputs.iter().flat_map(|(input, flake)| ["--override-input", input, flake]);
-        self.flags().chain(overrides).chain(self.impure.then_some("--impure"))
+        self.flags().chain(overrides).chain(self.impure.then_some("--impure")).chain(self.builder_flags())
+    }
+
+    /// The flags for commands that build.
+    pub(super) fn builder_flags(&self) -> impl Iterator<Item = &str> {
+        self.builders.iter().flat_map(|builders| ["--option", "builders", builders])
     }
 }
 

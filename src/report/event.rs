@@ -82,6 +82,16 @@ pub enum Event {
         /// The reason, for a person.
         reason: String,
     },
+    /// A derivation of a host begins to be built.
+    Building {
+        /// The host that it is for.
+        host: HostName,
+        /// The derivation's name.
+        name: String,
+        /// The store of the remote builder of Nix that builds it; absent when Nix builds it itself.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        builder: Option<String>,
+    },
     /// How far a build or copy is. Sent at most ten times a second per host.
     Progress {
         /// The host.
@@ -97,6 +107,9 @@ pub enum Event {
         /// The name of one that is under way.
         #[serde(skip_serializing_if = "Option::is_none")]
         current: Option<String>,
+        /// The store of the remote builder that is at that one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        builder: Option<String>,
     },
     /// A line that a build or an activation printed.
     Log {

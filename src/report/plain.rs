@@ -10,7 +10,7 @@ use super::event::{Event, HostFinished, Stamped, StepName};
 use super::failure::{doing, hint_line, listed};
 use super::line::Line;
 use super::row::in_short;
-use super::state::RunState;
+use super::state::{RunState, at_builder};
 use super::style::{Style, mark};
 use super::{text, units};
 use crate::fleet::HostName;
@@ -53,7 +53,16 @@ impl Plain {
                 let steps: Vec<&str> = steps.iter().map(|step| step.as_str()).collect();
                 vec![name(host).text(&format!("to do: {} ({reason})", steps.join(", ")))]
             }
-            Event::Progress { host, step, done, expected, current, .. } if self.is_due(host, stamped.time) => {
+            Event::StepFinished { host, step: StepName::Build, .. } => {
+                let built = state.hosts.get(host).and_then(|host| built(&host.built));
+                built.map(|built| name(host).text(&built)).into_iter().collect()
+            }
+            Event::Building { host, name: derivation, builder } if self.verbose => {
+                let what = at_builder(derivation, builder.as_deref());
+                vec![name(host).styled(Style::Dim, "│ ").text(&format!("building {what}"))]
+            }
+            Event::Progress { host, step, done, expected, current, builder, .. } if self.is_due(host, stamped.time) => {
+                let current = current.as_deref().map(|current| at_builder(current, builder.as_deref()));
                 vec![name(host).text(&progress(*step, *done, *expected, current.as_deref()))]
             }
             Event::Log { host, line, .. } if self.verbose => vec![name(host).styled(Style::Dim, "│ ").text(line)],
@@ -71,6 +80,7 @@ impl Plain {
             Event::StepFinished { .. }
             | Event::Evaluated { .. }
             | Event::Decided { .. }
+            | Event::Building { .. }
             | Event::Progress { .. }
             | Event::Log { .. }
             | Event::Summary(_) => Vec::new(),
@@ -113,6 +123,18 @@ fn progress(step: StepName, done: u64, expected: u64, current: Option<&str>) -> 
     } else {
         format!("{} ({done}/{expected}){current}", doing(step))
     }
+}
+
+/// Where derivations were built; nothing to tell where Nix built them all itself.
+fn built(counts: &BTreeMap<Option<String>, u64>) -> Option<String> {
+    counts.keys().any(Option::is_some).then_some(())?;
+    let place = |builder: &Option<String>| match builder {
+        Some(builder) => format!("on {}", text::machine(builder)),
+        None => "here".to_owned(),
+    };
+    // Nix itself is the first key.
+    let parts: Vec<_> = counts.iter().rev().map(|(builder, count)| format!("{count} {}", place(builder))).collect();
+    Some(format!("built {}", parts.join(", ")))
 }
 
 fn ended(line: Line, end: &HostFinished) -> Line {
@@ -190,6 +212,36 @@ mod tests {
         12:00:13 stopping when it is safe; interrupt again to kill what runs
         12:00:14 p620     ✓ deployed in 13 s: generation 43 is live
         ");
+    }
+
+    #[test]
+    fn where_derivations_were_built_is_told_when_it_was_elsewhere() {
+        let building = |builder: Option<&str>| Event::Building {
+            host: "p620".parse().unwrap(),
+            name: "linux-6.12.40".to_owned(),
+            builder: builder.map(|host| format!("ssh-ng://{host}")),
+        };
+        let mut under_way = progress("p620", StepName::Build, 1, 12);
+        if let Event::Progress { builder, .. } = &mut under_way {
+            *builder = Some("ssh-ng://p510".to_owned());
+        }
+        let events = [
+            (0, run_started(["p620"])),
+            (1, step_started("p620", StepName::Build)),
+            (1, building(None)),
+            (2, building(Some("p510"))),
+            (2, building(Some("p510"))),
+            (9, under_way),
+            (9, step_ended("p620", StepName::Build)),
+        ];
+        let text = told(false, events);
+        assert!(
+            text.ends_with("p620  building (1/12) linux-6.12.40 on p510\n12:00:09 p620  built 2 on p510, 1 here"),
+            "{text}"
+        );
+        let local = [(0, run_started(["p620"])), (1, building(None)), (2, step_ended("p620", StepName::Build))];
+        assert!(!told(false, local).contains("built"));
+        assert!(told(true, [(0, building(Some("p510")))]).ends_with("│ building linux-6.12.40 on p510"));
     }
 
     #[test]

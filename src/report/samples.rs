@@ -36,7 +36,7 @@ pub(super) fn step_ended(name: &str, step: StepName) -> Event {
 
 pub(super) fn progress(name: &str, step: StepName, done: u64, expected: u64) -> Event {
     let current = Some("linux-6.12.40".to_owned());
-    Event::Progress { host: host(name), step, done, running: 1, expected, current }
+    Event::Progress { host: host(name), step, done, running: 1, expected, current, builder: None }
 }
 
 pub(super) fn log(name: &str, step: StepName, line: &str) -> Event {

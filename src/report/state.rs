@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::event::{Event, Failed, HostFinished, Stamped, StepName, Summary};
 use super::outcome::Outcome;
+use super::text;
 use crate::fleet::HostName;
 
 /// How many lines of a host's output are kept.
@@ -52,6 +53,8 @@ pub struct HostState {
     pub planned: Vec<StepName>,
     /// How far the step under way is.
     pub progress: Option<Progress>,
+    /// How many derivations each remote builder began to build, and Nix itself.
+    pub built: BTreeMap<Option<String>, u64>,
     /// The last lines that builds and activations printed.
     pub log: VecDeque<String>,
     /// The end of the host's part, when it came.
@@ -67,7 +70,7 @@ pub struct Progress {
     pub done: u64,
     /// Derivations or paths in all, as far as Nix knows by now.
     pub expected: u64,
-    /// The name of one that is under way.
+    /// The name of one that is under way, and of the remote builder that is at it.
     pub current: Option<String>,
 }
 
@@ -100,8 +103,12 @@ impl RunState {
             Event::StepStarted { host, step } => self.host(host).start(*step, stamped.time),
             Event::StepFinished { host, step, .. } => self.host(host).end(*step),
             Event::Decided { host, steps, .. } => self.host(host).planned.clone_from(steps),
-            Event::Progress { host, step, done, expected, current, .. } => {
-                let (step, done, expected, current) = (*step, *done, *expected, current.clone());
+            Event::Building { host, builder, .. } => {
+                *self.host(host).built.entry(builder.clone()).or_default() += 1;
+            }
+            Event::Progress { host, step, done, expected, current, builder, .. } => {
+                let (step, done, expected) = (*step, *done, *expected);
+                let current = current.as_deref().map(|name| at_builder(name, builder.as_deref()));
                 self.host(host).progress = Some(Progress { step, done, expected, current });
             }
             Event::Log { host, line, .. } => self.host(host).log_line(line),
@@ -213,6 +220,11 @@ impl HostState {
     }
 }
 
+/// What is under way, and where if that is not with Nix itself.
+pub(super) fn at_builder(name: &str, builder: Option<&str>) -> String {
+    builder.map_or_else(|| name.to_owned(), |builder| format!("{name} on {}", text::machine(builder)))
+}
+
 fn clipped(line: &str) -> String {
     match line.char_indices().nth(LINE_CHARS) {
         Some((end, _)) => format!("{}…", &line[..end]),
@@ -260,6 +272,16 @@ mod tests {
         assert_eq!(p620.doing(StepName::Build), Some("linux-6.12.40"));
         state.apply(&at(9, step_ended("p620", StepName::Build)));
         assert_eq!(state.hosts[&host("p620")].progress, None);
+    }
+
+    #[test]
+    fn what_a_remote_builder_is_at_is_told_with_its_name() {
+        let mut event = progress("p620", StepName::Build, 3, 12);
+        if let Event::Progress { builder, .. } = &mut event {
+            *builder = Some("ssh-ng://p510".to_owned());
+        }
+        let state = fold([step_started("p620", StepName::Build), event]);
+        assert_eq!(state.hosts[&host("p620")].doing(StepName::Build), Some("linux-6.12.40 on p510"));
     }
 
     #[test]

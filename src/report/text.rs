@@ -70,6 +70,12 @@ pub(super) fn without_hashes(text: &str) -> String {
     short
 }
 
+/// A store's machine, without scheme and parameters: `root@p620` of `ssh-ng://root@p620?compress=true`.
+pub(super) fn machine(store: &str) -> &str {
+    let rest = store.split_once("://").map_or(store, |(_, rest)| rest);
+    rest.split('?').next().unwrap_or(rest)
+}
+
 /// Skips what follows an ESC: a control sequence, a string that a bell or `ESC \` ends, or a single character.
 fn skip_escape(rest: &mut std::str::Chars<'_>) {
     match rest.next() {
@@ -117,6 +123,13 @@ mod tests {
         for same in ["", "no path", "/nix/store/", "/nix/store/short-x", "/nix/store/ééééééééééééééééééé-x"]
         {
             assert_eq!(without_hashes(same), same);
+        }
+    }
+
+    #[test]
+    fn machines_are_told_by_their_names() {
+        for (store, name) in [("ssh-ng://p620", "p620"), ("ssh://me@p620?x=y", "me@p620"), ("p620", "p620")] {
+            assert_eq!(machine(store), name);
         }
     }
 

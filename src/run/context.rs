@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use super::told::Told;
 use crate::evaluate::Evaluator;
 use crate::fleet::{Host, HostName};
 use crate::nix::{Nix, Validity};
@@ -79,6 +80,8 @@ pub struct Context {
     pub places: Places,
     /// The runs of this user.
     pub runs: Runs,
+    /// What is told once for all hosts.
+    pub told: Arc<Told>,
     /// Takes what happens.
     pub events: EventSender,
     /// The user's wish to stop.

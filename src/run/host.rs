@@ -11,6 +11,7 @@ use super::copy::copy_to_host;
 use super::log::HostLog;
 use super::prepare::{Origin, Prepared, evaluate_host, prepare};
 use super::stop::Stop;
+use super::told::Told;
 use crate::evaluate::{Answer, Whence};
 use crate::fleet::{BuildOn, Host, HostName};
 use crate::nix::{BuildState, GcRoot, LogLine, StorePath};
@@ -50,6 +51,7 @@ pub struct HostPart {
 pub(super) struct HostEvents {
     host: HostName,
     sender: EventSender,
+    told: Arc<Told>,
 }
 
 /// How a host's part reached its end.
@@ -70,7 +72,8 @@ impl HostPart {
     }
 
     pub(super) fn events(&self) -> HostEvents {
-        HostEvents { host: self.host.name.clone(), sender: self.context.events.clone() }
+        let (sender, told) = (self.context.events.clone(), self.context.told.clone());
+        HostEvents { host: self.host.name.clone(), sender, told }
     }
 
     /// A root for the closure that this host's part works with.
@@ -212,24 +215,63 @@ impl HostEvents {
         let mut told = Instant::now();
         move |state, said| {
             if let Some(said) = said {
-                let line = match said {
-                    LogLine::Build { name, line } => format!("{name}> {line}"),
-                    LogLine::Message(text) => text.clone(),
-                };
-                for line in line.lines() {
-                    log.line(step, line);
-                    self.log(step, line);
-                }
+                self.nix_said(step, said, log);
             }
             if told.elapsed() >= PROGRESS_EVERY {
                 told = Instant::now();
                 let (done, running, expected) = state.progress();
-                let current = state.current().map(str::to_owned);
+                let (current, builder) = state.current().unzip();
+                let (current, builder) = (current.map(str::to_owned), builder.flatten().map(str::to_owned));
                 let host = self.host.clone();
-                self.sender.emit(Event::Progress { host, step, done, running, expected, current });
+                self.sender.emit(Event::Progress { host, step, done, running, expected, current, builder });
             }
         }
     }
+
+    fn nix_said(&self, step: StepName, said: &LogLine, log: &mut HostLog) {
+        let line = match said {
+            LogLine::Begun { name, builder } => {
+                let (host, name) = (self.host.clone(), name.clone());
+                log.line(step, &format!("building {name} {}", place(builder.as_deref())));
+                self.sender.emit(Event::Building { host, name, builder: builder.clone() });
+                return;
+            }
+            LogLine::Build { name, line } => format!("{name}> {line}"),
+            LogLine::NoBuilder { builder, why } => {
+                self.told.once(builder, || {
+                    self.warning_of_all(
+                        format!("the remote builder {builder} cannot be used: {why}"),
+                        "Nix asks it as root where it has a daemon, with root's ssh configuration, keys and known hosts",
+                    );
+                });
+                format!("cannot build on {builder}: {why}")
+            }
+            LogLine::BuildersIgnored(text) => {
+                self.told.once("builders", || {
+                    self.warning_of_all(
+                        "this machine's Nix does not take --builders from this user",
+                        "add the user to `trusted-users` in its nix.conf, or set `builders` there",
+                    );
+                });
+                text.clone()
+            }
+            LogLine::Message(text) => text.clone(),
+        };
+        for line in line.lines() {
+            log.line(step, line);
+            self.log(step, line);
+        }
+    }
+
+    /// Warns of something that concerns no host more than others.
+    fn warning_of_all(&self, message: impl Into<String>, hint: &str) {
+        self.sender.emit(Event::Warning { host: None, message: message.into(), hint: Some(hint.to_owned()) });
+    }
+}
+
+/// Where a derivation is built, for a log.
+fn place(builder: Option<&str>) -> String {
+    builder.map_or_else(|| "here".to_owned(), |builder| format!("on {builder}"))
 }
 
 pub(super) fn milliseconds(duration: Duration) -> u64 {

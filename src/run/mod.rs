@@ -12,6 +12,7 @@ mod reach;
 mod settle;
 mod stop;
 mod supervisor;
+mod told;
 
 pub use context::{Builders, Context, Job, Places, Wants, target_of};
 pub use fan_out::fan_out;
@@ -20,3 +21,4 @@ pub use prepare::{Origin, Prepared, Wanted};
 pub use reach::{Access, reach};
 pub use stop::Stop;
 pub use supervisor::{Signals, execute, plan};
+pub use told::Told;

@@ -96,6 +96,10 @@ impl Stop {
         }
         Self::failed(Outcome::BuildFailed, StepName::Build, "the toplevel does not build")
             .command(&error.failure.command, error.output.clone())
+            .hint(error.wants_builder().then_some(
+                "this machine's Nix has nobody who builds this: name a builder for the system with --builders or in its \
+                 nix.conf (`nix.buildMachines`), or another machine with `build-on`",
+            ))
     }
 
     /// A closure that did not arrive.

@@ -4,6 +4,7 @@
 
 mod bench;
 mod build_on;
+mod builders;
 mod cancel;
 mod cli;
 mod contact;

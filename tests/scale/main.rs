@@ -166,6 +166,7 @@ impl Fleet {
             builders: Builders::default(),
             places: Places { logs: dirs.logs(&id), gcroots: dirs.gcroots() },
             runs: dirs.runs(),
+            told: Arc::default(),
             events: events.clone(),
             cancel: Cancel::never(),
         });
