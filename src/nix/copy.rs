@@ -176,7 +176,8 @@ async fn copy_by(
     on_event: &mut (impl FnMut(&BuildState, Option<&LogLine>) + Send),
 ) -> Result<(), Failure> {
     let mut cmd = nix
-        .cmd(&["copy", "--log-format", "internal-json", "--no-check-sigs", "--substitute-on-destination"])
+        .cmd(&["copy", "--log-format", "internal-json", "--no-check-sigs"])
+        .args(nix.version().substitute_on_destination().iter().copied())
         .args(["--to".to_owned(), to.uri(scheme)])
         .deadline(DEADLINE);
     if let Source::Remote(store) = from {

@@ -81,6 +81,16 @@ impl Version {
         self.flavour == Flavour::Nix && self.at_least(2, 26)
     }
 
+    /// The flags by which a store that is copied to substitutes what it can. To a store behind ssh-ng, Nix 2.8 asks for that only
+    /// where a remote builder would be asked as well; 2.26 needs no such setting, and of what is between nothing is assumed.
+    pub(super) fn substitute_on_destination(&self) -> &'static [&'static str] {
+        if self.flavour == Flavour::Nix && self.at_least(2, 26) {
+            &["--substitute-on-destination"]
+        } else {
+            &["--substitute-on-destination", "--option", "builders-use-substitutes", "true"]
+        }
+    }
+
     fn at_least(&self, major: u32, minor: u32) -> bool {
         (self.major, self.minor) >= (major, minor)
     }

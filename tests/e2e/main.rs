@@ -5,6 +5,7 @@
 mod bench;
 mod build_on;
 mod builders;
+mod cached;
 mod cancel;
 mod cli;
 mod contact;
