@@ -19,8 +19,15 @@ use serde_json::{Value, json};
 const DOCS: &str = include_str!("../docs/events.md");
 const SCHEMA: &str = include_str!("../docs/events.schema.json");
 
-const STEPS: [StepName; 6] =
-    [StepName::Probe, StepName::Evaluate, StepName::Build, StepName::Copy, StepName::Activate, StepName::Verify];
+const STEPS: [StepName; 7] = [
+    StepName::Probe,
+    StepName::Evaluate,
+    StepName::Build,
+    StepName::Push,
+    StepName::Copy,
+    StepName::Activate,
+    StepName::Verify,
+];
 
 fn schema() -> Value {
     serde_json::from_str(SCHEMA).expect("the schema is JSON")

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use hubctl::fleet::config::{Deploy, HubToml, Ssh, known_keys};
+use hubctl::fleet::config::{Cache, Deploy, HubToml, Ssh, known_keys};
 use hubctl::fleet::{FlakeHosts, HostName, Inventory, Selection};
 
 const DOC: &str = include_str!("../docs/hub-toml.md");
@@ -79,7 +79,8 @@ fn a_documented_default_changes_nothing_when_it_is_written_out() {
             continue;
         }
         let hub = parse(&format!("[hosts.x]\n[{}]\n{key} = {}\n", table.replace("<name>", "y"), code(default)));
-        assert_eq!((hub.ssh(), hub.deploy()), (&Ssh::default(), &Deploy::default()), "{table}: {key}");
+        let defaults = (&Ssh::default(), &Deploy::default(), &Cache::default());
+        assert_eq!((hub.ssh(), hub.deploy(), hub.cache()), defaults, "{table}: {key}");
         // A host of that name with the default written out is like one that does not mention it.
         let written = Inventory::from_file_only(&hub);
         for host in written.iter() {

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::hub::{Fleet, Hub, local_host, this_machine};
 use super::job::{self, Wish};
-use super::select::{Build, Parallel};
+use super::select::{Build, Cached, Parallel};
 use crate::error::{Error, Exit, Kind, Result, nearest};
 use crate::evaluate::Evaluator;
 use crate::fleet::Host;
@@ -25,7 +25,7 @@ pub(super) struct DeployArgs {
     #[command(flatten)]
     how: How,
     /// Deploys this machine by way of another program, which takes over the terminal.
-    #[arg(long, value_name = "PROGRAM", conflicts_with_all = ["dry_run", "build_on", "parallel"])]
+    #[arg(long, value_name = "PROGRAM", conflicts_with_all = ["dry_run", "build_on", "parallel", "cached"])]
     via: Option<Via>,
     /// Kept for the fingers: hubctl has no slow preparations to leave out.
     #[arg(long, hide = true)]
@@ -43,6 +43,8 @@ pub(super) struct How {
     pub(super) parallel: Parallel,
     #[command(flatten)]
     pub(super) build: Build,
+    #[command(flatten)]
+    pub(super) cached: Cached,
     /// Shows what would be done with each host, and does nothing.
     #[arg(long, short = 'n')]
     pub(super) dry_run: bool,
@@ -111,6 +113,7 @@ pub(super) async fn deploy(
     how: &How,
 ) -> Result<Exit> {
     how.build.apply(&mut hosts, &fleet)?;
+    let cache = how.cached.cache(hub, &fleet).await?;
     let wish = Wish {
         command: command.name,
         goal: how.goal.into(),
@@ -120,6 +123,7 @@ pub(super) async fn deploy(
         accept_hostname: how.accept_hostname,
         dry_run: how.dry_run,
         wants: Wants::Flake(evaluator),
+        cache,
     };
     job::run(hub, fleet, wish).await
 }

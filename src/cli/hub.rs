@@ -246,24 +246,30 @@ impl Hub {
         })
     }
 
+    /// The ssh configuration that is used in place of the user's.
+    pub(super) fn ssh_config(&self, config: &Config) -> Result<Option<PathBuf>> {
+        let of_file = config.root.as_ref().and_then(|root| config.ssh().config_file_in(root));
+        let file = self.global.ssh_config.clone().or(of_file);
+        file.map(|file| {
+            file.canonicalize().map_err(|error| {
+                let message = format!("the ssh configuration {} cannot be read: {error}", file.display());
+                Error::message(Kind::Config, message)
+                    .hint("see --ssh-config, and `config-file` under [ssh] in hub.toml")
+            })
+        })
+        .transpose()
+    }
+
     /// What makes connections, as `hub.toml` and the command line want them.
     pub(super) fn connector(&self, config: &Config) -> Result<Arc<SshConnector>> {
         let ssh = config.ssh();
+        let config_file = self.ssh_config(config)?;
         let control_dir = private_runtime_dir().map_err(|error| {
             Error::new(
                 Kind::Failed,
                 anyhow::Error::new(error).context("there is no private place for ssh's control sockets"),
             )
         })?;
-        let of_file = config.root.as_ref().and_then(|root| ssh.config_file_in(root));
-        let config_file = match self.global.ssh_config.clone().or(of_file) {
-            None => None,
-            Some(file) => Some(file.canonicalize().map_err(|error| {
-                let message = format!("the ssh configuration {} cannot be read: {error}", file.display());
-                Error::message(Kind::Config, message)
-                    .hint("see --ssh-config, and `config-file` under [ssh] in hub.toml")
-            })?),
-        };
         let options = SshOptions {
             config_file,
             persist: ssh.persist,
@@ -395,6 +401,16 @@ impl Config {
 
     pub(super) fn nix(&self) -> crate::fleet::config::Nix {
         self.file.as_ref().map(|file| file.nix().clone()).unwrap_or_default()
+    }
+
+    pub(super) fn cache(&self) -> crate::fleet::config::Cache {
+        self.file.as_ref().map(|file| file.cache().clone()).unwrap_or_default()
+    }
+
+    /// The key that signs what is pushed to the cache.
+    pub(super) fn cache_key_file(&self) -> Option<PathBuf> {
+        let file = self.cache().secret_key_file?;
+        Some(self.root.as_ref().map_or_else(|| file.clone(), |root| root.join(&file)))
     }
 
     /// `hub.toml`, where there is one.

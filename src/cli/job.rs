@@ -13,7 +13,7 @@ use crate::fleet::Host;
 use crate::nix::{Source, StorePath, Validity};
 use crate::plan::{Goal, Rule};
 use crate::report::{Cell, Event, HostFinished, Outcome, Reporter, Style, Summary, Table, exit_of};
-use crate::run::{Builders, Context, Job, Places, Planned, Wants, execute, plan};
+use crate::run::{Builders, Context, HubCache, Job, Places, Planned, Wants, execute, plan};
 use crate::state::{Deployment, HostRecord, State, StateDirs};
 
 /// What a command wants done, beside what every run has.
@@ -26,6 +26,8 @@ pub(super) struct Wish {
     pub(super) accept_hostname: bool,
     pub(super) dry_run: bool,
     pub(super) wants: Wants,
+    /// The cache that closures go by, if they do.
+    pub(super) cache: Option<HubCache>,
 }
 
 /// Carries out what a command wants.
@@ -65,6 +67,7 @@ pub(super) async fn run(hub: &Hub, fleet: Fleet, wish: Wish) -> Result<Exit> {
         elevations,
         this_machine: this_machine(),
         builders: Builders::default(),
+        cache: wish.cache.map(Arc::new),
         places: Places { logs: dirs.logs(&id), gcroots },
         runs: dirs.runs(),
         told: Arc::default(),

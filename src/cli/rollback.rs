@@ -38,6 +38,7 @@ pub(super) async fn run(hub: &Hub, args: RollbackArgs) -> Result<Exit> {
         accept_hostname: true,
         dry_run: args.dry_run,
         wants: Wants::Generation(args.to),
+        cache: None,
     };
     job::run(hub, fleet, wish).await
 }

@@ -4,7 +4,10 @@ use clap::Args;
 
 use super::hub::{Config, Fleet, Hub};
 use crate::error::{Error, Kind, Result};
+use crate::fleet::config::Cache as CacheSettings;
 use crate::fleet::{BuildOn, Host};
+use crate::nix::Cache;
+use crate::run::HubCache;
 
 /// Hosts that must be named.
 #[derive(Args, Debug)]
@@ -95,5 +98,53 @@ impl Build {
             };
         }
         Ok(())
+    }
+}
+
+/// Whether closures go by way of a cache.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Cached {
+    /// Pushes what is built to the hub's cache, and has hosts fetch it from there: to that of hub.toml, or to the store at URL
+    /// (ssh-ng://, file://, s3://, http:// or https://).
+    #[arg(long, value_name = "URL", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub(super) cached: Option<String>,
+}
+
+impl Cached {
+    /// The cache that the command line asks for, if it does.
+    pub(super) async fn cache(&self, hub: &Hub, fleet: &Fleet) -> Result<Option<HubCache>> {
+        let Some(cache) = self.settings(hub, fleet)? else { return Ok(None) };
+        let keys = hub.unless_stopped(async {
+            cache.keys(&fleet.nix, &hub.cancel).await.map_err(|error| {
+                let hint = error.hint().map(str::to_owned);
+                Error::new(Kind::Config, error).hints(hint)
+            })
+        });
+        let keys = keys.await?;
+        Ok(Some(HubCache::new(cache, keys)))
+    }
+
+    /// What is known of that cache. Another URL than that of `hub.toml` is another cache: it has neither its upload tool nor its
+    /// other address.
+    pub(super) fn settings(&self, hub: &Hub, fleet: &Fleet) -> Result<Option<Cache>> {
+        let Some(given) = &self.cached else { return Ok(None) };
+        let CacheSettings { url, substituter, upload, public_keys, .. } = fleet.config.cache();
+        let usage = |message: String| Error::message(Kind::Usage, message);
+        let (url, substituter, upload) = if given.is_empty() {
+            let url = url.ok_or_else(|| {
+                usage("--cached wants a cache, and hub.toml names none".to_owned())
+                    .hint("set `url` under [cache] in hub.toml, or give it here: `--cached=ssh-ng://HOST`")
+            })?;
+            (url, substituter, upload)
+        } else {
+            let url = given.parse().map_err(|error| {
+                usage(format!("`{given}` is {error}"))
+                    .hint("for example `--cached=ssh-ng://HOST`, or `--cached=file:///srv/cache`")
+            })?;
+            (url, None, Vec::new())
+        };
+        let secret_key = fleet.config.cache_key_file();
+        let ssh_config = hub.ssh_config(&fleet.config)?;
+        Ok(Some(Cache { url, substituter, upload, secret_key, public_keys, ssh_config }))
     }
 }

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::hub::Hub;
 use super::job::{self, Wish};
-use super::select::{Build, HostsOrAll, Parallel};
+use super::select::{Build, Cached, HostsOrAll, Parallel};
 use crate::error::{Exit, Result};
 use crate::plan::{Goal, Rule};
 use crate::run::Wants;
@@ -18,12 +18,15 @@ pub(super) struct TestAllArgs {
     parallel: Parallel,
     #[command(flatten)]
     build: Build,
+    #[command(flatten)]
+    cached: Cached,
 }
 
 pub(super) async fn run(hub: &Hub, args: TestAllArgs) -> Result<Exit> {
     let (fleet, evaluator) = hub.load().await?;
     let mut hosts = args.hosts.select(hub, &fleet.inventory)?;
     args.build.apply(&mut hosts, &fleet)?;
+    let cache = args.cached.cache(hub, &fleet).await?;
     let wish = Wish {
         command: "test-all",
         goal: Goal::Build,
@@ -33,6 +36,7 @@ pub(super) async fn run(hub: &Hub, args: TestAllArgs) -> Result<Exit> {
         accept_hostname: false,
         dry_run: false,
         wants: Wants::Flake(evaluator),
+        cache,
     };
     job::run(hub, fleet, wish).await
 }

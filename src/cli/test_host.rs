@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::hub::Hub;
 use super::job::{self, Wish};
-use super::select::{Build, Hosts, Parallel};
+use super::select::{Build, Cached, Hosts, Parallel};
 use crate::error::{Exit, Result};
 use crate::plan::{Goal, Rule};
 use crate::run::Wants;
@@ -18,12 +18,15 @@ pub(super) struct TestHostArgs {
     parallel: Parallel,
     #[command(flatten)]
     build: Build,
+    #[command(flatten)]
+    cached: Cached,
 }
 
 pub(super) async fn run(hub: &Hub, args: TestHostArgs) -> Result<Exit> {
     let (fleet, evaluator) = hub.load().await?;
     let mut hosts = hub.select(&fleet.inventory, &args.hosts.hosts)?;
     args.build.apply(&mut hosts, &fleet)?;
+    let cache = args.cached.cache(hub, &fleet).await?;
     let wish = Wish {
         command: "test-host",
         goal: Goal::Build,
@@ -33,6 +36,7 @@ pub(super) async fn run(hub: &Hub, args: TestHostArgs) -> Result<Exit> {
         accept_hostname: false,
         dry_run: false,
         wants: Wants::Flake(evaluator),
+        cache,
     };
     job::run(hub, fleet, wish).await
 }

@@ -98,7 +98,17 @@ impl CopyError {
         }
     }
 
-    fn of(failure: Failure) -> Self {
+    pub(super) fn failure_mut(&mut self) -> &mut Failure {
+        match self {
+            Self::Untrusted(failure)
+            | Self::NoNix(failure)
+            | Self::NoSpace(failure)
+            | Self::Disconnected(failure)
+            | Self::Nix(failure) => failure,
+        }
+    }
+
+    pub(super) fn of(failure: Failure) -> Self {
         // Texts of Nix 2.8 to 2.34 and of OpenSSH, matched in whatever case.
         let says = |texts: &[&str]| texts.iter().any(|text| failure.mentions(text));
         if says(&["lacks a valid signature", "lacks a signature", "is not trusted", "not privileged"]) {
@@ -132,6 +142,20 @@ impl CopyError {
     }
 }
 
+/// One call of `nix copy`.
+pub(super) struct Copying<'a> {
+    /// The paths, each with its closure.
+    pub(super) paths: &'a [StorePath],
+    /// The store that they come from.
+    pub(super) from: Source<'a>,
+    /// The URL of the store that they go to.
+    pub(super) to: &'a str,
+    /// The connection to that store, where there is one already.
+    pub(super) reached_by: Option<&'a SshAccess>,
+    /// The user's ssh configuration for a store without one, where it is not ssh's default.
+    pub(super) config_file: Option<&'a PathBuf>,
+}
+
 /// Copies the closure of `path` to `to`, which substitutes what it can by itself.
 pub async fn copy(
     nix: &Nix,
@@ -143,14 +167,9 @@ pub async fn copy(
 ) -> Result<(), CopyError> {
     let mut last = None;
     for scheme in &to.schemes {
-        let mut ended = copy_by(nix, path, from, to, scheme, cancel, &mut on_event).await;
-        for _ in 0..COLLISIONS {
-            if !ended.as_ref().is_err_and(is_collision) {
-                break;
-            }
-            ended = copy_by(nix, path, from, to, scheme, cancel, &mut on_event).await;
-        }
-        match ended.map_err(CopyError::of) {
+        let (paths, uri) = (std::slice::from_ref(path), to.uri(scheme));
+        let copying = Copying { paths, from, to: &uri, reached_by: to.ssh.as_ref(), config_file: None };
+        match run_copy(nix, &copying, cancel, &mut on_event).await.map_err(CopyError::of) {
             Ok(()) => return Ok(()),
             // The older protocol needs another program at the other end, so it may work where the newer does not.
             Err(error @ CopyError::NoNix(_)) => last = Some(error),
@@ -160,47 +179,62 @@ pub async fn copy(
     last.map_or(Ok(()), Err)
 }
 
+/// Calls `nix copy`, again where another copy gets in its way.
+pub(super) async fn run_copy(
+    nix: &Nix,
+    copying: &Copying<'_>,
+    cancel: &Cancel,
+    on_event: &mut (impl FnMut(&BuildState, Option<&LogLine>) + Send),
+) -> Result<(), Failure> {
+    let mut ended = run_once(nix, copying, cancel, on_event).await;
+    for _ in 0..COLLISIONS {
+        if !ended.as_ref().is_err_and(is_collision) {
+            break;
+        }
+        ended = run_once(nix, copying, cancel, on_event).await;
+    }
+    ended
+}
+
 /// Whether another copy brought a path while this one was about to. The daemon of Nix 2.8 then passes over the path without
 /// reading what is sent of it, and takes that for the name of the next one.
 fn is_collision(failure: &Failure) -> bool {
     failure.mentions("not an absolute path: 'nix-archive-1'")
 }
 
-async fn copy_by(
+async fn run_once(
     nix: &Nix,
-    path: &StorePath,
-    from: Source<'_>,
-    to: &StoreUri,
-    scheme: &str,
+    copying: &Copying<'_>,
     cancel: &Cancel,
     on_event: &mut (impl FnMut(&BuildState, Option<&LogLine>) + Send),
 ) -> Result<(), Failure> {
+    let Copying { paths, from, to, reached_by, config_file } = *copying;
     let mut cmd = nix
         .cmd(&["copy", "--log-format", "internal-json", "--no-check-sigs"])
         .args(nix.version().substitute_on_destination().iter().copied())
-        .args(["--to".to_owned(), to.uri(scheme)])
+        .args(["--to", to])
         .deadline(DEADLINE);
     if let Source::Remote(store) = from {
         cmd = cmd.args(["--from".to_owned(), store.uri(store.schemes[0])]);
-    } else if path.is_derivation() {
+    } else if paths.iter().any(StorePath::is_derivation) {
         cmd = cmd.arg("--derivation");
     }
-    let stores = [
-        Some(to),
-        match from {
-            Source::Local => None,
-            Source::Remote(store) => Some(store),
-        },
-    ];
-    let access = stores.into_iter().flatten().filter_map(|store| store.ssh.as_ref()).collect::<Vec<_>>();
+    let of_source = match from {
+        Source::Local => None,
+        Source::Remote(store) => store.ssh.as_ref(),
+    };
+    let access: Vec<_> = [reached_by, of_source].into_iter().flatten().collect();
     // Nix splits NIX_SSHOPTS at spaces and has one for all stores, so what they need stands in a file.
-    let config = ssh_config_file(&access).map_err(|error| cmd.failed_to_start(error))?;
-    if let Some(config) = &config {
-        cmd = cmd.env("NIX_SSHOPTS", format!("-F {}", config.path().display()));
-    }
+    let config = ssh_config_file(&access, config_file).map_err(|error| cmd.failed_to_start(error))?;
+    let options = match &config {
+        Some(config) => format!("-F {}", config.path().display()),
+        // Nobody is there to answer a question.
+        None => format!("{} -o BatchMode=yes", std::env::var("NIX_SSHOPTS").unwrap_or_default()),
+    };
     let mut state = BuildState::default();
     let ended = cmd
-        .arg(path.as_str())
+        .env("NIX_SSHOPTS", options.trim_start())
+        .args(paths.iter().map(StorePath::as_str))
         .output_with(cancel, |line| {
             let said = state.apply(line);
             on_event(&state, said.as_ref());
@@ -213,24 +247,29 @@ async fn copy_by(
     })
 }
 
-/// The ssh configuration by which Nix's ssh finds the masters of these connections, in a file that only its owner reads.
-fn ssh_config_file(access: &[&SshAccess]) -> io::Result<Option<NamedTempFile>> {
-    let Some(first) = access.first() else { return Ok(None) };
-    // The control directory is private and has a path without spaces.
-    let directory = first.control_path.parent().unwrap_or(&first.control_path);
-    let mut file = tempfile::Builder::new().prefix("config-").tempfile_in(directory)?;
-    file.write_all(ssh_config(access).as_bytes())?;
+/// The ssh configuration by which Nix's ssh finds the masters of these connections, in a file that only its owner reads; none
+/// where ssh's own does.
+fn ssh_config_file(access: &[&SshAccess], config_file: Option<&PathBuf>) -> io::Result<Option<NamedTempFile>> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("config-");
+    let mut file = match (access.first(), config_file) {
+        (None, None) => return Ok(None),
+        (None, Some(_)) => builder.tempfile()?,
+        // The control directory is private and has a path without spaces.
+        (Some(first), _) => builder.tempfile_in(first.control_path.parent().unwrap_or(&first.control_path))?,
+    };
+    file.write_all(ssh_config(access, config_file).as_bytes())?;
     Ok(Some(file))
 }
 
-fn ssh_config(access: &[&SshAccess]) -> String {
+fn ssh_config(access: &[&SshAccess], config_file: Option<&PathBuf>) -> String {
     let mut text = String::new();
     for one in access {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "Host {}\n  ControlPath {}", one.host, one.control_path.display());
     }
     text.push_str("Host *\n  ControlMaster no\n  BatchMode yes\n");
-    match access.iter().find_map(|one| one.config_file.as_ref()) {
+    match access.iter().find_map(|one| one.config_file.as_ref()).or(config_file) {
         Some(file) => {
             let _ = writeln!(text, "  Include \"{}\"", file.display());
         }
@@ -263,7 +302,7 @@ mod tests {
         };
         let (a, b) = (access("p620", None), access("10.0.0.2", Some("/my hub/ssh_config")));
         assert_eq!(
-            ssh_config(&[&a, &b]),
+            ssh_config(&[&a, &b], None),
             "Host p620\n  ControlPath /run/c/p620\nHost 10.0.0.2\n  ControlPath /run/c/10.0.0.2\n\
              Host *\n  ControlMaster no\n  BatchMode yes\n  Include \"/my hub/ssh_config\"\n"
         );

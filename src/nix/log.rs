@@ -214,7 +214,7 @@ fn about_builders(text: &str) -> Option<LogLine> {
 }
 
 /// The name of a store object without directory, hash and `.drv`.
-fn object_name(path: &str) -> String {
+pub(super) fn object_name(path: &str) -> String {
     match path.parse::<super::store_path::StorePath>() {
         Ok(path) => path.name().trim_end_matches(".drv").to_owned(),
         Err(_) => path.to_owned(),

@@ -3,10 +3,13 @@
 
 mod ballast;
 mod build;
+mod cache;
+mod cache_url;
 mod closure;
 mod copy;
 mod derivation;
 mod eval;
+mod fetch;
 mod fingerprint;
 mod flake;
 mod footprint;
@@ -27,9 +30,12 @@ mod watch;
 
 pub use ballast::{Ballast, Weight};
 pub use build::{BuildError, GcRoot, build, build_command};
+pub use cache::{Cache, PushError};
+pub use cache_url::{CacheUrl, CacheUrlError};
 pub use closure::{Closure, PackageChange, closure_command, diff_closures, local_closure};
 pub use copy::{CopyError, Source as CopySource, SshAccess, StoreUri, copy};
 pub use eval::{EvalError, Evaluation, Query, SystemAttr, ask};
+pub use fetch::Fetching;
 pub use fingerprint::{fingerprint, moment};
 pub use flake::{FlakeRef, FlakeRefError};
 pub use footprint::{Blind, Changed, Conditions, Footprint, Wanted, holds};

@@ -255,7 +255,7 @@ fn has_text(dir: &Path, is_such: &dyn Fn(&str) -> bool) -> io::Result<bool> {
 }
 
 /// Percent-encodes for the query of a flake reference.
-fn percent_encode(text: &str) -> String {
+pub(super) fn percent_encode(text: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
     text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }

@@ -152,7 +152,9 @@ pub enum StepName {
     Evaluate,
     /// Build the toplevel.
     Build,
-    /// Copy the closure to the host.
+    /// Push the closure to the hub's cache.
+    Push,
+    /// Copy the closure to the host, or have the host fetch it from the cache.
     Copy,
     /// Set the profile and switch to the configuration.
     Activate,
@@ -167,6 +169,7 @@ impl StepName {
             Self::Probe => "probe",
             Self::Evaluate => "evaluate",
             Self::Build => "build",
+            Self::Push => "push",
             Self::Copy => "copy",
             Self::Activate => "activate",
             Self::Verify => "verify",

@@ -16,6 +16,7 @@ pub(super) const fn doing(step: StepName) -> &'static str {
         StepName::Probe => "probing",
         StepName::Evaluate => "evaluating",
         StepName::Build => "building",
+        StepName::Push => "pushing",
         StepName::Copy => "copying",
         StepName::Activate => "activating",
         StepName::Verify => "verifying",

@@ -1,24 +1,17 @@
 //! Building a host's toplevel: here, on the host itself, or on another host of the fleet.
 
-use std::time::Duration;
-
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::context::Context;
 use super::host::HostPart;
+use super::long::Long;
 use super::reach::{Access, reach};
 use super::stop::Stop;
 use crate::fleet::{BuildOn, Host, HostName};
 use crate::nix::{CopySource, Evaluation, GcRoot, StoreUri, build, build_command, copy};
 use crate::process::{Cancel, Level};
-use crate::remote::{Remote, Script};
+use crate::remote::Remote;
 use crate::report::{Outcome, StepName};
-
-/// How long a build on another machine may take.
-const REMOTE_DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// How long a build on another machine may take to stop.
-const STOP_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Where a toplevel is built, with the way there.
 #[derive(Debug)]
@@ -141,27 +134,15 @@ async fn build_there(part: &mut HostPart, builder: &Builder, evaluation: &Evalua
     )?;
 
     let command = build_command(&evaluation.drv, &format!("/tmp/hubctl-root-{host}"));
-    let text = format!(include_str!("build.sh"), command = command);
-    let (mut pid, mut tail) = (None, Vec::new());
-    let script = Script::new(text).deadline(REMOTE_DEADLINE);
-    let mut on_line = |line: &str| {
-        if let Some(word) = line.strip_prefix("hubctl-build:") {
-            pid = pid.or_else(|| word.parse::<u32>().ok());
-            return;
-        }
+    let mut tail = Vec::new();
+    let on_line = |line: &str| {
         log.line(StepName::Build, line);
         events.log(StepName::Build, line);
         tail.push(line.to_owned());
         tail.drain(..tail.len().saturating_sub(40));
     };
-    let Some(ran) = context.cancel.unless(Level::Soft, remote.run_lines(&script, &mut on_line)).await else {
-        if let Some(pid) = pid {
-            let kill = Script::new(format!("kill {pid} && while kill -0 {pid} 2>/dev/null; do sleep 0.1; done"));
-            // Where this fails the build there ends by itself, since nobody listens any more.
-            let _ = remote.run(&kill.deadline(STOP_DEADLINE)).await;
-        }
-        return Err(Stop::cancelled());
-    };
+    let building = Long { command: &command, root: false };
+    let ran = building.run(remote, &context.cancel, on_line).await.ok_or_else(Stop::cancelled)?;
     match ran {
         Ok(ran) if ran.code == 0 => Ok(Built { _root: None }),
         Ok(_) => {

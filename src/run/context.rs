@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use super::cache::HubCache;
 use super::told::Told;
 use crate::evaluate::Evaluator;
 use crate::fleet::{Host, HostName};
@@ -76,6 +77,8 @@ pub struct Context {
     pub this_machine: Option<String>,
     /// Bounds the builds that run at once on each machine but this one.
     pub builders: Builders,
+    /// The hub's cache, where closures go by way of it.
+    pub cache: Option<Arc<HubCache>>,
     /// Where things are left.
     pub places: Places,
     /// The runs of this user.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::build::BuildPlace;
+use super::cache::arrives_by_cache;
 use super::host::HostPart;
 use super::prepare::Prepared;
 use super::stop::Stop;
@@ -24,6 +25,10 @@ pub(super) async fn copy_to_host(part: &mut HostPart, place: &BuildPlace, prepar
         BuildPlace::Here => CopySource::Local,
         BuildPlace::Other(builder) => CopySource::Remote(&builder.store),
     };
+    if arrives_by_cache(part, place, prepared).await? {
+        return Ok(());
+    }
+    part.stop_if_asked()?;
     let events = part.events();
     events
         .step(StepName::Copy, async {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::activate::activate_host;
 use super::build::{BuildPlace, build_host};
+use super::cache::push_only;
 use super::context::{Context, Wants};
 use super::copy::copy_to_host;
 use super::log::HostLog;
@@ -14,12 +15,12 @@ use super::stop::Stop;
 use super::told::Told;
 use crate::evaluate::{Answer, Whence};
 use crate::fleet::{BuildOn, Host, HostName};
-use crate::nix::{BuildState, GcRoot, LogLine, StorePath};
+use crate::nix::{BuildState, Fetching, GcRoot, LogLine, StorePath};
 use crate::plan::{Action, Decision, Goal};
 use crate::report::{Event, EventSender, HostFinished, Outcome, StepName};
 
 /// Progress is told at most so often.
-const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+pub(super) const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 
 /// What `--dry-run` says of a host.
 #[derive(Clone, Debug)]
@@ -96,7 +97,7 @@ impl HostPart {
     /// Finds out what would be done, and does nothing.
     pub(super) async fn plan(mut self) -> Planned {
         let prepared = prepare(&mut self).await;
-        let decision = prepared.map(|prepared| (prepared.decision.clone(), prepared.steps(&self.host.build_on)));
+        let decision = prepared.map(|prepared| (prepared.decision.clone(), self.steps(&prepared)));
         Planned { host: self.host.name, old: self.old, wanted: self.wanted, decision }
     }
 
@@ -113,9 +114,12 @@ impl HostPart {
         self.system = Some(evaluation.system.clone());
         // Where it is to be built elsewhere, having it here says nothing.
         let is_here = self.host.build_on == BuildOn::Here;
-        if !(is_here && context.validity.of(&evaluation.out, &context.cancel).await) {
+        if is_here && context.validity.of(&evaluation.out, &context.cancel).await {
+            push_only(self, &BuildPlace::Here, &evaluation.out).await?;
+        } else {
             let place = BuildPlace::of(self, None).await?;
-            build_host(self, &place, &evaluation).await?;
+            let _built = build_host(self, &place, &evaluation).await?;
+            push_only(self, &place, &evaluation.out).await?;
         }
         Ok(Reached { outcome: Outcome::Built, detail: Some(evaluation.out.to_string()) })
     }
@@ -124,13 +128,18 @@ impl HostPart {
         let prepared = prepare(self).await?;
         let reason = prepared.decision.reason.to_string();
         let events = self.events();
-        events.decided(prepared.steps(&self.host.build_on), reason.clone());
+        events.decided(self.steps(&prepared), reason.clone());
         self.context.tidy(&prepared.access).await;
         match prepared.decision.action {
             Action::Nothing => Ok(Reached { outcome: Outcome::Unchanged, detail: None }),
             Action::AwaitReboot => Ok(Reached { outcome: Outcome::RebootNeeded, detail: Some(reason) }),
             Action::Activate { verb, set_profile } => self.change(&prepared, verb, set_profile).await,
         }
+    }
+
+    /// The steps that are left to do, in order.
+    fn steps(&self, prepared: &Prepared) -> Vec<StepName> {
+        prepared.steps(&self.host.build_on, self.context.cache.is_some())
     }
 
     async fn change(&mut self, prepared: &Prepared, verb: Goal, set_profile: bool) -> Result<Reached, Stop> {
@@ -148,7 +157,7 @@ impl HostPart {
         reached
     }
 
-    fn stop_if_asked(&self) -> Result<(), Stop> {
+    pub(super) fn stop_if_asked(&self) -> Result<(), Stop> {
         if self.context.cancel.is_requested() { Err(Stop::cancelled()) } else { Ok(()) }
     }
 
@@ -241,7 +250,7 @@ impl HostEvents {
                 self.told.once(builder, || {
                     self.warning_of_all(
                         format!("the remote builder {builder} cannot be used: {why}"),
-                        "Nix asks it as root where it has a daemon, with root's ssh configuration, keys and known hosts",
+                        Some("Nix asks it as root where it has a daemon, with root's ssh configuration, keys and known hosts"),
                     );
                 });
                 format!("cannot build on {builder}: {why}")
@@ -250,7 +259,7 @@ impl HostEvents {
                 self.told.once("builders", || {
                     self.warning_of_all(
                         "this machine's Nix does not take --builders from this user",
-                        "add the user to `trusted-users` in its nix.conf, or set `builders` there",
+                        Some("add the user to `trusted-users` in its nix.conf, or set `builders` there"),
                     );
                 });
                 text.clone()
@@ -264,8 +273,17 @@ impl HostEvents {
     }
 
     /// Warns of something that concerns no host more than others.
-    fn warning_of_all(&self, message: impl Into<String>, hint: &str) {
-        self.sender.emit(Event::Warning { host: None, message: message.into(), hint: Some(hint.to_owned()) });
+    pub(super) fn warning_of_all(&self, message: impl Into<String>, hint: Option<&str>) {
+        let (message, hint) = (message.into(), hint.map(str::to_owned));
+        self.sender.emit(Event::Warning { host: None, message, hint });
+    }
+
+    /// Tells how far the host is with what it fetches.
+    pub(super) fn fetching(&self, fetching: &Fetching) {
+        let (done, running, expected) = fetching.progress();
+        let (host, current) = (self.host.clone(), fetching.current().map(str::to_owned));
+        let step = StepName::Copy;
+        self.sender.emit(Event::Progress { host, step, done, running, expected, current, builder: None });
     }
 }
 

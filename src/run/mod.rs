@@ -2,11 +2,13 @@
 
 mod activate;
 mod build;
+mod cache;
 mod context;
 mod copy;
 mod fan_out;
 mod host;
 mod log;
+mod long;
 mod prepare;
 mod reach;
 mod settle;
@@ -14,6 +16,7 @@ mod stop;
 mod supervisor;
 mod told;
 
+pub use cache::HubCache;
 pub use context::{Builders, Context, Job, Places, Wants, target_of};
 pub use fan_out::fan_out;
 pub use host::{HostPart, Planned};

@@ -24,13 +24,14 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// The steps that are left to do, in order, for a host whose toplevel is built at `place`.
-    pub fn steps(&self, place: &BuildOn) -> Vec<StepName> {
+    /// The steps that are left to do, in order, for a host whose toplevel is built at `place` and perhaps arrives by a cache.
+    pub fn steps(&self, place: &BuildOn, cached: bool) -> Vec<StepName> {
         let activate = matches!(self.decision.action, Action::Activate { .. });
         let transfer = activate && matches!(self.wanted.origin, Origin::Flake(_));
         let elsewhere = self.access.remote.store().is_some() && *place != BuildOn::Target;
         let steps = [
             (transfer, StepName::Build),
+            (transfer && elsewhere && cached, StepName::Push),
             (transfer && elsewhere, StepName::Copy),
             (activate, StepName::Activate),
             (activate, StepName::Verify),

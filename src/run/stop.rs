@@ -2,7 +2,8 @@
 
 use std::fmt::Display;
 
-use crate::nix::{BuildError, CopyError, EvalError, Missed};
+use crate::nix::{BuildError, Cache, CopyError, EvalError, Missed, PushError};
+use crate::process::Failure;
 use crate::remote::{ActivationError, ConnectError, ProbeError, RunError};
 use crate::report::{Failed, Outcome, StepName};
 
@@ -110,6 +111,19 @@ impl Stop {
         Self::failed(Outcome::CopyFailed, StepName::Copy, error)
             .command(&error.failure().command, error.failure().stderr.clone())
             .hint(error.hint())
+    }
+
+    /// A closure that was to be pushed to the cache and was not.
+    pub fn not_pushed(error: &PushError, cache: &Cache) -> Self {
+        if error.failure().is_some_and(Failure::is_cancelled) {
+            return Self::cancelled();
+        }
+        let message = format!("it is built, and not in the cache {}: {error}", cache.url);
+        let stop = Self::failed(Outcome::CopyFailed, StepName::Push, message).hint(error.hint());
+        match error.failure() {
+            Some(failure) => stop.command(&failure.command, failure.stderr.clone()),
+            None => stop,
+        }
     }
 
     /// A script that did not come to its end, in a step that changes nothing.

@@ -164,6 +164,7 @@ impl Fleet {
             elevations: BTreeMap::new(),
             this_machine: None,
             builders: Builders::default(),
+            cache: None,
             places: Places { logs: dirs.logs(&id), gcroots: dirs.gcroots() },
             runs: dirs.runs(),
             told: Arc::default(),

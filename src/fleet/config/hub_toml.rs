@@ -12,7 +12,7 @@ use super::errors::{ConfigErrors, Source};
 use super::keys;
 use super::problem::Problem;
 use super::reader::read_table;
-use super::settings::{Deploy, HostSettings, Nix, Ssh};
+use super::settings::{Cache, Deploy, HostSettings, Nix, Ssh};
 use crate::fleet::HostName;
 
 /// What the tables of a `hub.toml` hold.
@@ -25,6 +25,7 @@ pub(super) struct Content {
     pub(super) ssh: Ssh,
     pub(super) deploy: Deploy,
     pub(super) nix: Nix,
+    pub(super) cache: Cache,
 }
 
 /// A `hub.toml` that was read and found right in itself. What it says of hosts becomes an
@@ -70,6 +71,11 @@ impl HubToml {
     /// `[nix]`.
     pub fn nix(&self) -> &Nix {
         &self.content.nix
+    }
+
+    /// `[cache]`.
+    pub fn cache(&self) -> &Cache {
+        &self.content.cache
     }
 
     /// The hosts with a table of their own, or nothing if the file has no `[hosts]`.

@@ -7,7 +7,7 @@ use toml::Spanned;
 use super::hub_toml::Content;
 use super::problem::Problem;
 use super::reader::{Entry, Key};
-use super::settings::{Deploy, HostSettings, Nix, Ssh};
+use super::settings::{Cache, Deploy, HostSettings, Nix, Ssh};
 use super::shapes;
 use crate::fleet::HostName;
 use crate::fleet::shown::toml_key;
@@ -25,6 +25,7 @@ pub(super) const ROOT: &[Key<Content>] = &[
     Key { name: "ssh", set: |hub, entry| entry.table("ssh", SSH, &mut hub.ssh) },
     Key { name: "deploy", set: |hub, entry| entry.table("deploy", DEPLOY, &mut hub.deploy) },
     Key { name: "nix", set: |hub, entry| entry.table("nix", NIX, &mut hub.nix) },
+    Key { name: "cache", set: |hub, entry| entry.table("cache", CACHE, &mut hub.cache) },
 ];
 
 const HOST: &[Key<HostSettings>] = &[
@@ -60,6 +61,14 @@ const NIX: &[Key<Nix>] = &[
     Key { name: "eval-jobs", set: |nix, entry| nix.eval_jobs = entry.read(&shapes::COUNT) },
 ];
 
+const CACHE: &[Key<Cache>] = &[
+    Key { name: "url", set: |cache, entry| cache.url = entry.read(&shapes::STORE) },
+    Key { name: "substituter", set: |cache, entry| cache.substituter = entry.read(&shapes::STORE) },
+    Key { name: "upload", set: |cache, entry| cache.upload = entry.each(&shapes::WORDS, &shapes::WORD) },
+    Key { name: "secret-key-file", set: |cache, entry| cache.secret_key_file = entry.read(&shapes::FILE) },
+    Key { name: "public-keys", set: |cache, entry| cache.public_keys = entry.each(&shapes::KEYS, &shapes::PUBLIC_KEY) },
+];
+
 /// A key that `hub.toml` may hold.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct KnownKey {
@@ -74,7 +83,11 @@ pub fn known_keys() -> impl Iterator<Item = KnownKey> {
     fn of<T>(table: &'static str, keys: &'static [Key<T>]) -> impl Iterator<Item = KnownKey> {
         keys.iter().map(move |key| KnownKey { table, name: key.name })
     }
-    of("hosts.<name>", HOST).chain(of("ssh", SSH)).chain(of("deploy", DEPLOY)).chain(of("nix", NIX))
+    of("hosts.<name>", HOST)
+        .chain(of("ssh", SSH))
+        .chain(of("deploy", DEPLOY))
+        .chain(of("nix", NIX))
+        .chain(of("cache", CACHE))
 }
 
 /// The table that a key of this very name belongs to.

@@ -18,4 +18,4 @@ pub use errors::ConfigErrors;
 pub use hub_toml::HubToml;
 pub use keys::{KnownKey, known_keys};
 pub use problem::Problem;
-pub use settings::{Deploy, Nix, Ssh};
+pub use settings::{Cache, Deploy, Nix, Ssh};

@@ -8,6 +8,7 @@ use std::time::Duration;
 use toml::Spanned;
 
 use crate::fleet::{BuildOn, Host, HostName, Kind};
+use crate::nix::CacheUrl;
 use crate::remote::{Elevate, HostKeys};
 
 /// What one table says of a host; what it leaves unsaid, a more general table may say.
@@ -120,6 +121,21 @@ impl Default for Deploy {
     fn default() -> Self {
         Self { parallel: None, activation_timeout: Duration::from_secs(30 * 60) }
     }
+}
+
+/// `[cache]`: the hub's own binary cache.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Cache {
+    /// The store that closures are pushed to.
+    pub url: Option<CacheUrl>,
+    /// The store that hosts substitute from, where they reach the cache by another address.
+    pub substituter: Option<CacheUrl>,
+    /// The program that uploads in Nix's place, and its first arguments.
+    pub upload: Vec<String>,
+    /// The key that signs what is pushed, as the file says it.
+    pub secret_key_file: Option<PathBuf>,
+    /// The keys of the cache that hosts are to accept.
+    pub public_keys: Vec<String>,
 }
 
 /// `[nix]`: how Nix is called.

@@ -9,6 +9,7 @@ use toml::de::DeValue;
 use super::reader::{Misfit, Shape};
 use crate::error::nearest;
 use crate::fleet::{BuildOn, HostName, Kind};
+use crate::nix::CacheUrl;
 use crate::remote::{Elevate, HostKeys};
 
 type Read<T> = Result<T, Misfit>;
@@ -125,6 +126,48 @@ pub(super) const FILE: Shape<PathBuf> = Shape {
             Err(Misfit::Slip("`~` is not expanded here: write the path out, or from the hub's root".into()))
         }
         path => Ok(path.into()),
+    },
+};
+
+pub(super) const STORE: Shape<CacheUrl> = Shape {
+    wanted: "the URL of a store that Nix knows, such as ssh-ng://, file://, s3://, http:// or https://",
+    example: "\"ssh-ng://p620\"",
+    read: |value| text(value)?.parse().map_err(|_| Misfit::Plain),
+};
+
+pub(super) const WORDS: Shape<()> =
+    Shape { wanted: "a list of texts", example: "[\"attic\", \"push\", \"hub\"]", read: |_| Err(Misfit::Plain) };
+
+pub(super) const WORD: Shape<String> = Shape {
+    wanted: "texts that are not empty",
+    example: "[\"attic\", \"push\", \"hub\"]",
+    read: |value| match text(value)? {
+        word if word.is_empty() || word.contains('\0') => Err(Misfit::Plain),
+        word => Ok(word.to_owned()),
+    },
+};
+
+pub(super) const KEYS: Shape<()> =
+    Shape { wanted: "a list of public keys", example: EXAMPLE_KEYS, read: |_| Err(Misfit::Plain) };
+
+const EXAMPLE_KEYS: &str = "[\"hub-1:N19VBhqs4hibNZIm2C3N9kfuJaGDAw7wci3MMXQakIU=\"]";
+
+/// A name, a colon, and the 32 bytes of a key in base 64.
+pub(super) const PUBLIC_KEY: Shape<String> = Shape {
+    wanted: "public keys as Nix writes them, a name and 44 characters with `:` between",
+    example: EXAMPLE_KEYS,
+    read: |value| {
+        let key = text(value)?;
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=');
+        let (name, bytes) = key.rsplit_once(':').ok_or(Misfit::Plain)?;
+        let right = !name.is_empty() && !key.contains(char::is_whitespace) && bytes.chars().all(fits);
+        match bytes.len() {
+            44 if right => Ok(key.to_owned()),
+            88 if right => Err(Misfit::Slip(
+                "this is a secret key, which all who read the file know by now: make a new one".into(),
+            )),
+            _ => Err(Misfit::Plain),
+        }
     },
 };
 

@@ -50,6 +50,13 @@ eval-jobs = 4
 cores = 2
 fallback = true
 substituters = "https://cache.example.org https://other.example.org"
+
+[cache]
+url = "s3://hub?region=eu-north-1"
+substituter = "https://cache.example.org"
+upload = ["attic", "push", "hub"]
+secret-key-file = "cache.secret"
+public-keys = ["hub-1:N19VBhqs4hibNZIm2C3N9kfuJaGDAw7wci3MMXQakIU="]
 "#;
 
 fn parse(text: &str) -> Result<HubToml, ConfigErrors> {
@@ -108,6 +115,12 @@ fn every_key_is_read() {
     let options: Vec<(&str, &str)> = hub.nix().options.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     let caches = "https://cache.example.org https://other.example.org";
     assert_eq!(options, [("cores", "2"), ("fallback", "true"), ("substituters", caches)]);
+    let cache = hub.cache();
+    assert_eq!(cache.url.as_ref().unwrap().to_string(), "s3://hub");
+    assert_eq!(cache.substituter.as_ref().unwrap().to_string(), "https://cache.example.org");
+    assert_eq!(cache.upload, ["attic", "push", "hub"]);
+    assert_eq!(cache.secret_key_file.as_deref(), Some(Path::new("cache.secret")));
+    assert_eq!(cache.public_keys, ["hub-1:N19VBhqs4hibNZIm2C3N9kfuJaGDAw7wci3MMXQakIU="]);
     for key in known_keys() {
         assert!(
             FULL.contains(&format!("{} = ", key.name)) || key.name == "options",
@@ -120,6 +133,7 @@ fn every_key_is_read() {
 fn an_empty_file_has_the_defaults() {
     let hub = parse("").unwrap();
     assert_eq!((hub.ssh(), hub.deploy(), hub.nix()), (&Ssh::default(), &Deploy::default(), &Nix::default()));
+    assert_eq!(hub.cache(), &Cache::default());
     assert!(hub.hosts().is_none());
     assert!(parse("[hosts]").unwrap().hosts().is_some());
 }
@@ -245,6 +259,24 @@ fn bad_values_are_refused() {
 }
 
 #[test]
+fn caches_are_stores_with_public_keys() {
+    for (text, problem) in [
+        ("url = 'p620'", "`url` in `[cache]` must be the URL of a store that Nix knows"),
+        ("url = '/srv/cache'", "`url` in `[cache]` must be the URL of a store"),
+        ("substituter = 'http://a http://b'", "`substituter` in `[cache]` must be the URL of a store"),
+        ("upload = 'attic push'", "`upload` in `[cache]` must be a list of texts"),
+        ("upload = ['attic', '']", "`upload` in `[cache]` must be texts that are not empty"),
+        ("public-keys = ['hub-1']", "`public-keys` in `[cache]` must be public keys as Nix writes them"),
+        ("public-keys = ['N19VBhqs4hibNZIm2C3N9kfuJaGDAw7wci3MMXQakIU=']", "`public-keys` in `[cache]` must be"),
+    ] {
+        let line = line(&format!("[cache]\n{text}"));
+        assert!(line.contains(problem), "{text}: {line}");
+    }
+    let secret = format!("[cache]\npublic-keys = ['hub-1:{}']", "x".repeat(88));
+    assert!(hint(&secret).contains("secret key"));
+}
+
+#[test]
 fn times_have_units() {
     for (text, seconds) in [("0s", 0), ("90s", 90), ("5m", 300), ("1h30m", 5400), ("1h2m3s", 3723), ("168h", 604_800)] {
         assert_eq!(parse(&format!("[ssh]\npersist = '{text}'")).unwrap().ssh().persist.as_secs(), seconds, "{text}");
@@ -307,7 +339,7 @@ proptest! {
     }
 
     #[test]
-    fn no_value_panics(key in 0_usize..17, value in "\\PC{0,20}|[0-9a-z:@.-]{0,30}|[0-9]{0,25}[hms]?", quoted in any::<bool>()) {
+    fn no_value_panics(key in 0_usize..known_keys().count(), value in "\\PC{0,20}|[0-9a-z:@.-]{0,30}|[0-9]{0,25}[hms]?", quoted in any::<bool>()) {
         let Some(key) = known_keys().nth(key) else { return Ok(()) };
         let table = key.table.replace("<name>", "x");
         let value = if quoted { format!("'{}'", value.replace('\'', "")) } else { value };

@@ -107,6 +107,29 @@ impl Lab {
         std::fs::read_to_string(file).unwrap().trim().to_owned()
     }
 
+    /// The address at which a host reaches this machine.
+    pub(crate) fn gateway(&self, host: &str) -> String {
+        self.ssh(host, "ip route show default | cut -d ' ' -f 3")
+    }
+
+    /// Lets root on a host log in as root on `other`, by the address of that one.
+    pub(crate) fn introduce(&self, host: &str, other: &str) {
+        let key = std::fs::read_to_string(self.ssh_config().with_file_name("key")).unwrap();
+        self.ssh(host, &format!("umask 077; mkdir -p .ssh; printf %s '{key}' >.ssh/id_ed25519"));
+        let address = self.address(other);
+        self.ssh(host, &format!("ssh-keyscan {address} >>.ssh/known_hosts 2>/dev/null && ssh {address} true"));
+    }
+
+    /// Has a host count the copies that others make to its store, in `/root/copies`.
+    pub(crate) fn count_copies(&self, host: &str) {
+        self.wrap(host, "nix-daemon", r#"echo copy >>/root/copies; exec $real "$@""#);
+    }
+
+    /// How many copies others made to a host's store.
+    pub(crate) fn copies(&self, host: &str) -> usize {
+        self.ssh(host, "cat /root/copies 2>/dev/null || true").lines().count()
+    }
+
     /// What the host runs: `/run/current-system`, or nothing.
     pub(crate) fn current(&self, host: &str) -> String {
         self.ssh(host, "readlink -e /run/current-system || true")

@@ -5,9 +5,11 @@ mod finished;
 mod hub;
 mod lab;
 mod processes;
+mod web_cache;
 
 pub(crate) use eventually::eventually;
 pub(crate) use finished::Finished;
 pub(crate) use hub::{Hub, Running};
 pub(crate) use lab::{Lab, REPOSITORY};
 pub(crate) use processes::Processes;
+pub(crate) use web_cache::WebCache;
