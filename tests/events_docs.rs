@@ -121,6 +121,7 @@ fn full() -> Vec<Event> {
             wanted: Some(path("nixos-system-p620-25.11")),
             system: Some("x86_64-linux".to_owned()),
             generation: Some(43),
+            build_ms: Some(7),
             error: Some(Failed {
                 step,
                 message: "cannot build web".into(),
@@ -148,6 +149,7 @@ fn bare() -> Vec<Event> {
             wanted,
             system,
             generation,
+            build_ms: None,
             error,
         })
     };

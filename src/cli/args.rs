@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use super::{
-    cache, completions, deploy, deploy_all, diff, generations, history, hosts, man, ping, quick_deploy, rollback,
+    cache, ci, completions, deploy, deploy_all, diff, generations, history, hosts, man, ping, quick_deploy, rollback,
     status, test_all, test_host, why,
 };
 use crate::error::Exit;
@@ -100,6 +100,7 @@ pub(super) enum Command {
     Generations(generations::GenerationsArgs),
     Why(why::WhyArgs),
     Cache(cache::CacheArgs),
+    Ci(ci::CiArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }

@@ -9,7 +9,7 @@ use super::aliases::{self, Rewritten};
 use super::args::{Cli, Command, Global, command};
 use super::hub::Hub;
 use super::{
-    cache, completions, deploy, deploy_all, diff, generations, history, hosts, man, ping, quick_deploy, rollback,
+    cache, ci, completions, deploy, deploy_all, diff, generations, history, hosts, man, ping, quick_deploy, rollback,
     status, test_all, test_host, why,
 };
 use crate::error::{Error, Exit, Kind, Result};
@@ -75,6 +75,7 @@ async fn dispatch(hub: &Hub, command: Command) -> Result<Exit> {
         Command::Generations(args) => generations::run(hub, args).await,
         Command::Why(args) => why::run(hub, args).await,
         Command::Cache(args) => cache::run(hub, args).await,
+        Command::Ci(args) => ci::run(hub, args).await,
         Command::Completions(args) => completions::run(hub, &args),
         Command::Man(args) => man::run(hub, args),
     }

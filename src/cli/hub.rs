@@ -19,7 +19,7 @@ use crate::evaluate::{Evaluator, Options, Uses};
 use crate::fleet::config::{ConfigErrors, HubToml};
 use crate::fleet::{FlakeHosts, Host, HostName, Inventory, SelectError, Selection};
 use crate::nix::{Ballast, EvalError, FlakeRef, Missed, Nix, Settings, Unseen, Weight, unseen_hint};
-use crate::process::{Cancel, Level};
+use crate::process::{Cancel, Failure, Level};
 use crate::remote::{SshConnector, SshOptions, Target, private_runtime_dir};
 use crate::report::Ui;
 use crate::report::units;
@@ -142,15 +142,10 @@ impl Hub {
         let nix = self.nix(&config).await?;
         let (state, dirs) = self.state()?;
         let gcroots = Self::gcroots(&dirs)?;
-        let jobs = evaluations_at_once(&config);
-        let uses = if self.global.no_cache { Uses::Nothing("--no-cache") } else { Uses::Everything };
-        let options = Options { uses, jobs, gcroots: &gcroots, run: self.run_id(&dirs) };
+        let options = self.evaluating(&config, &gcroots, &dirs);
         let locking = Box::pin(Evaluator::new(nix, flake.clone(), state, options, &self.cancel));
         let evaluator = self.patiently("locking the flake and copying it to the store", locking).await;
-        let evaluator = evaluator.map_err(|failure| {
-            Error::message(Kind::Config, format!("the flake {flake} cannot be locked\n{}", indent(&failure.stderr)))
-                .hint(format!("`{}` shows the same", failure.command))
-        })?;
+        let evaluator = evaluator.map_err(|failure| not_locked(&flake, &failure))?;
         // The flake of a remote reference has its hub.toml in the source.
         let config = match &config.root {
             Some(_) => config,
@@ -197,6 +192,22 @@ impl Hub {
         let hint = "each change of the flake has all of it hashed and copied: take out of git what no host needs, and make \
                     an input or a fetch of the rest, which is copied once";
         self.ui.warning(&lines.join("\n"), Some(hint));
+    }
+
+    fn evaluating<'a>(&'a self, config: &Config, gcroots: &'a Path, dirs: &StateDirs) -> Options<'a> {
+        let uses = if self.global.no_cache { Uses::Nothing("--no-cache") } else { Uses::Everything };
+        Options { uses, jobs: evaluations_at_once(config), gcroots, run: self.run_id(dirs) }
+    }
+
+    /// The evaluator of another revision of the same flake.
+    pub(super) async fn evaluator_at(&self, evaluator: &Evaluator, flake: FlakeRef) -> Result<Evaluator> {
+        let (_, dirs) = self.state()?;
+        let (gcroots, config) = (Self::gcroots(&dirs)?, Self::config(&self.flake()?)?);
+        let options = self.evaluating(&config, &gcroots, &dirs);
+        let locking = Box::pin(evaluator.at(flake.clone(), options, &self.cancel));
+        let locked = self.patiently("copying the other revision to the store", locking).await;
+        self.not_stopped()?;
+        locked.map_err(|failure| not_locked(&flake, &failure))
     }
 
     /// The fleet as far as it takes to reach the hosts that `words` name: a flake that is broken must not keep anybody from
@@ -423,6 +434,11 @@ impl Config {
 fn evaluations_at_once(config: &Config) -> usize {
     let cores = available_parallelism().map_or(1, NonZeroUsize::get);
     config.nix().eval_jobs.map_or(cores, NonZeroUsize::get)
+}
+
+fn not_locked(flake: &FlakeRef, failure: &Failure) -> Error {
+    Error::message(Kind::Config, format!("the flake {flake} cannot be locked\n{}", indent(&failure.stderr)))
+        .hint(format!("`{}` shows the same", failure.command))
 }
 
 fn stopped() -> Error {

@@ -179,6 +179,11 @@ fn remember_system(state: &State, fleet: &Fleet, ended: &HostFinished) {
     {
         tracing::warn!(%error, host = %ended.host, "the system is not remembered");
     }
+    if let Some(build_ms) = ended.build_ms
+        && let Err(error) = state.remember_build_time(&fleet.flake_key(), &ended.host, build_ms)
+    {
+        tracing::warn!(%error, host = %ended.host, "the time that it took to build is not remembered");
+    }
 }
 
 /// Who runs this, as `user@machine`.

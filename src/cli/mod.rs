@@ -3,6 +3,7 @@
 mod aliases;
 mod args;
 mod cache;
+mod ci;
 mod completions;
 mod deploy;
 mod deploy_all;

@@ -45,6 +45,8 @@ pub struct Options<'a> {
 pub struct Evaluator {
     nix: Nix,
     flake: FlakeRef,
+    /// What answers are kept under.
+    subject: String,
     state: Arc<State>,
     uses: Uses,
     /// A hash of the version of Nix and of all settings that it goes by.
@@ -116,7 +118,7 @@ impl Evaluator {
         options: Options<'_>,
         cancel: &Cancel,
     ) -> Result<Self, Failure> {
-        let (wanted, turns) = (options.uses, Turns::new(options.jobs));
+        let (wanted, turns, subject) = (options.uses, Turns::new(options.jobs), flake.to_string());
         let scratch = make_scratch(options).map_err(|error| Failure::of_ours("making a directory for roots", error))?;
         let nix = nix.caching_in(scratch.path());
         if let Uses::Nothing(_) = wanted {
@@ -125,6 +127,7 @@ impl Evaluator {
             return Ok(Self {
                 nix,
                 flake,
+                subject,
                 state,
                 uses: wanted,
                 settings,
@@ -144,7 +147,7 @@ impl Evaluator {
         // Another flake for an input is looked up anew each time: the work tree does not tell what it is by now.
         let told_by_tree = uses == wanted && nix.settings().override_inputs.is_empty();
         let source = locking.source(before.filter(|_| told_by_tree), cancel).await?;
-        Ok(Self { nix, flake, state, uses, settings, scratch, source, unseen, looked: OnceCell::new(), turns })
+        Ok(Self { nix, flake, subject, state, uses, settings, scratch, source, unseen, looked: OnceCell::new(), turns })
     }
 
     /// What the flake does not see although its code names it.
@@ -167,6 +170,14 @@ impl Evaluator {
     /// The file for want of which an evaluation failed, where the work tree has it and git does not track it.
     pub async fn missed(&self, error: &EvalError, cancel: &Cancel) -> Option<Missed> {
         missed(&self.flake, &self.source, error, cancel).await
+    }
+
+    /// The same flake at another revision, which `flake` refers to. Answers are kept with this one's: what they depend on tells
+    /// them apart, and where nothing of that differs, they hold for both.
+    pub async fn at(&self, flake: FlakeRef, options: Options<'_>, cancel: &Cancel) -> Result<Self, Failure> {
+        let (nix, state) = (self.nix.clone(), self.state.clone());
+        let other = Self::new(nix, flake, state, options, cancel).await?;
+        Ok(Self { subject: self.subject.clone(), ..other })
     }
 
     /// The locked source.
@@ -242,7 +253,7 @@ impl Evaluator {
 
     fn asked(&self, query: &Query) -> Asked {
         let settings = blake3::hash(format!("{}\0{}", self.settings, self.source.locks()).as_bytes());
-        Asked { subject: format!("{} # {}", self.flake, query.subject()), settings: settings.to_hex().to_string() }
+        Asked { subject: format!("{} # {}", self.subject, query.subject()), settings: settings.to_hex().to_string() }
     }
 
     async fn ask<T: DeserializeOwned>(

@@ -58,14 +58,14 @@ impl Drop for GcRoot {
 }
 
 /// Builds the outputs of `drv` on this machine, rooted by `root`. `on_event` sees the state after each line, and what the
-/// line says to a person.
+/// line says to a person. Gives whether there was anything to build.
 pub async fn build(
     nix: &Nix,
     drv: &StorePath,
     root: &GcRoot,
     cancel: &Cancel,
     mut on_event: impl FnMut(&BuildState, Option<&LogLine>) + Send,
-) -> Result<(), BuildError> {
+) -> Result<bool, BuildError> {
     let mut state = BuildState::default();
     let cmd = command(nix, drv, root);
     let ended = cmd
@@ -75,7 +75,7 @@ pub async fn build(
         })
         .await;
     match ended {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(state.has_built()),
         Err(failure) => Err(build_error(failure, &state)),
     }
 }

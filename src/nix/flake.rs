@@ -61,6 +61,11 @@ impl FlakeRef {
         Ok(Self { reference: format!("{scheme}{}", root.display()), root: Some(root) })
     }
 
+    /// A reference that is none to a directory.
+    pub(super) fn of_reference(reference: String) -> Self {
+        Self { reference, root: None }
+    }
+
     /// Whether Nix takes the flake from git: its directory is in a work tree, and the reference does not say otherwise.
     pub(super) fn is_git(&self) -> bool {
         let in_work_tree = |root: &Path| root.ancestors().any(|dir| dir.join(".git").exists());

@@ -95,6 +95,7 @@ pub struct BuildState {
     activities: BTreeMap<u64, Activity>,
     counts: BTreeMap<u64, [u64; 3]>,
     errors: Vec<String>,
+    builds: bool,
     last_log: BTreeMap<String, VecDeque<String>>,
 }
 
@@ -151,6 +152,11 @@ impl BuildState {
         Some((current.name.as_str(), current.builder.as_deref()))
     }
 
+    /// Whether anything was built.
+    pub fn has_built(&self) -> bool {
+        self.builds
+    }
+
     /// What went wrong: Nix's errors, and the end of the log of each derivation that one of them names.
     pub fn failure(&self) -> Vec<String> {
         let mut lines = Vec::new();
@@ -180,6 +186,7 @@ impl BuildState {
             };
         let kind = if relayed { RELAYED } else { kind };
         self.activities.insert(id, Activity { kind, name: name.clone(), builder: builder.clone() });
+        self.builds |= kind == BUILD;
         (kind == BUILD).then_some(LogLine::Begun { name, builder })
     }
 

@@ -3,9 +3,11 @@
 mod decide;
 mod drift;
 mod goal;
+mod matrix;
 mod verdict;
 
 pub use decide::{Action, Decision, Reason, Rule, decide};
 pub use drift::{Drift, drift};
 pub use goal::{Goal, UnknownGoal};
+pub use matrix::{CiJob, Share, share_out};
 pub use verdict::{Verdict, Why, verdict};

@@ -202,6 +202,9 @@ pub struct HostFinished {
     /// The generation of the system profile after the run, when one was made or found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generation: Option<u64>,
+    /// How long building took, when there was anything to build, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub build_ms: Option<u64>,
     /// What went wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Failed>,

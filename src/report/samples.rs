@@ -57,6 +57,7 @@ pub(super) fn end(name: &str, outcome: Outcome, duration_ms: u64, detail: Option
         wanted: None,
         system: None,
         generation: None,
+        build_ms: None,
         error: None,
     }
 }

@@ -1,9 +1,11 @@
 //! Building a host's toplevel: here, on the host itself, or on another host of the fleet.
 
+use std::time::Instant;
+
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::context::Context;
-use super::host::HostPart;
+use super::host::{HostPart, milliseconds};
 use super::long::Long;
 use super::reach::{Access, reach};
 use super::stop::Stop;
@@ -36,6 +38,8 @@ pub(super) struct Builder {
 #[derive(Debug)]
 pub(super) struct Built {
     _root: Option<GcRoot>,
+    /// Whether there was anything to build.
+    anew: bool,
 }
 
 impl BuildPlace {
@@ -85,8 +89,8 @@ pub(super) async fn build_host(
     place: &BuildPlace,
     evaluation: &Evaluation,
 ) -> Result<Built, Stop> {
-    let events = part.events();
-    events
+    let (events, begun) = (part.events(), Instant::now());
+    let built = events
         .step(StepName::Build, async {
             match place {
                 BuildPlace::Here => build_here(part, evaluation).await,
@@ -98,7 +102,9 @@ pub(super) async fn build_host(
                 }
             }
         })
-        .await
+        .await?;
+    part.build_ms = built.anew.then(|| milliseconds(begun.elapsed()));
+    Ok(built)
 }
 
 async fn build_here(part: &mut HostPart, evaluation: &Evaluation) -> Result<Built, Stop> {
@@ -109,10 +115,9 @@ async fn build_here(part: &mut HostPart, evaluation: &Evaluation) -> Result<Buil
     })?;
     let (events, log) = part.split();
     let on_event = events.nix_log(StepName::Build, log);
-    build(&context.nix, &evaluation.drv, &root, &context.cancel, on_event)
-        .await
-        .map_err(|error| Stop::not_built(&error))?;
-    Ok(Built { _root: Some(root) })
+    let built = build(&context.nix, &evaluation.drv, &root, &context.cancel, on_event).await;
+    let anew = built.map_err(|error| Stop::not_built(&error))?;
+    Ok(Built { _root: Some(root), anew })
 }
 
 /// Copies the derivation to another machine and builds it there. The result stays rooted until the run's next build there
@@ -144,7 +149,7 @@ async fn build_there(part: &mut HostPart, builder: &Builder, evaluation: &Evalua
     let building = Long { command: &command, root: false };
     let ran = building.run(remote, &context.cancel, on_line).await.ok_or_else(Stop::cancelled)?;
     match ran {
-        Ok(ran) if ran.code == 0 => Ok(Built { _root: None }),
+        Ok(ran) if ran.code == 0 => Ok(Built { _root: None, anew: !tail.is_empty() }),
         Ok(_) => {
             Err(Stop::failed(Outcome::BuildFailed, StepName::Build, "the toplevel does not build")
                 .command(&command, tail))

@@ -44,6 +44,7 @@ pub struct HostPart {
     pub(super) wanted: Option<StorePath>,
     pub(super) system: Option<String>,
     pub(super) generation: Option<u64>,
+    pub(super) build_ms: Option<u64>,
     begun: Instant,
 }
 
@@ -64,7 +65,8 @@ pub(super) struct Reached {
 impl HostPart {
     pub(super) fn new(context: Arc<Context>, host: Host) -> Self {
         let log = HostLog::new(&context.places.logs, &host.name);
-        Self { context, host, log, old: None, wanted: None, system: None, generation: None, begun: Instant::now() }
+        let (old, wanted, system, generation, build_ms) = (None, None, None, None, None);
+        Self { context, host, log, old, wanted, system, generation, build_ms, begun: Instant::now() }
     }
 
     /// The two sides that a step tells things to, so that it may do so while the part itself is in use.
@@ -179,6 +181,7 @@ impl HostPart {
             wanted: self.wanted,
             system: self.system,
             generation: self.generation,
+            build_ms: self.build_ms,
             error,
         }
     }

@@ -11,7 +11,12 @@ use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode};
 
 /// One step from each version of the schema to the next. Append, never change.
-const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema_1.sql"),
+    include_str!("schema_2.sql"),
+    include_str!("schema_3.sql"),
+    include_str!("schema_4.sql"),
+];
 
 /// How long to wait for another hubctl that writes.
 const BUSY: Duration = Duration::from_secs(10);

@@ -134,6 +134,21 @@ impl State {
         })
     }
 
+    /// Remembers how long a host's system took to build, of which something was built. Its system is known by then.
+    pub fn remember_build_time(&self, flake: &str, host: &HostName, duration_ms: u64) -> Result<(), StateError> {
+        let update = "UPDATE host_system SET build_ms = ? WHERE flake = ? AND host = ?";
+        let duration_ms = i64::try_from(duration_ms).unwrap_or(i64::MAX);
+        self.with(|connection| Ok(connection.execute(update, params![duration_ms, flake, host.as_str()])?)).map(drop)
+    }
+
+    /// How long a host's system took to build when something of it was built last, in milliseconds.
+    pub fn build_time_of(&self, flake: &str, host: &HostName) -> Result<Option<u64>, StateError> {
+        let select = "SELECT build_ms FROM host_system WHERE flake = ? AND host = ?";
+        let key = params![flake, host.as_str()];
+        let found = self.with(|connection| Ok(connection.query_row(select, key, |row| row.get(0)).optional()?))?;
+        Ok(found.flatten().and_then(|duration_ms: i64| u64::try_from(duration_ms).ok()))
+    }
+
     /// The Nix system that a flake's host had when it was last evaluated.
     pub fn system_of(&self, flake: &str, host: &HostName) -> Result<Option<String>, StateError> {
         let select = "SELECT system FROM host_system WHERE flake = ? AND host = ?";
@@ -256,6 +271,7 @@ mod tests {
             wanted: None,
             system: None,
             generation: Some(7),
+            build_ms: None,
             error: None,
         };
         state.host_finished(&first.id, &finished).unwrap();
@@ -271,5 +287,19 @@ mod tests {
         assert_eq!(state.deployments(&of_host).unwrap().len(), 1);
         let by_id = Filter { id: Some(second.id[..8].to_owned()), ..Filter::default() };
         assert_eq!(state.deployments(&by_id).unwrap()[0].id, second.id);
+    }
+    #[test]
+    fn what_a_host_was_built_for_and_how_long_that_took_is_remembered() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = State::open(&dir.path().join("state.db"), |warning| panic!("{warning}")).unwrap();
+        let host = "p620".parse().unwrap();
+        assert_eq!((state.system_of("f", &host).unwrap(), state.build_time_of("f", &host).unwrap()), (None, None));
+        state.remember_system("f", &host, "x86_64-linux").unwrap();
+        assert_eq!(state.build_time_of("f", &host).unwrap(), None);
+        state.remember_build_time("f", &host, 7).unwrap();
+        state.remember_system("f", &host, "aarch64-linux").unwrap();
+        assert_eq!(state.system_of("f", &host).unwrap().as_deref(), Some("aarch64-linux"));
+        assert_eq!(state.build_time_of("f", &host).unwrap(), Some(7));
+        assert_eq!(state.build_time_of("other", &host).unwrap(), None);
     }
 }

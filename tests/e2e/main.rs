@@ -7,6 +7,7 @@ mod build_on;
 mod builders;
 mod cached;
 mod cancel;
+mod ci;
 mod cli;
 mod contact;
 mod demo;

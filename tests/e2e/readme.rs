@@ -46,6 +46,14 @@ const LINES: &[(&str, &str, How)] = &[
     ("README.md", "hubctl history", Prints("deployed: p510 samsung; unchanged: p620")),
     ("README.md", "hubctl generations p620", Prints("boot default, running")),
     ("README.md", "hubctl rollback p620", Prints("1 host deployed")),
+    // p620 has an edit that is not committed, and runs it.
+    (
+        "docs/ci.md",
+        "hubctl ci matrix --changed-since HEAD --jobs 2",
+        Prints(r#"[{"job":1,"hosts":"p620","system":"x86_64-linux"}]"#),
+    ),
+    ("docs/ci.md", "hubctl ci matrix", Prints(r#"{"include":[]}"#)),
+    ("docs/ci.md", "hubctl ci matrix --json", Prints("its system is built")),
     ("docs/contributing.md", "./dev/test", Elsewhere),
     // What dev/test runs has these in it.
     ("docs/contributing.md", "cargo test --lib", Elsewhere),
