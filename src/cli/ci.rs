@@ -95,9 +95,16 @@ async fn matrix(hub: &Hub, args: &MatrixArgs) -> Result<Exit> {
     if let Some(cache) = cache {
         let wanted: Vec<_> = toplevels(&now).filter(|(host, _)| !known.contains_key(host)).collect();
         let paths: Vec<_> = wanted.iter().map(|(_, path)| path.clone()).collect();
-        let missing = cache.missing(&fleet.nix, &paths, &hub.cancel).await;
-        let there = wanted.into_iter().filter(|(_, path)| !missing.contains(path));
-        known.extend(there.map(|(host, _)| (host, format!("its system is in {}", cache.substituter()))));
+        match cache.missing(&fleet.nix, &paths, &hub.cancel).await {
+            Ok(missing) => {
+                let there = wanted.into_iter().filter(|(_, path)| !missing.contains(path));
+                known.extend(there.map(|(host, _)| (host, format!("its system is in {}", cache.url))));
+            }
+            Err(error) => {
+                let message = format!("the cache {} cannot be asked what it has: {error}", cache.url);
+                hub.ui.warning(&message, error.hint());
+            }
+        }
     }
     hub.not_stopped()?;
     let judged = hosts.iter().map(|host| judge(hub, &fleet, &evaluator, host, &now, &known));

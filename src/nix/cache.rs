@@ -1,10 +1,11 @@
 //! The hub's binary cache: closures are pushed to it, and a command has a host substitute from it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::cache_url::CacheUrl;
-use super::copy::{CopyError, Copying, Source, run_copy};
+use super::copy::{CopyError, Copying, Source, run_copy, ssh_config_file, ssh_options};
 use super::log::{BuildState, LogLine};
 use super::program::Nix;
 use super::source::percent_encode;
@@ -151,15 +152,22 @@ impl Cache {
     }
 
     /// Those of `paths` that the cache does not have.
-    pub async fn missing(&self, nix: &Nix, paths: &[StorePath], cancel: &Cancel) -> Vec<StorePath> {
-        let mut missing = Vec::new();
-        for path in paths {
-            let cmd = nix.cmd(&["path-info", "--store", self.substituter().whole()]).arg(path.as_str());
-            if cmd.deadline(SIGN_DEADLINE).output(cancel).await.is_err() {
-                missing.push(path.clone());
-            }
+    pub async fn missing(
+        &self,
+        nix: &Nix,
+        paths: &[StorePath],
+        cancel: &Cancel,
+    ) -> Result<BTreeSet<StorePath>, PushError> {
+        let mut cmd = nix.invalid_in(self.url.whole(), paths.iter().map(StorePath::as_str));
+        if !self.upload.is_empty() {
+            // Where a tool uploads, the URL may be none that Nix can ask.
+            cmd = nix.invalid_in(self.substituter().whole(), paths.iter().map(StorePath::as_str));
         }
-        missing
+        let config = ssh_config_file(&[], self.ssh_config.as_ref());
+        let config = config.map_err(|error| PushError::Copy(CopyError::of(cmd.failed_to_start(error))))?;
+        let asked = cmd.env("NIX_SSHOPTS", ssh_options(config.as_ref())).output(cancel).await;
+        let asked = asked.map_err(|failure| self.masked(PushError::Copy(CopyError::of(failure))))?;
+        Ok(asked.text().lines().filter_map(|line| line.parse().ok()).collect())
     }
 
     /// The keys that hosts are to accept: those that are named, and the one that signs.

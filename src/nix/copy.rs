@@ -226,14 +226,9 @@ async fn run_once(
     let access: Vec<_> = [reached_by, of_source].into_iter().flatten().collect();
     // Nix splits NIX_SSHOPTS at spaces and has one for all stores, so what they need stands in a file.
     let config = ssh_config_file(&access, config_file).map_err(|error| cmd.failed_to_start(error))?;
-    let options = match &config {
-        Some(config) => format!("-F {}", config.path().display()),
-        // Nobody is there to answer a question.
-        None => format!("{} -o BatchMode=yes", std::env::var("NIX_SSHOPTS").unwrap_or_default()),
-    };
     let mut state = BuildState::default();
     let ended = cmd
-        .env("NIX_SSHOPTS", options.trim_start())
+        .env("NIX_SSHOPTS", ssh_options(config.as_ref()))
         .args(paths.iter().map(StorePath::as_str))
         .output_with(cancel, |line| {
             let said = state.apply(line);
@@ -249,7 +244,10 @@ async fn run_once(
 
 /// The ssh configuration by which Nix's ssh finds the masters of these connections, in a file that only its owner reads; none
 /// where ssh's own does.
-fn ssh_config_file(access: &[&SshAccess], config_file: Option<&PathBuf>) -> io::Result<Option<NamedTempFile>> {
+pub(super) fn ssh_config_file(
+    access: &[&SshAccess],
+    config_file: Option<&PathBuf>,
+) -> io::Result<Option<NamedTempFile>> {
     let mut builder = tempfile::Builder::new();
     builder.prefix("config-");
     let mut file = match (access.first(), config_file) {
@@ -260,6 +258,12 @@ fn ssh_config_file(access: &[&SshAccess], config_file: Option<&PathBuf>) -> io::
     };
     file.write_all(ssh_config(access, config_file).as_bytes())?;
     Ok(Some(file))
+}
+
+/// What Nix's ssh is told: that configuration, or else what the user tells it; and never to ask, since nobody would answer.
+pub(super) fn ssh_options(config: Option<&NamedTempFile>) -> String {
+    let own = || std::env::var("NIX_SSHOPTS").unwrap_or_default();
+    config.map_or_else(|| format!("{} -o BatchMode=yes", own()), |config| format!("-F {}", config.path().display()))
 }
 
 fn ssh_config(access: &[&SshAccess], config_file: Option<&PathBuf>) -> String {

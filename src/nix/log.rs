@@ -266,6 +266,7 @@ mod tests {
         ];
         let (state, said) = run(&lines);
         assert_eq!(state.progress(), (0, 1, 4));
+        assert!(state.has_built());
         assert_eq!(state.current(), Some(("nixos-system-a", None)));
         let name = || "nixos-system-a".to_owned();
         let begun = LogLine::Begun { name: name(), builder: None };
@@ -321,6 +322,8 @@ mod tests {
         let (state, said) = run(&lines);
         assert_eq!(said, [LogLine::Message("plain text".to_owned())]);
         assert_eq!(state.progress(), (0, 0, 0));
+        let (state, _) = run(&[r#"@nix {"action":"start","id":1,"level":0,"text":"","type":104}"#.to_owned()]);
+        assert!(!state.has_built(), "counting builds is none");
     }
 
     proptest::proptest! {

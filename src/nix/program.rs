@@ -143,6 +143,17 @@ impl Nix {
         self.store_cmd().args(["--check-validity", "--print-invalid"]).args(paths).deadline(Duration::from_secs(60))
     }
 
+    /// Prints those of `paths` that another store does not have, as it is now and not as it was when it was asked last.
+    pub(super) fn invalid_in<'a>(&self, store: &str, paths: impl IntoIterator<Item = &'a str>) -> Cmd {
+        let fresh = ["narinfo-cache-positive-ttl", "narinfo-cache-negative-ttl"];
+        self.store_cmd()
+            .args(["--store", store])
+            .args(fresh.iter().flat_map(|setting| ["--option", setting, "0"]))
+            .args(["--check-validity", "--print-invalid"])
+            .args(paths)
+            .deadline(Duration::from_secs(5 * 60))
+    }
+
     /// `nix-store`, which is installed beside `nix`.
     fn store_cmd(&self) -> Cmd {
         Cmd::new(self.program.with_file_name("nix-store"))

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::support::{Finished, Hub, Lab, WebCache};
+use crate::support::{Finished, Hub, Lab, WebCache, eventually};
 
 /// The system that `host` was to run.
 fn wanted(ended: &Finished, host: &str) -> String {
@@ -243,4 +243,23 @@ fn a_cache_that_is_none_is_told_before_anything_is_done() {
     hub.run(&["test-all", "--cached=p510"]).exits(2).says("`p510` is not the URL of a store");
     set_cache(&hub, "url = \"http://127.0.0.1:1\"\nsecret-key-file = \"/nonexistent/key\"");
     hub.run(&["test-all", "--cached"]).exits(2).says("cannot be signed").says("secret-key-file");
+}
+
+#[test]
+fn a_fetch_ends_with_the_run_that_is_stopped() {
+    let lab = Lab::up(&["p620"]);
+    let hub = fresh(&lab, &["p620"]);
+    let web = WebCache::new();
+    web.stall();
+    let (secret, _) = key(&hub, "hub-1");
+    let url = web.url(&lab.gateway("p620"));
+    set_cache(&hub, &format!("url = \"{url}\"\nsecret-key-file = \"{}\"", secret.display()));
+    let fetches = || lab.try_ssh("p620", "pgrep -f '[n]ix-store --realise'").status.success();
+    let mut run = hub.start(&["quick-deploy", "p620", "--cached"]);
+    run.wait_for(r#""step-started","host":"p620","step":"copy""#);
+    eventually("the host fetches", fetches);
+    run.signal("INT");
+    run.finish().exits(130).ends(&[("p620", "cancelled")]);
+    eventually("the fetch ends", || !fetches());
+    assert_eq!(lab.current("p620"), "");
 }

@@ -90,10 +90,12 @@ fn what_the_cache_has_needs_no_job() {
     let cache = format!("--cached=file://{}", hub.root().with_file_name("cache").display());
     hub.run(&["test-host", "samsung", &cache]).exits(0);
     // As in a commit that changed all.
-    assert_eq!(
-        jobs(&hub.run(&["ci", "matrix", "--jobs", "1", "--base", "HEAD~1", &cache]).exits(0)),
-        ["p510 p620 razer"]
-    );
+    let words = ["ci", "matrix", "--jobs", "1", "--base", "HEAD~1"];
+    let with = |cache: &str| hub.run(&[&words[..], &[cache]].concat()).exits(0);
+    assert_eq!(jobs(&with(&cache)), ["p510 p620 razer"]);
+    // A cache that says nothing has nothing.
+    let gone = with("--cached=ssh-ng://nobody@nowhere.invalid").says("cannot be asked what it has");
+    assert_eq!(jobs(&gone), ["p510 p620 razer samsung"]);
 }
 
 #[test]

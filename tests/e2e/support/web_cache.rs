@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// The server. Its thread ends with the test's process.
 #[derive(Debug)]
@@ -14,6 +15,7 @@ pub(crate) struct WebCache {
 
 #[derive(Debug, Default)]
 struct State {
+    stalls: bool,
     files: BTreeMap<String, Vec<u8>>,
     asked: Vec<(String, String)>,
 }
@@ -38,6 +40,11 @@ impl WebCache {
     /// Its URL by one of the machine's addresses.
     pub(crate) fn url(&self, address: &str) -> String {
         format!("http://{address}:{}", self.port)
+    }
+
+    /// Has it send nothing more of any path's content.
+    pub(crate) fn stall(&self) {
+        self.state.lock().unwrap().stalls = true;
     }
 
     /// The paths that were asked for by `method`, in order.
@@ -67,6 +74,9 @@ fn serve(stream: TcpStream, state: &Mutex<State>) -> Option<()> {
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
+    while method == "GET" && path.contains(".nar") && !path.ends_with(".narinfo") && state.lock().unwrap().stalls {
+        std::thread::sleep(Duration::from_millis(100));
+    }
     let (status, body) = answer(&method, &path, body, &mut state.lock().unwrap());
     let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
     writer.write_all(head.as_bytes()).ok()?;
