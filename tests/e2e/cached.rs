@@ -263,3 +263,20 @@ fn a_fetch_ends_with_the_run_that_is_stopped() {
     eventually("the fetch ends", || !fetches());
     assert_eq!(lab.current("p620"), "");
 }
+
+#[test]
+fn a_host_fetches_for_a_user_whom_its_nix_does_not_trust() {
+    let lab = Lab::up(&["p620"]);
+    let hub = fresh(&lab, &["p620"]);
+    let web = WebCache::new();
+    let (secret, _) = key(&hub, "hub-1");
+    let url = web.url(&lab.gateway("p620"));
+    let user = "[hosts.p620]\nuser = \"deployer\"\nelevate = \"sudo\"\n";
+    let hosts = hub.committed("hub.toml").replace("[hosts.p620]\n", user);
+    let cache = format!("[cache]\nurl = \"{url}\"\nsecret-key-file = \"{}\"\n", secret.display());
+    hub.write("hub.toml", &format!("{hosts}\n{cache}"));
+    hub.json(&["quick-deploy", "p620"]).exits(1).ends(&[("p620", "copy-failed")]);
+    let ended = hub.json(&["quick-deploy", "p620", "--cached"]).exits(0).ends(&[("p620", "deployed")]);
+    assert_eq!(warnings(&ended), [] as [Value; 0]);
+    assert_eq!(lab.current("p620"), wanted(&ended, "p620"));
+}
