@@ -60,6 +60,10 @@ pub(super) struct Global {
     #[arg(long, global = true, num_args = 2, value_names = ["INPUT", "REF"], action = clap::ArgAction::Append)]
     pub(super) override_input: Vec<String>,
 
+    /// Lets the flake set all that its `nixConfig` asks for.
+    #[arg(long, global = true)]
+    pub(super) accept_flake_config: bool,
+
     /// Lets evaluations see this machine's environment, time and files.
     #[arg(long, global = true)]
     pub(super) impure: bool,

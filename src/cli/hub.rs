@@ -146,6 +146,7 @@ impl Hub {
         let locking = Box::pin(Evaluator::new(nix, flake.clone(), state, options, &self.cancel));
         let evaluator = self.patiently("locking the flake and copying it to the store", locking).await;
         let evaluator = evaluator.map_err(|failure| not_locked(&flake, &failure))?;
+        self.tell_left_out(evaluator.left_out());
         // The flake of a remote reference has its hub.toml in the source.
         let config = match &config.root {
             Some(_) => config,
@@ -210,6 +211,17 @@ impl Hub {
         locked.map_err(|failure| not_locked(&flake, &failure))
     }
 
+    /// Tells the settings that the flake asks for in vain.
+    fn tell_left_out(&self, names: &[String]) {
+        if !names.is_empty() {
+            let message =
+                format!("the flake's nixConfig sets what it may not, which is left out: {}", names.join(", "));
+            let hint = "if you trust the flake with all of it: --accept-flake-config for one run, or `accept-flake-config = true` \
+                        under [nix] in hub.toml";
+            self.ui.warning(&message, Some(hint));
+        }
+    }
+
     /// The fleet as far as it takes to reach the hosts that `words` name: a flake that is broken must not keep anybody from
     /// looking at a host or rolling it back. `hub.toml` alone is asked first, then the flake; when that fails, the words are
     /// taken for the names of hosts.
@@ -242,9 +254,11 @@ impl Hub {
 
     /// Nix, with the settings of `hub.toml` and of the command line, which come last and so win.
     pub(super) async fn nix(&self, config: &Config) -> Result<Nix> {
-        let of_file = config.nix().options.into_iter();
+        let of_file = config.nix();
+        let accepts = if self.global.accept_flake_config { Some(true) } else { of_file.accept_flake_config };
+        let accepts = accepts.map(|accepts| ("accept-flake-config".to_owned(), accepts.to_string()));
         let settings = Settings {
-            options: of_file.chain(pairs(&self.global.option)).collect(),
+            options: of_file.options.into_iter().chain(accepts).chain(pairs(&self.global.option)).collect(),
             override_inputs: pairs(&self.global.override_input).collect(),
             impure: self.global.impure,
             builders: self.global.builders.clone(),

@@ -8,12 +8,13 @@ use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
+use super::all_settings::AllSettings;
 use super::answer::{Answer, Known, Reason, Verified, Whence};
 use super::turns::Turns;
 use crate::nix::{
-    Ballast, Changed, Conditions, EvalError, Evaluation, FlakeRef, GcRoot, Missed, Nix, Observed, Query, Settings,
-    Source, StorePath, SystemAttr, Tree, Unseen, Wanted, ask, ask_watched, fingerprint, holds, lock, missed, moment,
-    unseen,
+    Ballast, Changed, Conditions, Decided, EvalError, Evaluation, FlakeRef, GcRoot, Missed, Nix, Observed, Query,
+    Settings, Source, StorePath, SystemAttr, Tree, TrustedSettings, Unseen, Wanted, ask, ask_watched, fingerprint,
+    holds, lock, missed, moment, unseen,
 };
 use crate::process::{Cancel, End, Failure, LineSink};
 use crate::state::{Asked, Cost, Found, Kept, State};
@@ -25,6 +26,16 @@ pub enum Uses {
     Everything,
     /// Nothing: all is evaluated, and nothing remembered.
     Nothing(&'static str),
+}
+
+impl Uses {
+    /// This, unless there is a reason to use nothing.
+    fn unless(self, reason: Option<&'static str>) -> Self {
+        match (self, reason) {
+            (Self::Everything, Some(reason)) => Self::Nothing(reason),
+            _ => self,
+        }
+    }
 }
 
 /// What an evaluator may do, and where.
@@ -55,6 +66,8 @@ pub struct Evaluator {
     scratch: TempDir,
     source: Source,
     unseen: Vec<Unseen>,
+    /// The names of the settings that the flake asks for in vain.
+    left_out: Vec<String>,
     looked: OnceCell<Looked>,
     turns: Turns,
 }
@@ -118,36 +131,30 @@ impl Evaluator {
         options: Options<'_>,
         cancel: &Cancel,
     ) -> Result<Self, Failure> {
-        let (wanted, turns, subject) = (options.uses, Turns::new(options.jobs), flake.to_string());
+        let subject = flake.to_string();
         let scratch = make_scratch(options).map_err(|error| Failure::of_ours("making a directory for roots", error))?;
         let nix = nix.caching_in(scratch.path());
-        if let Uses::Nothing(_) = wanted {
-            let (source, unseen) = tokio::join!(lock(&nix, &flake, cancel), Box::pin(unseen(&flake, cancel)));
-            let (source, settings) = (source?, String::new());
-            return Ok(Self {
-                nix,
-                flake,
-                subject,
-                state,
-                uses: wanted,
-                settings,
-                scratch,
-                source,
-                unseen,
-                looked: OnceCell::new(),
-                turns,
-            });
-        }
-        let (effective, before, unseen) =
-            tokio::join!(nix.effective_settings(cancel), fingerprint(&flake, cancel), Box::pin(unseen(&flake, cancel)));
-        let effective = effective?;
-        let uses = impurity(&nix, &effective).map_or(wanted, Uses::Nothing);
+        let print = async {
+            match options.uses {
+                // Another flake for an input is looked up anew each time: the work tree does not tell what it is by now.
+                Uses::Everything if nix.settings().override_inputs.is_empty() => fingerprint(&flake, cancel).await,
+                _ => None,
+            }
+        };
+        let unseen = Box::pin(unseen(&flake, cancel));
+        let (effective, print, unseen) = tokio::join!(nix.effective_settings(cancel), print, unseen);
+        let effective = AllSettings::parse(&effective?);
+        let uses = options.uses.unless(effective.impurity(&nix));
         let settings = settings_key(&nix, &effective);
         let locking = Locking { nix: &nix, flake: &flake, state: &state, settings: &settings };
-        // Another flake for an input is looked up anew each time: the work tree does not tell what it is by now.
-        let told_by_tree = uses == wanted && nix.settings().override_inputs.is_empty();
-        let source = locking.source(before.filter(|_| told_by_tree), cancel).await?;
-        Ok(Self { nix, flake, subject, state, uses, settings, scratch, source, unseen, looked: OnceCell::new(), turns })
+        let source = locking.source(print.filter(|_| uses == Uses::Everything), cancel).await?;
+        let trusted = TrustedSettings::of_user(nix.version());
+        let Decided { accepted, left_out } = source.config().decide(effective.accepts_flake_config(), &trusted);
+        let uses = uses.unless(effective.with(&accepted).impurity(&nix)).unless(eval_cache(&accepted));
+        let settings = format!("{settings} {accepted:?}");
+        let nix = nix.building_with(accepted);
+        let (looked, turns) = (OnceCell::new(), Turns::new(options.jobs));
+        Ok(Self { nix, flake, subject, state, uses, settings, scratch, source, unseen, left_out, looked, turns })
     }
 
     /// What the flake does not see although its code names it.
@@ -185,7 +192,12 @@ impl Evaluator {
         &self.source
     }
 
-    /// Nix.
+    /// The names of the settings that the flake asks for in vain: nobody said that it may set them.
+    pub fn left_out(&self) -> &[String] {
+        &self.left_out
+    }
+
+    /// Nix, which builds with the settings that the flake asks for and may set.
     pub fn nix(&self) -> &Nix {
         &self.nix
     }
@@ -425,28 +437,17 @@ fn make_scratch(options: Options<'_>) -> std::io::Result<TempDir> {
     Ok(scratch)
 }
 
-/// Why evaluations may read more than can be watched, if they may.
-fn impurity(nix: &Nix, effective: &str) -> Option<&'static str> {
-    let all: serde_json::Value = serde_json::from_str(effective).unwrap_or_default();
-    let is = |name: &str, value: bool| all[name]["value"].as_bool() == Some(value);
-    // The commands of flakes turn `pure-eval` on themselves; only `--impure` and `--option` turn it off again.
-    if nix.settings().impure || is("pure-eval", false) {
-        Some("evaluation is impure")
-    } else if is("restrict-eval", true) {
-        Some("evaluation is restricted by search paths")
-    } else if is("allow-unsafe-native-code-during-evaluation", true) {
-        Some("evaluation may run programs")
-    } else if all["plugin-files"]["value"].as_array().is_some_and(|files| !files.is_empty()) {
-        Some("Nix has plugins")
-    } else {
-        None
-    }
+/// Why answers may come from elsewhere than from files that can be watched, where a flake's settings see to that.
+fn eval_cache(accepted: &[(String, String)]) -> Option<&'static str> {
+    // They win over the one that hubctl gives to each evaluation.
+    let is_on = accepted.iter().any(|(name, value)| name == "eval-cache" && value == "true");
+    is_on.then_some("the flake turns on Nix's own cache of evaluations")
 }
 
 /// A hash of all that answers depend on beside the source: the form of what is kept, the version, the settings.
-fn settings_key(nix: &Nix, effective: &str) -> String {
+fn settings_key(nix: &Nix, effective: &AllSettings) -> String {
     let given = format!("{:?}", Settings { builders: None, ..nix.settings().clone() });
-    let all = [FORM, &nix.version().to_string(), &given, effective].join("\0");
+    let all = [FORM, &nix.version().to_string(), &given, &effective.to_string()].join("\0");
     blake3::hash(all.as_bytes()).to_hex().to_string()
 }
 

@@ -1,6 +1,7 @@
 //! Evaluation that is incremental and never wrong: an answer that was found before is taken when nothing that it was read
 //! from has changed, and asked for anew in every other case.
 
+mod all_settings;
 mod answer;
 mod evaluator;
 mod turns;

@@ -81,7 +81,7 @@ pub async fn build(
 }
 
 fn command(nix: &Nix, drv: &StorePath, root: &GcRoot) -> Cmd {
-    nix.cmd(&["build", "--log-format", "internal-json"])
+    nix.build_cmd(&["build", "--log-format", "internal-json"])
         .args(nix.settings().builder_flags())
         .arg("--out-link")
         .arg(root.path())

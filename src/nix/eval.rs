@@ -93,8 +93,17 @@ fn reason(failure: &Failure) -> String {
     lines[at..].join("\n").trim().trim_start_matches("error: ").to_owned()
 }
 
+/// What Nix prints that says nothing of an error. Of the settings that a flake asks for, hubctl itself tells.
+const NOTICES: &[&str] = &[
+    "warning: Git tree",
+    "(use '--show-trace' to show",
+    "warning: ignoring untrusted flake configuration setting",
+    "Pass '--accept-flake-config' to trust it",
+    "Using saved setting for",
+];
+
 fn useful_lines(failure: &Failure) -> impl Iterator<Item = &str> {
-    let noise = |line: &str| line.starts_with("warning: Git tree") || line.contains("(use '--show-trace' to show");
+    let noise = |line: &str| NOTICES.iter().any(|notice| line.contains(notice));
     failure.stderr.iter().map(String::as_str).filter(move |line| !noise(line))
 }
 

@@ -8,6 +8,9 @@ use super::store_path::StorePath;
 use super::version::Version;
 use crate::process::{Cancel, Cmd, Failure};
 
+/// The features that hubctl's calls of Nix need.
+const FEATURES: &str = "nix-command flakes";
+
 /// What the user wants every call of Nix to be told.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Settings {
@@ -30,6 +33,8 @@ pub struct Nix {
     settings: Settings,
     /// Where commands have caches of their own.
     caches: Option<PathBuf>,
+    /// What builds are told beside the user's settings, and after them.
+    build_options: Vec<(String, String)>,
 }
 
 /// Why Nix cannot be used.
@@ -49,7 +54,7 @@ pub enum NixError {
 impl Settings {
     /// The flags for commands that read no flake.
     fn flags(&self) -> impl Iterator<Item = &str> {
-        self.options.iter().flat_map(|(name, value)| ["--option", name, value])
+        flags(&self.options)
     }
 
     /// The flags for commands that lock a flake and evaluate it, `nixos-rebuild` among them.
@@ -62,6 +67,10 @@ impl Settings {
     pub(super) fn builder_flags(&self) -> impl Iterator<Item = &str> {
         self.builders.iter().flat_map(|builders| ["--option", "builders", builders])
     }
+}
+
+fn flags(options: &[(String, String)]) -> impl Iterator<Item = &str> {
+    options.iter().flat_map(|(name, value)| ["--option", name, value])
 }
 
 impl NixError {
@@ -82,7 +91,9 @@ impl Nix {
         let asked = Cmd::new(&program).arg("--version").deadline(Duration::from_secs(20));
         let printed = asked.output(cancel).await.map_err(NixError::Failed)?.text();
         match Version::parse(&printed) {
-            Some(version) if version.is_supported() => Ok(Self { program, version, settings, caches: None }),
+            Some(version) if version.is_supported() => {
+                Ok(Self { program, version, settings, caches: None, build_options: Vec::new() })
+            }
             _ => Err(NixError::Unsupported(printed)),
         }
     }
@@ -110,6 +121,26 @@ impl Nix {
     /// What the user wants Nix to be told.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The same Nix, with more settings for builds. They come after all others, and so win.
+    #[must_use]
+    pub fn building_with(mut self, options: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.build_options.extend(options);
+        self
+    }
+
+    /// What builds are told beside the user's settings, and after them.
+    pub fn build_options(&self) -> &[(String, String)] {
+        &self.build_options
+    }
+
+    /// `nix SUBCOMMAND` for commands that build.
+    pub(super) fn build_cmd(&self, subcommand: &[&str]) -> Cmd {
+        let cmd = self.cmd(subcommand).args(flags(&self.build_options));
+        // These may be what a flake asks for, who had other commands in mind.
+        let replaced = self.build_options.iter().any(|(name, _)| name == "experimental-features");
+        if replaced { cmd.args(["--extra-experimental-features", FEATURES]) } else { cmd }
     }
 
     /// `nix SUBCOMMAND` with what every call needs, for commands that read no flake.
@@ -171,6 +202,6 @@ impl Nix {
     }
 
     fn bare_cmd(&self, subcommand: &[&str]) -> Cmd {
-        Cmd::new(&self.program).args(["--extra-experimental-features", "nix-command flakes"]).args(subcommand)
+        Cmd::new(&self.program).args(["--extra-experimental-features", FEATURES]).args(subcommand)
     }
 }

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::build::GcRoot;
 use super::flake::FlakeRef;
+use super::flake_config::{self, FlakeConfig};
 use super::footprint::lists_self;
 use super::program::Nix;
 use super::store_path::StorePath;
@@ -40,6 +41,7 @@ pub struct Source {
     /// All inputs as they are locked, as JSON.
     locks: String,
     local_inputs: bool,
+    config: FlakeConfig,
 }
 
 impl Source {
@@ -58,6 +60,11 @@ impl Source {
     /// which may be edited meanwhile.
     pub fn may_move(&self) -> bool {
         self.rev.is_none() && !self.reference.starts_with(&format!("path:{}", self.path))
+    }
+
+    /// The settings of Nix that the flake asks for.
+    pub fn config(&self) -> &FlakeConfig {
+        &self.config
     }
 
     /// All inputs as they are locked, as JSON.
@@ -86,7 +93,7 @@ impl Source {
 
     /// The flake's own file, relative to the tree's root.
     pub(super) fn flake_file(&self) -> PathBuf {
-        Path::new(self.dir.as_deref().unwrap_or_default()).join("flake.nix")
+        flake_file(self.dir.as_deref())
     }
 
     /// Keeps the source from being collected for as long as the returned value lives.
@@ -103,20 +110,21 @@ pub async fn lock(nix: &Nix, flake: &FlakeRef, cancel: &Cancel) -> Result<Source
     let lock_file = flake.root().map(|root| root.join("flake.lock"));
     let lock_text = || lock_file.as_ref().map(fs::read).and_then(Result::ok);
     let before = lock_text();
-    let source = lock_once(nix, flake, cancel).await?;
+    let source = lock_once(nix, flake, locked_metadata(nix, flake, cancel).await?, cancel).await?;
     let is_written = lock_text() != before;
     // A lock file that git did not track is made known to git, and so is a part of the tree from then on, even where its text
     // is right as it is.
     let is_made_known = flake.is_git() && nix.settings().override_inputs.is_empty() && !source.is_locked_by_tree();
     if is_written || is_made_known {
         // Newer versions of Nix describe the tree as it was before.
-        return lock_once(nix, flake, cancel).await;
+        return lock_once(nix, flake, metadata(nix, flake, &[], cancel).await?, cancel).await;
     }
     Ok(source)
 }
 
-async fn lock_once(nix: &Nix, flake: &FlakeRef, cancel: &Cancel) -> Result<Source, Failure> {
-    let metadata = metadata(nix, flake, cancel).await?;
+async fn lock_once(nix: &Nix, flake: &FlakeRef, metadata: Metadata, cancel: &Cancel) -> Result<Source, Failure> {
+    let flake_file = metadata.path.as_path().join(metadata.flake_file());
+    let config = FlakeConfig::read(nix, &flake_file, cancel).await?;
     let by_path = metadata.path_reference(nix.version());
     let by_path = by_path.filter(|_| !metadata.reveals_more(&metadata.path));
     let reference = by_path.unwrap_or_else(|| metadata.own_reference().to_owned());
@@ -126,6 +134,7 @@ async fn lock_once(nix: &Nix, flake: &FlakeRef, cancel: &Cancel) -> Result<Sourc
         dirty: metadata.is_dirty(),
         dir: metadata.locked.dir.clone(),
         local_inputs: metadata.has_local_inputs(),
+        config,
         locks: metadata.locks.to_string(),
         last_modified: metadata.locked.last_modified,
         nar_hash: metadata.locked.nar_hash,
@@ -135,8 +144,34 @@ async fn lock_once(nix: &Nix, flake: &FlakeRef, cancel: &Cancel) -> Result<Sourc
     })
 }
 
-async fn metadata(nix: &Nix, flake: &FlakeRef, cancel: &Cancel) -> Result<Metadata, Failure> {
-    let cmd = metadata_command(nix, flake);
+/// What Nix tells of the flake, whose inputs it locks where they are not. A flake that asks for settings is locked by the command
+/// that goes by them, which `nix flake metadata` does not.
+async fn locked_metadata(nix: &Nix, flake: &FlakeRef, cancel: &Cancel) -> Result<Metadata, Failure> {
+    let asks_for_settings = |root: &&Path| flake_config::is_in(&root.join("flake.nix"));
+    // Where an input is overridden for one run, Nix writes no lock file, but that command always does.
+    if let Some(root) = flake.root().filter(asks_for_settings)
+        && nix.settings().override_inputs.is_empty()
+    {
+        // Where this finds something to lock, it fails, but not before it has fetched that.
+        if is_lock_newer(root)
+            && let Ok(metadata) = metadata(nix, flake, &["--no-update-lock-file"], cancel).await
+        {
+            return Ok(metadata);
+        }
+        let lock = nix.cmd(&["flake", "lock"]).arg(flake.to_string()).deadline(DEADLINE);
+        nix.with_own_cache(lock)?.output(cancel).await?;
+    }
+    metadata(nix, flake, &[], cancel).await
+}
+
+/// Whether a lock file was written after the flake's own file, and so is likely to be complete.
+fn is_lock_newer(root: &Path) -> bool {
+    let modified = |name: &str| fs::metadata(root.join(name)).and_then(|file| file.modified()).ok();
+    modified("flake.lock").is_some_and(|lock| modified("flake.nix").is_some_and(|flake| lock > flake))
+}
+
+async fn metadata(nix: &Nix, flake: &FlakeRef, flags: &[&str], cancel: &Cancel) -> Result<Metadata, Failure> {
+    let cmd = metadata_command(nix, flake).args(flags.iter().copied());
     let output = nix.with_own_cache(cmd.clone())?.output(cancel).await?;
     serde_json::from_slice(&output.stdout).map_err(|error| cmd.failed_to_start(error.into()))
 }
@@ -175,7 +210,15 @@ struct Locked {
     dir: Option<String>,
 }
 
+fn flake_file(dir: Option<&str>) -> PathBuf {
+    Path::new(dir.unwrap_or_default()).join("flake.nix")
+}
+
 impl Metadata {
+    fn flake_file(&self) -> PathBuf {
+        flake_file(self.locked.dir.as_deref())
+    }
+
     fn is_dirty(&self) -> bool {
         self.locked.kind == "git" && self.locked.rev.is_none()
     }

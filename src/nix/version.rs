@@ -75,6 +75,11 @@ impl Version {
         if self.at_least(2, 20) { &["config", "show", "--json"] } else { &["show-config", "--json"] }
     }
 
+    /// Whether `NIX_DATA_HOME` and its like say where Nix keeps what it remembers, beside `XDG_DATA_HOME` for all programs.
+    pub(super) fn has_directories_of_its_own(&self) -> bool {
+        self.flavour == Flavour::Nix && self.at_least(2, 25)
+    }
+
     /// Whether a `path:` reference may name a directory below the path. Nix 2.8 refuses it, 2.26 takes it; of what is between,
     /// and of Lix, nothing is assumed.
     pub(super) fn paths_take_directories(&self) -> bool {

@@ -14,6 +14,7 @@ mod demo;
 mod deploys;
 mod evaluation;
 mod faults;
+mod flake_config;
 mod hub_toml;
 mod kills;
 mod nix_versions;

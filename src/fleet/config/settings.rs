@@ -145,4 +145,6 @@ pub struct Nix {
     pub options: BTreeMap<String, String>,
     /// How many evaluations run at once, where the file says it.
     pub eval_jobs: Option<NonZeroUsize>,
+    /// Whether the flake may set what its `nixConfig` asks for, where the file says it.
+    pub accept_flake_config: Option<bool>,
 }

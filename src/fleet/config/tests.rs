@@ -45,6 +45,7 @@ activation-timeout = "1h"
 
 [nix]
 eval-jobs = 4
+accept-flake-config = true
 
 [nix.options]
 cores = 2
@@ -112,6 +113,7 @@ fn every_key_is_read() {
     assert_eq!(hub.deploy().parallel.unwrap().get(), 16);
     assert_eq!(hub.deploy().activation_timeout.as_secs(), 3600);
     assert_eq!(hub.nix().eval_jobs.unwrap().get(), 4);
+    assert_eq!(hub.nix().accept_flake_config, Some(true));
     let options: Vec<(&str, &str)> = hub.nix().options.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     let caches = "https://cache.example.org https://other.example.org";
     assert_eq!(options, [("cores", "2"), ("fallback", "true"), ("substituters", caches)]);

@@ -5,6 +5,7 @@ mod finished;
 mod hub;
 mod lab;
 mod processes;
+mod server;
 mod web_cache;
 
 pub(crate) use eventually::eventually;
@@ -12,4 +13,5 @@ pub(crate) use finished::Finished;
 pub(crate) use hub::{Hub, Running};
 pub(crate) use lab::{Lab, REPOSITORY};
 pub(crate) use processes::Processes;
+pub(crate) use server::Server;
 pub(crate) use web_cache::WebCache;

@@ -1,0 +1,96 @@
+//! A small HTTP server on this machine.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{JoinHandle, spawn};
+use std::{fs, io};
+
+/// A server that goes when this value is dropped.
+#[derive(Debug)]
+pub(crate) struct Server {
+    address: SocketAddr,
+    heard: Arc<Heard>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What is asked of a server, and its wish to end.
+#[derive(Debug, Default)]
+struct Heard {
+    requests: Mutex<Vec<Request>>,
+    ended: AtomicBool,
+}
+
+/// One request, by its line and its headers.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) line: String,
+    pub(crate) headers: Vec<String>,
+}
+
+impl Server {
+    /// Serves the files below a directory.
+    pub(crate) fn of(directory: &Path) -> Self {
+        let directory = directory.to_path_buf();
+        let file = move |path: &str| match fs::read(directory.join(path.trim_start_matches('/'))) {
+            Ok(body) => ("200 OK", body),
+            Err(_) => ("404 Not Found", Vec::new()),
+        };
+        Self::start(move |stream, heard| drop(answer(stream, heard, &file)))
+    }
+
+    fn start(on_connection: impl Fn(TcpStream, &Heard) + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let heard = Arc::new(Heard::default());
+        let of_thread = heard.clone();
+        let thread = spawn(move || {
+            for stream in listener.incoming() {
+                if of_thread.ended.load(Ordering::SeqCst) {
+                    return;
+                }
+                on_connection(stream.unwrap(), &of_thread);
+            }
+        });
+        Self { address, heard, thread: Some(thread) }
+    }
+
+    /// Where it is.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What was asked for so far.
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        self.heard.requests.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.heard.ended.store(true, Ordering::SeqCst);
+        // The thread waits for a connection, and looks whether it is to end when it has one.
+        let _ = TcpStream::connect(self.address);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Answers one request; curl asks for more on connections of their own.
+fn answer(mut stream: TcpStream, heard: &Heard, to: impl Fn(&str) -> (&'static str, Vec<u8>)) -> io::Result<()> {
+    let mut lines = BufReader::new(stream.try_clone()?).lines();
+    let line = lines.next().transpose()?.unwrap_or_default();
+    let headers: Vec<_> = lines.map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
+    let mut words = line.split_whitespace();
+    let (method, path) = (words.next().unwrap_or_default().to_owned(), words.next().unwrap_or("/").to_owned());
+    heard.requests.lock().unwrap().push(Request { line, headers });
+    let (status, body) = to(&path);
+    write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len())?;
+    if method != "HEAD" {
+        stream.write_all(&body)?;
+    }
+    Ok(())
+}
