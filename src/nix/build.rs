@@ -11,6 +11,9 @@ use crate::process::{Cancel, Cmd, End, Failure, shell_quote};
 /// How long one host's build may take.
 const DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// How often a build is begun again that others got in the way of.
+const COLLISIONS: usize = 20;
+
 /// A build that failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{failure}")]
@@ -65,6 +68,28 @@ pub async fn build(
     root: &GcRoot,
     cancel: &Cancel,
     mut on_event: impl FnMut(&BuildState, Option<&LogLine>) + Send,
+) -> Result<bool, BuildError> {
+    for _ in 0..COLLISIONS {
+        match build_once(nix, drv, root, cancel, &mut on_event).await {
+            Err(error) if is_collision(&error) => {}
+            ended => return ended,
+        }
+    }
+    build_once(nix, drv, root, cancel, &mut on_event).await
+}
+
+/// Whether another build got in the way of this one, when both made Nix's cache know a substituter at the same time: Nix 2.8 gives
+/// it another number then, and fails when it writes something down under the one before.
+fn is_collision(error: &BuildError) -> bool {
+    error.output.iter().any(|line| line.contains("constraint failed") && line.contains("binary-cache-v"))
+}
+
+async fn build_once(
+    nix: &Nix,
+    drv: &StorePath,
+    root: &GcRoot,
+    cancel: &Cancel,
+    on_event: &mut (impl FnMut(&BuildState, Option<&LogLine>) + Send),
 ) -> Result<bool, BuildError> {
     let mut state = BuildState::default();
     let cmd = command(nix, drv, root);

@@ -22,4 +22,5 @@ mod old_recipes;
 mod outcomes;
 mod readme;
 mod ssh;
+mod substituters;
 mod support;

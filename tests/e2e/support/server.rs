@@ -3,8 +3,8 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier, Mutex};
 use std::thread::{JoinHandle, spawn};
 use std::{fs, io};
 
@@ -34,14 +34,34 @@ impl Server {
     /// Serves the files below a directory.
     pub(crate) fn of(directory: &Path) -> Self {
         let directory = directory.to_path_buf();
-        let file = move |path: &str| match fs::read(directory.join(path.trim_start_matches('/'))) {
-            Ok(body) => ("200 OK", body),
-            Err(_) => ("404 Not Found", Vec::new()),
-        };
-        Self::start(move |stream, heard| drop(answer(stream, heard, &file)))
+        Self::start(move |stream, heard| drop(answer(stream, heard, |path| file(&directory, path))))
     }
 
-    fn start(on_connection: impl Fn(TcpStream, &Heard) + Send + 'static) -> Self {
+    /// Serves the files of a binary cache below a directory, and each kind of question for the first time when `count` have asked
+    /// it, so that they have their answers at the same time.
+    pub(crate) fn gathering(directory: &Path, count: usize) -> Self {
+        let directory = directory.to_path_buf();
+        let first = || Arc::new((AtomicUsize::new(0), Barrier::new(count)));
+        let (cache, path_info) = (first(), first());
+        let wait = move |first: &(AtomicUsize, Barrier)| {
+            if first.0.fetch_add(1, Ordering::SeqCst) < count {
+                first.1.wait();
+            }
+        };
+        Self::start(move |stream, heard| {
+            let gathered = |path: &str| {
+                if path == "/nix-cache-info" {
+                    wait(&cache);
+                } else if path.ends_with(".narinfo") {
+                    wait(&path_info);
+                }
+                file(&directory, path)
+            };
+            drop(answer(stream, heard, gathered));
+        })
+    }
+
+    fn start(on_connection: impl Fn(TcpStream, &Heard) + Clone + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let heard = Arc::new(Heard::default());
@@ -51,7 +71,9 @@ impl Server {
                 if of_thread.ended.load(Ordering::SeqCst) {
                     return;
                 }
-                on_connection(stream.unwrap(), &of_thread);
+                // A connection may stay unused for long while others are in need.
+                let (on_connection, heard) = (on_connection.clone(), of_thread.clone());
+                spawn(move || on_connection(stream.unwrap(), &heard));
             }
         });
         Self { address, heard, thread: Some(thread) }
@@ -76,6 +98,13 @@ impl Drop for Server {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+    }
+}
+
+fn file(directory: &Path, path: &str) -> (&'static str, Vec<u8>) {
+    match fs::read(directory.join(path.trim_start_matches('/'))) {
+        Ok(body) => ("200 OK", body),
+        Err(_) => ("404 Not Found", Vec::new()),
     }
 }
 
