@@ -11,12 +11,13 @@ use crate::error::{Error, Exit, Kind, Result};
 use crate::evaluate::Evaluator;
 use crate::fleet::{Host, HostName};
 use crate::nix::{
-    Closure, GcRoot, Nix, PackageChange, StorePath, build, closure_command, diff_closures, local_closure,
+    Closure, GcRoot, Nix, PackageChange, Silent, StorePath, Substituters, build, closure_command, diff_closures,
+    local_closure,
 };
 use crate::process::{Cancel, Level};
 use crate::remote::{Connect, Elevation, Remote, Script};
 use crate::report::units::bytes;
-use crate::report::{Cell, Output, Style, Table};
+use crate::report::{Cell, Output, Style, Table, Ui};
 use crate::run::{fan_out, reach, target_of};
 
 /// How many hosts are compared at once.
@@ -55,7 +56,9 @@ struct Compared {
 
 /// What comparing needs.
 struct Comparer {
+    ui: Ui,
     nix: Nix,
+    substituters: Substituters,
     evaluator: Arc<Evaluator>,
     connect: Arc<dyn Connect>,
     gcroots: std::path::PathBuf,
@@ -96,7 +99,9 @@ fn comparer(hub: &Hub, fleet: &Fleet, evaluator: Arc<Evaluator>) -> Result<Compa
     let (_, dirs) = hub.state()?;
     Ok(Comparer {
         id: hub.run_id(&dirs).to_owned(),
+        ui: hub.ui.clone(),
         nix: fleet.nix.clone(),
+        substituters: fleet.substituters(true),
         evaluator,
         connect: hub.connector(&fleet.config)?,
         gcroots: Hub::gcroots(&dirs)?,
@@ -141,7 +146,10 @@ impl Comparer {
             evaluated.map_err(|error| format!("the configuration does not evaluate: {error}"))?.value
         };
         let root = GcRoot::at(self.gcroots.join(format!("{}-{}", self.id, host.name)));
-        build(&self.nix, &evaluation.drv, &root, &self.cancel, |_, _| ())
+        let is_here = evaluation.out.as_path().exists();
+        let tell = |silent: &Silent| self.ui.warning(&silent.to_string(), Some(Silent::HINT));
+        let nix = if is_here { &self.nix } else { self.substituters.nix(&self.cancel, tell).await };
+        build(nix, &evaluation.drv, &root, &self.cancel, |_, _| ())
             .await
             .map_err(|error| format!("the toplevel does not build: {}", error.output.join("\n")))?;
         let closure = local_closure(&self.nix, &evaluation.out, &self.cancel).await;

@@ -18,7 +18,7 @@ use crate::error::{Error, Kind, Result, nearest};
 use crate::evaluate::{Evaluator, Options, Uses};
 use crate::fleet::config::{ConfigErrors, HubToml};
 use crate::fleet::{FlakeHosts, Host, HostName, Inventory, SelectError, Selection};
-use crate::nix::{Ballast, EvalError, FlakeRef, Missed, Nix, Settings, Unseen, Weight, unseen_hint};
+use crate::nix::{Ballast, EvalError, FlakeRef, Missed, Nix, Settings, Substituters, Unseen, Weight, unseen_hint};
 use crate::process::{Cancel, Failure, Level};
 use crate::remote::{SshConnector, SshOptions, Target, private_runtime_dir};
 use crate::report::Ui;
@@ -407,6 +407,15 @@ impl Fleet {
     /// The hosts by name.
     pub(super) fn hosts(&self) -> BTreeMap<HostName, Host> {
         self.inventory.iter().map(|host| (host.name.clone(), host.clone())).collect()
+    }
+
+    /// What builds fetch from; asked whether it answers where that is of use and `hub.toml` allows it.
+    pub(super) fn substituters(&self, of_use: bool) -> Substituters {
+        if of_use && self.config.nix().ask_substituters {
+            Substituters::new(self.nix.clone())
+        } else {
+            Substituters::unasked(self.nix.clone())
+        }
     }
 
     /// The flake as the state database knows it.

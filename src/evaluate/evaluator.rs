@@ -51,6 +51,14 @@ pub struct Options<'a> {
     pub run: &'a str,
 }
 
+/// Whoever wants to know how an evaluation goes on.
+pub struct Watcher<'a> {
+    /// Called when Nix is about to be asked, because the answer is not known.
+    pub on_begin: &'a mut (dyn FnMut() + Send),
+    /// Takes each line that Nix prints.
+    pub on_line: LineSink<'a>,
+}
+
 /// Locks sources and asks flakes.
 #[derive(Debug)]
 pub struct Evaluator {
@@ -204,7 +212,8 @@ impl Evaluator {
 
     /// The names under one output of the flake, such as `nixosConfigurations`. Evaluates no system.
     pub async fn names(&self, output: &str, cancel: &Cancel) -> Result<Vec<String>, EvalError> {
-        let answer = self.ask(&Query::names(output), no_derivation, cancel, &mut |_| ()).await?;
+        let watcher = Watcher { on_begin: &mut || (), on_line: &mut |_| () };
+        let answer = self.ask(&Query::names(output), no_derivation, cancel, watcher).await?;
         Ok(answer.value)
     }
 
@@ -215,8 +224,18 @@ impl Evaluator {
         cancel: &Cancel,
         on_line: LineSink<'_>,
     ) -> Result<Answer<Evaluation>, EvalError> {
+        self.system_watched(system, cancel, Watcher { on_begin: &mut || (), on_line }).await
+    }
+
+    /// Like [`Self::system`], and says as well when Nix is about to be asked.
+    pub async fn system_watched(
+        &self,
+        system: SystemAttr<'_>,
+        cancel: &Cancel,
+        watcher: Watcher<'_>,
+    ) -> Result<Answer<Evaluation>, EvalError> {
         let derivation = |evaluation: &Evaluation| Some(evaluation.drv.clone());
-        self.ask(&Query::system(system), derivation, cancel, on_line).await
+        self.ask(&Query::system(system), derivation, cancel, watcher).await
     }
 
     /// What the last evaluation of a system cost.
@@ -273,11 +292,12 @@ impl Evaluator {
         query: &Query,
         derivation: impl Fn(&T) -> Option<StorePath>,
         cancel: &Cancel,
-        on_line: LineSink<'_>,
+        Watcher { on_begin, on_line }: Watcher<'_>,
     ) -> Result<Answer<T>, EvalError> {
         let read = |answer: &str| query.read::<T>(&self.nix, &self.source, answer);
         let asked = self.asked(query);
         if let Uses::Nothing(why) = self.uses {
+            on_begin();
             let (answer, _) = Box::pin(self.evaluate(&asked, query, cancel, on_line)).await?;
             return Ok(Answer { value: read(&answer)?, whence: Whence::Evaluated(Reason::NotUsed(why)) });
         }
@@ -292,6 +312,7 @@ impl Evaluator {
         };
         // The rare case of a long one must not make every caller's future as large as its own.
         let whence = Whence::Evaluated(reason);
+        on_begin();
         let (answer, observed) = Box::pin(self.evaluate(&asked, query, cancel, on_line)).await?;
         let value = read(&answer)?;
         if let Some(observed) = observed {

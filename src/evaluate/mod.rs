@@ -7,4 +7,4 @@ mod evaluator;
 mod turns;
 
 pub use answer::{Answer, Known, Reason, Verified, Whence};
-pub use evaluator::{Evaluator, Options, Uses};
+pub use evaluator::{Evaluator, Options, Uses, Watcher};

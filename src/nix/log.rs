@@ -89,6 +89,19 @@ pub enum LogLine {
     Message(String),
 }
 
+impl LogLine {
+    /// The server that Nix complains of, when it tries again to download from there or does not try for a while.
+    pub fn complains_of(&self) -> Option<&str> {
+        let Self::Message(text) = self else { return None };
+        let complaint = if text.contains("; retrying ") { "unable to download '" } else { "disabling binary cache '" };
+        let (_, url) = text.split_once(complaint)?;
+        let url = url.split('\'').next()?;
+        let path = url.find("://").map(|at| at + 3)?;
+        let end = url[path..].find('/').map_or(url.len(), |at| path + at);
+        Some(&url[..end])
+    }
+}
+
 /// A pure fold over the lines of one Nix command's log.
 #[derive(Clone, Debug, Default)]
 pub struct BuildState {
@@ -314,6 +327,21 @@ mod tests {
         assert_eq!(said[0], LogLine::NoBuilder { builder: "ssh-ng://p599".to_owned(), why });
         assert!(matches!(said[1], LogLine::BuildersIgnored(_)), "{said:?}");
         assert!(state.failure()[0].contains("ssh-ng://p599"), "a build that fails for want of it names it");
+    }
+
+    #[test]
+    fn servers_that_nix_complains_of_are_found() {
+        let complains = |text: &str| LogLine::Message(text.to_owned()).complains_of().map(str::to_owned);
+        let server = Some("http://127.0.0.1:80".to_owned());
+        for text in [
+            "warning: error: unable to download 'http://127.0.0.1:80/x.narinfo': Couldn't connect to server (7); retrying in 322 ms",
+            "warning: unable to download 'http://127.0.0.1:80/nar/y': HTTP error 500; retrying from offset 7 in 1 ms",
+            "disabling binary cache 'http://127.0.0.1:80' for 60 seconds",
+        ] {
+            assert_eq!(complains(text), server, "{text}");
+        }
+        assert_eq!(complains("error: unable to download 'http://127.0.0.1:80/x': HTTP error 404"), None);
+        assert_eq!(complains("; retrying "), None);
     }
 
     #[test]

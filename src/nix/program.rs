@@ -196,6 +196,12 @@ impl Nix {
         Ok(cmd.output(cancel).await?.text())
     }
 
+    /// The settings that builds go by, as JSON.
+    pub(super) async fn effective_build_settings(&self, cancel: &Cancel) -> Result<String, Failure> {
+        let cmd = self.build_cmd(self.version.show_config()).deadline(Duration::from_secs(20));
+        Ok(cmd.output(cancel).await?.text())
+    }
+
     /// `nix SUBCOMMAND` for commands that read the flake.
     pub(super) fn flake_cmd(&self, subcommand: &[&str]) -> Cmd {
         self.bare_cmd(subcommand).args(self.settings.flake_flags())

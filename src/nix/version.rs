@@ -75,6 +75,12 @@ impl Version {
         if self.at_least(2, 20) { &["config", "show", "--json"] } else { &["show-config", "--json"] }
     }
 
+    /// The subcommand that asks a store whether it is there. `store ping` became `store info` in Nix 2.20; the old name still works,
+    /// with a warning.
+    pub(super) fn store_info(&self) -> &'static [&'static str] {
+        if self.at_least(2, 20) && self.flavour == Flavour::Nix { &["store", "info"] } else { &["store", "ping"] }
+    }
+
     /// Whether `NIX_DATA_HOME` and its like say where Nix keeps what it remembers, beside `XDG_DATA_HOME` for all programs.
     pub(super) fn has_directories_of_its_own(&self) -> bool {
         self.flavour == Flavour::Nix && self.at_least(2, 25)

@@ -115,7 +115,8 @@ async fn build_here(part: &mut HostPart, evaluation: &Evaluation) -> Result<Buil
     })?;
     let (events, log) = part.split();
     let on_event = events.nix_log(StepName::Build, log);
-    let built = build(&context.nix, &evaluation.drv, &root, &context.cancel, on_event).await;
+    let nix = context.building().await;
+    let built = build(nix, &evaluation.drv, &root, &context.cancel, on_event).await;
     let anew = built.map_err(|error| Stop::not_built(&error))?;
     Ok(Built { _root: Some(root), anew })
 }

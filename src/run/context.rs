@@ -1,6 +1,6 @@
 //! What a run is to do, and what every host's part of it shares.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,11 +11,11 @@ use super::cache::HubCache;
 use super::told::Told;
 use crate::evaluate::Evaluator;
 use crate::fleet::{Host, HostName};
-use crate::nix::{Nix, Validity};
+use crate::nix::{Nix, Silent, Substituters, Validity};
 use crate::plan::{Goal, Rule};
 use crate::process::Cancel;
 use crate::remote::{Connect, Elevation, SshTarget, Target};
-use crate::report::EventSender;
+use crate::report::{Event, EventSender};
 use crate::state::Runs;
 
 /// What is to be done, as the command line says it. A plain value.
@@ -63,6 +63,10 @@ pub struct Context {
     pub job: Job,
     /// Nix on this machine.
     pub nix: Nix,
+    /// What this machine's builds fetch from.
+    pub substituters: Substituters,
+    /// What was told already of servers.
+    pub complaints: Complaints,
     /// Tells what this machine's store has.
     pub validity: Validity,
     /// Where the system comes from that each host is to run.
@@ -91,6 +95,20 @@ pub struct Context {
     pub cancel: Cancel,
 }
 
+/// The servers that Nix had trouble with, so that each is told once.
+#[derive(Clone, Debug, Default)]
+pub struct Complaints(Arc<Mutex<BTreeSet<Complaint>>>);
+
+/// A server by its address, and the host that asked it; none for this machine.
+type Complaint = (Option<HostName>, String);
+
+impl Complaints {
+    /// Whether nobody has complained of `server` before.
+    pub(super) fn are_new(&self, host: Option<&HostName>, server: &str) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert((host.cloned(), server.to_owned()))
+    }
+}
+
 /// How many builds run at once on a machine that is not this one. Each takes one of the few sessions of the connection there
 /// for as long as it lasts, and Nix there goes about the derivations of each in parallel by itself.
 const BUILDS_AT_ONCE: usize = 3;
@@ -108,6 +126,23 @@ impl Builders {
 }
 
 impl Context {
+    /// Nix as this machine builds with it: with the substituters that answer. Those that do not are told, once.
+    pub(super) async fn building(&self) -> &Nix {
+        let tell = |silent: &Silent| {
+            let (message, hint) = (silent.to_string(), Some(Silent::HINT.to_owned()));
+            self.events.emit(Event::Warning { host: None, message, hint });
+        };
+        self.substituters.nix(&self.cancel, tell).await
+    }
+
+    /// Finds out in the background what [`Self::building`] tells, since something is likely to be built soon.
+    pub(super) fn expect_builds(self: &Arc<Self>) {
+        let context = self.clone();
+        tokio::spawn(async move {
+            context.building().await;
+        });
+    }
+
     /// Where `host` is: this machine when it has the host's name and nothing else is said, otherwise behind ssh.
     pub fn target_of(&self, host: &Host) -> Target {
         target_of(host, self.this_machine.as_deref())

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::activate::activate_host;
 use super::build::{BuildPlace, build_host};
 use super::cache::push_only;
-use super::context::{Context, Wants};
+use super::context::{Complaints, Context, Wants};
 use super::copy::copy_to_host;
 use super::log::HostLog;
 use super::prepare::{Origin, Prepared, evaluate_host, prepare};
@@ -52,6 +52,7 @@ pub struct HostPart {
 #[derive(Clone)]
 pub(super) struct HostEvents {
     host: HostName,
+    complaints: Complaints,
     sender: EventSender,
     told: Arc<Told>,
 }
@@ -76,7 +77,7 @@ impl HostPart {
 
     pub(super) fn events(&self) -> HostEvents {
         let (sender, told) = (self.context.events.clone(), self.context.told.clone());
-        HostEvents { host: self.host.name.clone(), sender, told }
+        HostEvents { host: self.host.name.clone(), complaints: self.context.complaints.clone(), sender, told }
     }
 
     /// A root for the closure that this host's part works with.
@@ -218,6 +219,18 @@ impl HostEvents {
         self.sender.emit(Event::Warning { host: Some(self.host.clone()), message, hint });
     }
 
+    /// Tells, once for each server, what a log in which nobody looks would hide: why it takes so long. Copying is the host's own
+    /// doing, which asks servers of its own.
+    fn tell_complaint(&self, step: StepName, said: &LogLine) {
+        let host = (step == StepName::Copy).then(|| self.host.clone());
+        if let (LogLine::Message(text), Some(server)) = (said, said.complains_of())
+            && self.complaints.are_new(host.as_ref(), server)
+        {
+            let message = format!("Nix has trouble with {server}: {}", text.trim());
+            self.sender.emit(Event::Warning { host, message, hint: None });
+        }
+    }
+
     /// A consumer of Nix's log that tells its lines and, now and then, how far it is.
     pub(super) fn nix_log<'a>(
         &'a self,
@@ -227,6 +240,7 @@ impl HostEvents {
         let mut told = Instant::now();
         move |state, said| {
             if let Some(said) = said {
+                self.tell_complaint(step, said);
                 self.nix_said(step, said, log);
             }
             if told.elapsed() >= PROGRESS_EVERY {

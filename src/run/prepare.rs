@@ -1,10 +1,12 @@
 //! The first half of a host's part: ask it what it runs while its configuration is evaluated, and decide.
 
+use std::sync::Arc;
+
 use super::context::{Context, Wants};
 use super::host::HostPart;
 use super::reach::Access;
 use super::stop::Stop;
-use crate::evaluate::{Answer, Evaluator};
+use crate::evaluate::{Answer, Evaluator, Watcher};
 use crate::fleet::{BuildOn, Host};
 use crate::nix::{Evaluation, StorePath};
 use crate::plan::{Action, Decision, decide};
@@ -133,12 +135,18 @@ fn choose(found: &[Generation], number: Option<u64>, current: Option<u64>) -> Re
 
 /// Evaluates a host's system, unless it is known.
 pub(super) async fn evaluate_host(
-    context: &Context,
+    context: &Arc<Context>,
     evaluator: &Evaluator,
     host: &Host,
     on_line: LineSink<'_>,
 ) -> Result<Answer<Evaluation>, Stop> {
-    match evaluator.system(host.attribute(), &context.cancel, on_line).await {
+    let mut on_begin = || {
+        if host.build_on == BuildOn::Here {
+            context.expect_builds();
+        }
+    };
+    let watcher = Watcher { on_begin: &mut on_begin, on_line };
+    match evaluator.system_watched(host.attribute(), &context.cancel, watcher).await {
         Ok(answer) => Ok(answer),
         Err(error) => {
             let missed = Box::pin(evaluator.missed(&error, &context.cancel)).await;

@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 
 use hubctl::evaluate::{Evaluator, Options, Uses};
 use hubctl::fleet::{BuildOn, Host, Kind};
-use hubctl::nix::{FlakeRef, Nix, Settings, Validity};
+use hubctl::nix::{FlakeRef, Nix, Settings, Substituters, Validity};
 use hubctl::plan::{Goal, Rule};
 use hubctl::process::Cancel;
 use hubctl::remote::Elevate;
 use hubctl::report::{Event, HostFinished, Outcome, Output, Reporter, Size, Summary, Ui, exit_of};
-use hubctl::run::{Builders, Context, Job, Places, Wants, execute};
+use hubctl::run::{Builders, Complaints, Context, Job, Places, Wants, execute};
 use hubctl::state::{State, StateDirs, new_id};
 use tempfile::TempDir;
 
@@ -157,6 +157,8 @@ impl Fleet {
                 activation_timeout: Duration::from_secs(60),
             },
             nix: self.nix.clone(),
+            substituters: Substituters::unasked(self.nix.clone()),
+            complaints: Complaints::default(),
             validity: Validity::new(self.nix.clone()),
             wants: Wants::Flake(Arc::new(evaluator)),
             fleet: BTreeMap::new(),

@@ -59,6 +59,7 @@ const DEPLOY: &[Key<Deploy>] = &[
 const NIX: &[Key<Nix>] = &[
     Key { name: "options", set: |nix, entry| entry.named("nix.options", |entry| nix_option(&mut nix.options, entry)) },
     Key { name: "accept-flake-config", set: |nix, entry| nix.accept_flake_config = entry.read(&shapes::TRUTH) },
+    Key { name: "ask-substituters", set: |nix, entry| keep(&mut nix.ask_substituters, entry.read(&shapes::TRUTH)) },
     Key { name: "eval-jobs", set: |nix, entry| nix.eval_jobs = entry.read(&shapes::COUNT) },
 ];
 

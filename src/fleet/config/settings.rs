@@ -139,7 +139,7 @@ pub struct Cache {
 }
 
 /// `[nix]`: how Nix is called.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Nix {
     /// Settings of Nix by name, with values as `--option` takes them.
     pub options: BTreeMap<String, String>,
@@ -147,4 +147,12 @@ pub struct Nix {
     pub eval_jobs: Option<NonZeroUsize>,
     /// Whether the flake may set what its `nixConfig` asks for, where the file says it.
     pub accept_flake_config: Option<bool>,
+    /// Whether substituters are asked once per run whether they answer.
+    pub ask_substituters: bool,
+}
+
+impl Default for Nix {
+    fn default() -> Self {
+        Self { options: BTreeMap::new(), eval_jobs: None, accept_flake_config: None, ask_substituters: true }
+    }
 }

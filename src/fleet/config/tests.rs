@@ -46,6 +46,7 @@ activation-timeout = "1h"
 [nix]
 eval-jobs = 4
 accept-flake-config = true
+ask-substituters = false
 
 [nix.options]
 cores = 2
@@ -114,6 +115,7 @@ fn every_key_is_read() {
     assert_eq!(hub.deploy().activation_timeout.as_secs(), 3600);
     assert_eq!(hub.nix().eval_jobs.unwrap().get(), 4);
     assert_eq!(hub.nix().accept_flake_config, Some(true));
+    assert!(!hub.nix().ask_substituters);
     let options: Vec<(&str, &str)> = hub.nix().options.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     let caches = "https://cache.example.org https://other.example.org";
     assert_eq!(options, [("cores", "2"), ("fallback", "true"), ("substituters", caches)]);

@@ -1,4 +1,4 @@
-//! A small HTTP server on this machine.
+//! A small HTTP server on this machine: a binary cache, or one that takes connections and never answers.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -19,6 +19,7 @@ pub(crate) struct Server {
 /// What is asked of a server, and its wish to end.
 #[derive(Debug, Default)]
 struct Heard {
+    connections: Mutex<usize>,
     requests: Mutex<Vec<Request>>,
     ended: AtomicBool,
 }
@@ -61,6 +62,27 @@ impl Server {
         })
     }
 
+    /// A binary cache that is there and has nothing but trouble.
+    pub(crate) fn troubled() -> Self {
+        let trouble = |path: &str| match path {
+            "/nix-cache-info" => ("200 OK", b"StoreDir: /nix/store\n".to_vec()),
+            _ => ("500 Trouble", Vec::new()),
+        };
+        Self::start(move |stream, heard| drop(answer(stream, heard, trouble)))
+    }
+
+    /// Takes connections, keeps them, and never answers.
+    pub(crate) fn silent() -> Self {
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        Self::start(move |stream, _| kept.lock().unwrap().push(stream))
+    }
+
+    /// An address at which nobody listens.
+    pub(crate) fn refused() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        format!("http://{}", listener.local_addr().unwrap())
+    }
+
     fn start(on_connection: impl Fn(TcpStream, &Heard) + Clone + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -71,6 +93,7 @@ impl Server {
                 if of_thread.ended.load(Ordering::SeqCst) {
                     return;
                 }
+                *of_thread.connections.lock().unwrap() += 1;
                 // A connection may stay unused for long while others are in need.
                 let (on_connection, heard) = (on_connection.clone(), of_thread.clone());
                 spawn(move || on_connection(stream.unwrap(), &heard));
@@ -82,6 +105,11 @@ impl Server {
     /// Where it is.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// How many connections were made so far.
+    pub(crate) fn connections(&self) -> usize {
+        *self.heard.connections.lock().unwrap()
     }
 
     /// What was asked for so far.
