@@ -171,6 +171,6 @@ fn outcomes(one: &Deployment) -> Cell {
     parts.join("; ").into()
 }
 
-fn local(time: Timestamp) -> String {
+pub(super) fn local(time: Timestamp) -> String {
     time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use clap::Args;
+use jiff::Timestamp;
 use serde::Serialize;
 
+use super::history::local;
 use super::hub::{Fleet, Hub, this_machine};
 use super::select::HostsOrAll;
 use crate::error::{Error, Exit, Kind, Result};
@@ -14,7 +16,7 @@ use crate::fleet::{Host, HostName};
 use crate::nix::{Evaluation, StorePath};
 use crate::plan::{Drift, drift};
 use crate::process::Cancel;
-use crate::remote::{Connect, Elevation, Facts, Space};
+use crate::remote::{Connect, Elevation, Facts, Space, TakenBack};
 use crate::report::units::bytes;
 use crate::report::{Cell, Outcome, Output, Style, Table};
 use crate::run::{fan_out, reach, target_of};
@@ -142,6 +144,9 @@ fn show(hub: &Hub, seen: &[Seen]) -> std::io::Result<()> {
         for error in &one.errors {
             hub.ui.warning(&format!("{}: {error}", one.host), None);
         }
+        if let Some(taken) = one.facts.as_ref().and_then(|facts| facts.reverted.as_ref()) {
+            hub.ui.warning(&format!("{}: {}", one.host, taken_back(taken)), None);
+        }
         let units = one.facts.as_ref().map(|facts| facts.failed_units.join(", ")).unwrap_or_default();
         if !units.is_empty() {
             let hint = format!("`systemctl status` on {} tells more", one.host);
@@ -149,6 +154,13 @@ fn show(hub: &Hub, seen: &[Seen]) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Tells of an activation that the host took back by itself.
+fn taken_back(taken: &TakenBack) -> String {
+    let when = Timestamp::from_second(taken.at).map(local).unwrap_or_default();
+    let what = if taken.complete { "was taken back" } else { "was to be taken back, which failed" };
+    format!("an activation {what} at {when}, since {}", taken.reason)
 }
 
 fn table(seen: &[Seen]) -> Table {

@@ -56,6 +56,14 @@ pub enum Why {
     OtherProfile(Option<StorePath>),
 }
 
+impl Why {
+    /// The reason alone, without what it means for the host.
+    pub fn cause(&self) -> String {
+        let whole = self.to_string();
+        whole.split_once("; ").map_or(whole.clone(), |(cause, _)| cause.to_owned())
+    }
+}
+
 /// Judges an activation with `verb` by how it ended and by what the host tells `before` and `after`.
 pub fn verdict(verb: Goal, wanted: &StorePath, ended: Ended, before: &Facts, after: &Facts) -> Verdict {
     let reached = check_reached(verb, wanted, after);

@@ -8,6 +8,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::guard::{Guard, arm_script, disarm_script};
 use super::profile::SYSTEM_PROFILE;
 use super::script::{Remote, RunError, Script};
 use crate::nix::StorePath;
@@ -35,6 +36,8 @@ pub struct Activation {
     pub profile: ProfileStep,
     /// The name that the host must have, where one is known.
     pub hostname: Option<String>,
+    /// When it is taken back, where it is to be confirmed.
+    pub guard: Option<Guard>,
 }
 
 /// What becomes of the system profile before a system is activated.
@@ -103,6 +106,9 @@ pub enum Refusal {
     /// Another activation is under way.
     #[error("another activation is under way on the host")]
     Busy,
+    /// What runs cannot take an activation back.
+    #[error("what runs on the host is no NixOS system that could take an activation back")]
+    Unguarded,
     /// Only root may activate.
     #[error("user id {0} on the host is not root")]
     NotRoot(u32),
@@ -120,6 +126,9 @@ impl Refusal {
             Self::NoSystemd => "hubctl activates under systemd; start the host as NixOS does",
             Self::Busy => {
                 "`systemctl status nixos-rebuild-switch-to-configuration` there shows it; run the command again after it"
+            }
+            Self::Unguarded => {
+                "deploy it once without: `confirm = \"0s\"` under [deploy] in hub.toml, or `--no-confirm`"
             }
             Self::NotRoot(_) => "set `user = \"root\"`, or `elevate = \"sudo\"`, for the host in hub.toml",
         }
@@ -174,6 +183,8 @@ impl Activation {
             hostname = shell_quote(self.hostname.as_deref().unwrap_or_default()),
             set_profile = self.command(Stage::Profile),
             switch = self.command(Stage::Switch),
+            arm = arm_script(&self.id, self.guard),
+            disarm = disarm_script(&self.id, self.guard),
         )
     }
 
@@ -189,6 +200,7 @@ impl Activation {
             "not-a-system" => Refusal::NotASystem(self.toplevel.clone()).into(),
             "no-systemd" => Refusal::NoSystemd.into(),
             "busy" => Refusal::Busy.into(),
+            "unguarded" => Refusal::Unguarded.into(),
             "not-root" => Refusal::NotRoot(rest.trim().parse().unwrap_or_default()).into(),
             _ => {
                 let said = stderr.lines().chain(printed.lines()).rev().find(|line| !line.trim().is_empty());
@@ -299,6 +311,7 @@ mod tests {
             verb: "switch",
             profile: ProfileStep::Set,
             hostname: Some("p620".to_owned()),
+            guard: None,
         }
     }
 

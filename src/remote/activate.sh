@@ -47,14 +47,17 @@ while kill -0 $tee 2>/dev/null && [ $n -lt 100 ]; do
   sleep 0.01
   n=$((n + 1))
 done
+[ -e "$d/rearm" ] && /bin/sh "$d/rearm"
 printf '%s %s\n' "$stage" "$code" >"$d/exit.new"
 mv "$d/exit.new" "$d/exit"
 HUBCTL
 mv "$directory/new" "$directory/run"
+{arm}
 if ! said=$(systemd-run --unit="$unit" --collect --quiet --no-ask-password --service-type=exec \
   --setenv=PATH="$PATH" --setenv=LOCALE_ARCHIVE="${{LOCALE_ARCHIVE-}}" --setenv=NIXOS_INSTALL_BOOTLOADER=0 \
   --setenv=NIXOS_NO_CHECK="${{NIXOS_NO_CHECK-}}" \
   --property="Description=hubctl activates {toplevel}" /bin/sh "$directory/run" 2>&1); then
+  {disarm}
   rm -rf "$directory"
   case $said in *already* | *exists*) answer busy ;; esac
   printf '%s\n' "$said" >&2

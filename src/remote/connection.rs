@@ -47,6 +47,11 @@ pub trait Connection: Send + Sync {
 
     /// Drops the connection, so that the next one to the same target is a new one.
     async fn discard(&self);
+
+    /// Lets the connection end with what runs over it now, so that the next one to the same target is a new one.
+    async fn retire(&self) {
+        self.discard().await;
+    }
 }
 
 /// A command that ran to its end, as far as the connection can tell.

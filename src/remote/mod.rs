@@ -3,6 +3,7 @@
 mod activate;
 mod connection;
 mod elevate;
+mod guard;
 mod local;
 mod probe;
 mod profile;
@@ -14,8 +15,9 @@ mod target;
 pub use activate::{Activation, ActivationError, Ended, ProfileStep, Refusal, Seen, Stage};
 pub use connection::{Connect, ConnectError, Connection, Executed, Lost, Password};
 pub use elevate::{Elevate, Elevation};
+pub use guard::{Guard, Guarded, Revert, confirm, settled_guard, take_back};
 pub use local::LocalConnection;
-pub use probe::{Activator, Facts, ProbeError, RebootReason, Space, parse as parse_facts, probe};
+pub use probe::{Activator, Facts, ProbeError, RebootReason, Space, TakenBack, parse as parse_facts, probe};
 pub use profile::{Generation, SYSTEM_PROFILE, generations};
 pub use remains::{Remains, forget, remains, settled};
 pub use script::{Ran, Remote, RunError, Script};

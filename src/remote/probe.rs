@@ -58,8 +58,34 @@ pub struct Facts {
     pub interrupted: bool,
     /// The units that failed.
     pub failed_units: Vec<String>,
+    /// The last activation that was taken back since the boot, and that no later one was confirmed after.
+    pub reverted: Option<TakenBack>,
     /// Where Nix is.
     pub nix: Option<String>,
+}
+
+/// An activation that was taken back.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct TakenBack {
+    /// The activation's id, which begins with that of its run.
+    pub id: String,
+    /// When, in seconds since 1970.
+    pub at: i64,
+    /// Whether the host was brought back to its old system whole.
+    pub complete: bool,
+    /// Why.
+    pub reason: String,
+}
+
+impl TakenBack {
+    /// Reads a line of `ID SECONDS reverted|stuck CODE REASON`.
+    fn parse(line: &str) -> Option<Self> {
+        let mut words = line.splitn(5, ' ');
+        let (id, at, what, _, reason) = (words.next()?, words.next()?, words.next()?, words.next()?, words.next()?);
+        let complete = what == "reverted";
+        Some(Self { id: id.to_owned(), at: at.parse().ok()?, complete, reason: reason.to_owned() })
+    }
 }
 
 /// Who began an activation.
@@ -184,6 +210,7 @@ pub fn parse(printed: &str) -> Option<Facts> {
             "activating" => facts.activating = Some(Activator::Other),
             "remains" => facts.remains = true,
             "interrupted" => facts.interrupted = true,
+            "reverted" => facts.reverted = TakenBack::parse(value),
             "failed-unit" => facts.failed_units.push(value.to_owned()),
             "nix" => facts.nix = text(),
             _ => {}
@@ -203,7 +230,7 @@ mod tests {
         let printed = format!(
             "motd of some kind\nprobe=1\nhostname=p620\ncurrent={toplevel}\ngeneration=system-42-link\nreboot=kernel\n\
              reboot=initrd\nreboot=unheard-of\nstore-space=/dev/my disk 1000 600 400 60% /nix/store\nuid=0\nsystemd=1\n\
-             activating=hubctl\nfailed-unit=a.service\nfailed-unit=b.service\nfuture=1"
+             activating=hubctl\nreverted=7-p620 1760000000 reverted 0 it hung for long\nfailed-unit=a.service\nfailed-unit=b.service\nfuture=1"
         );
         let facts = parse(&printed).unwrap();
         assert_eq!(facts.current.unwrap().as_str(), toplevel);
@@ -212,6 +239,8 @@ mod tests {
         assert_eq!(facts.store_space, Some(Space { total: 1_024_000, free: 409_600 }));
         assert_eq!(facts.failed_units, ["a.service", "b.service"]);
         assert_eq!(facts.booted, None);
+        let reverted = facts.reverted.unwrap();
+        assert_eq!((reverted.at, reverted.reason.as_str()), (1_760_000_000, "it hung for long"));
     }
 
     #[test]

@@ -44,7 +44,10 @@ fi
 
 say store-space "$(df -kP /nix/store 2>/dev/null | tail -n 1)"
 [ -d /boot ] && say boot-space "$(df -kP /boot 2>/dev/null | tail -n 1)"
-[ -d /run/hubctl ] && say remains 1
+set -- /nix/var/nix/gcroots/hubctl-*
+{ [ -d /run/hubctl ] || [ -L "$1" ]; } && say remains 1
+first /run/hubctl/reverted
+say reverted "$first"
 # The plan that a switch leaves behind when it does not come to its end; while one is under way it is as it should be.
 for plan in start restart reload; do
   [ -s "/run/nixos/$plan-list" ] && interrupted=1
@@ -59,6 +62,8 @@ if [ -d /run/systemd/system ]; then
       *:nixos-rebuild-switch-to-configuration.service)
         case $description in 'hubctl '*) say activating hubctl ;; *) say activating other ;; esac
         ;;
+      # One that waits to be confirmed, or is being taken back.
+      *:hubctl-revert-* | *:hubctl-confirm-*) say activating hubctl ;;
     esac
   done
 fi

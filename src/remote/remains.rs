@@ -28,7 +28,8 @@ pub async fn settled(remote: &Remote, limit: Duration) -> Result<(), RunError> {
     let wait = limit.min(WAIT);
     let script = format!(
         "n={}\nwhile [ $n -gt 0 ]; do\n\
-         case $(systemctl is-active nixos-rebuild-switch-to-configuration.service) in active | activating | deactivating) ;; *) exit ;; esac\n\
+         systemctl list-units --plain --no-legend nixos-rebuild-switch-to-configuration.service 'hubctl-revert-*' 'hubctl-confirm-*' |\n\
+         grep -q ' activ\\| deactiv' || exit\n\
          n=$((n - 1))\nsleep 0.2\ndone",
         wait.as_millis() / 200 + 1
     );
@@ -39,15 +40,26 @@ pub async fn settled(remote: &Remote, limit: Duration) -> Result<(), RunError> {
 pub async fn remains(remote: &Remote) -> Result<Vec<Remains>, RunError> {
     let script = "for d in /run/hubctl/*/; do d=${d%/}; [ -d \"$d\" ] || continue\n\
                   [ -e \"$d/exit\" ] && ended=1 || ended=0\n\
-                  echo \"${d##*/} $ended $(($(date +%s) - $(stat -c %Y \"$d\")))\"\ndone";
+                  echo \"${d##*/} $ended $(($(date +%s) - $(stat -c %Y \"$d\")))\"\ndone\n\
+                  for r in /nix/var/nix/gcroots/hubctl-*; do [ -L \"$r\" ] || continue; id=${r##*/hubctl-}\n\
+                  [ -d \"/run/hubctl/$id\" ] || echo \"$id 1 $(($(date +%s) - $(stat -c %Y \"$r\")))\"\ndone";
     let (_, printed) = remote.run(&Script::new(script).as_root()).await?;
     Ok(printed.lines().filter_map(parse_line).collect())
 }
 
 /// Removes what the activations with these ids left at `remote`. Their output stays in the host's journal.
 pub async fn forget(remote: &Remote, ids: &[String]) -> Result<(), RunError> {
-    let directories: Vec<_> = ids.iter().map(|id| shell_quote(&format!("/run/hubctl/{id}")).into_owned()).collect();
-    let script = format!("rm -rf {}; rmdir /run/hubctl 2>/dev/null; :", directories.join(" "));
+    let places = ids.iter().flat_map(|id| [format!("/run/hubctl/{id}"), format!("/nix/var/nix/gcroots/hubctl-{id}")]);
+    let places: Vec<_> = places.map(|place| shell_quote(&place).into_owned()).collect();
+    // Who asks for this has told what was taken back.
+    let told = ids.iter().map(|id| format!("{}*", shell_quote(&format!("{id} "))));
+    let told: Vec<_> = told.collect();
+    let script = format!(
+        "rm -rf {}\ncase $(cat /run/hubctl/reverted 2>/dev/null) in {}) rm -f /run/hubctl/reverted ;; esac\n\
+         rmdir /run/hubctl 2>/dev/null; :",
+        places.join(" "),
+        told.join(" | ")
+    );
     remote.run(&Script::new(script).as_root()).await.map(drop)
 }
 

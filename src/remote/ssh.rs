@@ -41,6 +41,9 @@ const ALIVE_INTERVAL: u32 = 5;
 /// How much of a command's standard error is kept, in lines.
 const STDERR_LINES: usize = 40;
 
+/// How long a master may take to stop listening.
+const RETIRE_DEADLINE: Duration = Duration::from_secs(2);
+
 /// Which host keys ssh accepts.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum HostKeys {
@@ -380,6 +383,15 @@ impl Connection for SshConnection {
 
     async fn discard(&self) {
         close_master(self.session.control_socket()).await;
+    }
+
+    async fn retire(&self) {
+        let socket = self.session.control_socket();
+        let stop =
+            Cmd::new("ssh").args(["-O", "stop", "-S"]).arg(socket).arg("--").arg("any").deadline(RETIRE_DEADLINE);
+        if stop.output(&Cancel::never()).await.is_err() {
+            close_master(socket).await;
+        }
     }
 }
 

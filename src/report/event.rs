@@ -158,8 +158,10 @@ pub enum StepName {
     Copy,
     /// Set the profile and switch to the configuration.
     Activate,
-    /// Look at what the host really runs now.
+    /// Look at what the host really runs now, and have it keep that or take it back.
     Verify,
+    /// Make the system that runs the boot default.
+    Confirm,
 }
 
 impl StepName {
@@ -173,6 +175,7 @@ impl StepName {
             Self::Copy => "copy",
             Self::Activate => "activate",
             Self::Verify => "verify",
+            Self::Confirm => "confirm",
         }
     }
 }

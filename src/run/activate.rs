@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::guarded::activate_guarded;
 use super::host::{HostPart, Reached};
-use super::prepare::{Origin, Prepared};
+use super::prepare::Prepared;
 use super::stop::Stop;
 use crate::plan::{Goal, Verdict, Why, verdict};
 use crate::process::Level;
@@ -25,49 +26,97 @@ const LOST: &str = "contact was lost during the activation, and the host was not
 /// How many lines of a failed unit's journal are shown.
 const JOURNAL_LINES: u32 = 5;
 
-/// Activates the system that was copied, and judges what came of it.
+/// Activates the system that was copied, and judges what came of it. What runs afterwards is confirmed, or taken back, unless
+/// nothing will run or the user wants it so.
 pub(super) async fn activate_host(
     part: &mut HostPart,
     prepared: &Prepared,
     verb: Goal,
     set_profile: bool,
 ) -> Result<Reached, Stop> {
+    if verb.makes_current() && part.context.job.confirms() {
+        if prepared.access.facts.current.is_some() {
+            return activate_guarded(part, prepared, verb, set_profile).await;
+        }
+        part.events().warning("the host runs no system of Nix yet that it could be brought back to", None);
+    }
+    let profile = if set_profile { prepared.profile_step() } else { ProfileStep::Keep };
+    let activation = activation(part, prepared, "", verb, profile);
+    let until = Instant::now() + part.context.job.activation_timeout;
+    let contact = Contact { remote: prepared.access.remote.clone(), until };
+    let mut output = VecDeque::new();
+    let (contact, ended) = begin(part, &activation, contact, &mut output).await?;
+    let (events, cancel) = (part.events(), part.context.cancel.clone());
+    let activations = [&activation];
+    let looking = events.step(StepName::Verify, look_and_forget(part, contact, &activations));
+    let (contact, after) = cancel.unless(Level::Hard, looking).await.unwrap_or_else(|| Err(unwaited()))?;
+    let judged = verdict(verb, &activation.toplevel, ended, &prepared.access.facts, &after);
+    judge(verb, &activation, judged, &contact, &after, output).await
+}
+
+/// What is to be activated for a part; `suffix` tells its activations apart.
+pub(super) fn activation(
+    part: &HostPart,
+    prepared: &Prepared,
+    suffix: &str,
+    verb: Goal,
+    profile: ProfileStep,
+) -> Activation {
     let job = &part.context.job;
-    let activation = Activation {
-        id: format!("{}-{}", job.id, part.host.name),
+    Activation {
+        id: format!("{}-{}{suffix}", job.id, part.host.name),
         toplevel: prepared.wanted.toplevel.clone(),
         verb: verb.as_str(),
-        profile: match prepared.wanted.origin {
-            _ if !set_profile => ProfileStep::Keep,
-            Origin::Flake(_) => ProfileStep::Set,
-            Origin::Generation(number) => ProfileStep::SwitchTo(number),
-        },
+        profile,
         hostname: prepared.wanted.host_name().filter(|_| !job.accept_hostname).map(str::to_owned),
-    };
-    let contact = Contact { remote: prepared.access.remote.clone(), until: Instant::now() + job.activation_timeout };
-    let events = part.events();
-    let cancel = part.context.cancel.clone();
-    let mut output = VecDeque::new();
-    // From here on only the second Ctrl-C gives the host up.
-    let seen = events.step(StepName::Activate, see_through(part, &activation, contact, &mut output));
-    let (contact, ended) = cancel
-        .unless(Level::Hard, seen)
-        .await
-        .unwrap_or_else(|| Err(unknown("the activation goes on on the host; you chose not to wait for it")))?;
+        guard: None,
+    }
+}
+
+/// Starts an activation and stays with it. From here on only the second Ctrl-C gives the host up.
+pub(super) async fn begin(
+    part: &mut HostPart,
+    activation: &Activation,
+    contact: Contact,
+    output: &mut VecDeque<String>,
+) -> Result<(Contact, Ended), Stop> {
+    let (events, cancel) = (part.events(), part.context.cancel.clone());
+    let seen = events.step(StepName::Activate, see_through(part, activation, contact, output));
+    cancel.unless(Level::Hard, seen).await.unwrap_or_else(|| Err(unwaited()))
+}
+
+/// What is true when the user does not wait.
+pub(super) fn unwaited() -> Stop {
+    unknown("the activation goes on on the host; you chose not to wait for it")
+}
+
+/// Asks the host what it runs after activations that ended, and clears them away. What stays behind where that fails does no
+/// harm: the next activation clears it away.
+pub(super) async fn look_and_forget(
+    part: &mut HostPart,
+    contact: Contact,
+    activations: &[&Activation],
+) -> Result<(Contact, Facts), Stop> {
     let way = contact.remote.clone();
-    let looking = async {
-        // What stays behind where that fails does no harm: the next activation clears it away.
-        let forgotten = [activation.id.clone()];
-        let (looked, _) = tokio::join!(contact.look(part), forget(&way, &forgotten));
-        looked
-    };
-    let looked = cancel.unless(Level::Hard, events.step(StepName::Verify, looking)).await;
+    let ids: Vec<_> = activations.iter().map(|activation| activation.id.clone()).collect();
+    let (looked, _) = tokio::join!(contact.look(part), forget(&way, &ids));
     let (contact, after) =
-        looked.flatten().ok_or_else(|| unknown("the activation ended, but the host was not reached after it"))?;
+        looked.ok_or_else(|| unknown("the activation ended, but the host was not reached after it"))?;
     part.generation = after.generation;
-    let judged = verdict(verb, &activation.toplevel, ended, &prepared.access.facts, &after);
+    Ok((contact, after))
+}
+
+/// The end of a part, as its activation was judged.
+pub(super) async fn judge(
+    verb: Goal,
+    activation: &Activation,
+    judged: Verdict,
+    contact: &Contact,
+    after: &Facts,
+    output: VecDeque<String>,
+) -> Result<Reached, Stop> {
     match judged {
-        Verdict::Failed(why) => Err(failed(&why, &activation, output)),
+        Verdict::Failed(why) => Err(failed(&why, activation, output)),
         Verdict::UnitsFailed { new, known } if new.is_empty() && known.is_empty() => {
             let message = "the system is live, but switch-to-configuration says that a part of it failed";
             let command = activation.command(Stage::Switch);
@@ -79,24 +128,30 @@ pub(super) async fn activate_host(
             let detail = "the host went down during the activation and came back with this system".to_owned();
             Ok(Reached { outcome: Outcome::Deployed, detail: Some(detail) })
         }
-        Verdict::RebootNeeded => Ok(reboot_needed(&activation, &after)),
+        Verdict::RebootNeeded => Ok(reboot_needed(activation, after)),
     }
 }
 
 /// A way to the host, and until when it is sought again when it is lost.
-struct Contact {
-    remote: Remote,
-    until: Instant,
+pub(super) struct Contact {
+    pub(super) remote: Remote,
+    pub(super) until: Instant,
 }
 
 impl Contact {
     /// Connects anew, again and again, until the host answers; none when time is up. An activation is under way: the first
     /// Ctrl-C does not end the search.
-    async fn regain(mut self, part: &HostPart) -> Option<Self> {
+    pub(super) async fn regain(mut self, part: &HostPart) -> Option<Self> {
         let lost = self.remote.connection();
         let connection = part.context.reconnect(&part.host, lost, self.until, Level::Hard).await?;
         self.remote = self.remote.over(connection);
         Some(self)
+    }
+
+    /// The same host over a connection made anew, which proves that others can be made too.
+    pub(super) async fn anew(self, part: &HostPart) -> Option<Self> {
+        self.remote.connection().retire().await;
+        self.regain(part).await
     }
 
     /// What is true of an activation that was not seen to end in time.
@@ -111,7 +166,7 @@ impl Contact {
     }
 
     /// Asks the host what it runs now.
-    async fn look(mut self, part: &HostPart) -> Option<(Self, Facts)> {
+    pub(super) async fn look(mut self, part: &HostPart) -> Option<(Self, Facts)> {
         loop {
             match probe(&self.remote).await {
                 Ok(facts) => return Some((self, facts)),
@@ -123,7 +178,7 @@ impl Contact {
 }
 
 /// Starts the activation and stays with it until it ends.
-async fn see_through(
+pub(super) async fn see_through(
     part: &mut HostPart,
     activation: &Activation,
     mut contact: Contact,
@@ -167,7 +222,7 @@ async fn regain_or_unknown(part: &HostPart, contact: Contact) -> Result<Contact,
     regained.ok_or_else(|| unknown(LOST))
 }
 
-fn unknown(message: &str) -> Stop {
+pub(super) fn unknown(message: &str) -> Stop {
     Stop::failed(Outcome::Unknown, StepName::Activate, message).hint(Some(
         "`hubctl status HOST` tells what it runs once it answers; the activation's output is in its journal",
     ))

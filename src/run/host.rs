@@ -142,7 +142,7 @@ impl HostPart {
 
     /// The steps that are left to do, in order.
     fn steps(&self, prepared: &Prepared) -> Vec<StepName> {
-        prepared.steps(&self.host.build_on, self.context.cache.is_some())
+        prepared.steps(&self.host.build_on, self.context.cache.is_some(), self.context.job.confirms())
     }
 
     async fn change(&mut self, prepared: &Prepared, verb: Goal, set_profile: bool) -> Result<Reached, Stop> {

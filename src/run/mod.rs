@@ -6,6 +6,7 @@ mod cache;
 mod context;
 mod copy;
 mod fan_out;
+mod guarded;
 mod host;
 mod log;
 mod long;

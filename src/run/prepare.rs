@@ -11,7 +11,7 @@ use crate::fleet::{BuildOn, Host};
 use crate::nix::{Evaluation, StorePath};
 use crate::plan::{Action, Decision, decide};
 use crate::process::LineSink;
-use crate::remote::{Activator, Facts, Generation, generations};
+use crate::remote::{Activator, Facts, Generation, ProfileStep, generations};
 use crate::report::{Outcome, StepName};
 
 /// A host that answered, what it is to run, and what is to be done for that.
@@ -26,9 +26,22 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// The steps that are left to do, in order, for a host whose toplevel is built at `place` and perhaps arrives by a cache.
-    pub fn steps(&self, place: &BuildOn, cached: bool) -> Vec<StepName> {
+    /// What makes the wanted system the boot default.
+    pub(super) fn profile_step(&self) -> ProfileStep {
+        match self.wanted.origin {
+            Origin::Flake(_) => ProfileStep::Set,
+            Origin::Generation(number) => ProfileStep::SwitchTo(number),
+        }
+    }
+
+    /// The steps that are left to do, in order, for a host whose toplevel is built at `place` and arrives by a cache where
+    /// `cached`. What runs is confirmed where `confirms`.
+    pub fn steps(&self, place: &BuildOn, cached: bool, confirms: bool) -> Vec<StepName> {
         let activate = matches!(self.decision.action, Action::Activate { .. });
+        // A host that runs no system yet has nothing that it could go back to.
+        let can_go_back = self.access.facts.current.is_some();
+        let confirm = can_go_back
+            && matches!(self.decision.action, Action::Activate { verb, set_profile: true } if verb.makes_current());
         let transfer = activate && matches!(self.wanted.origin, Origin::Flake(_));
         let elsewhere = self.access.remote.store().is_some() && *place != BuildOn::Target;
         let steps = [
@@ -37,6 +50,7 @@ impl Prepared {
             (transfer && elsewhere, StepName::Copy),
             (activate, StepName::Activate),
             (activate, StepName::Verify),
+            (confirm && confirms, StepName::Confirm),
         ];
         steps.into_iter().filter(|(needed, _)| *needed).map(|(_, step)| step).collect()
     }

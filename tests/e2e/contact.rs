@@ -121,11 +121,17 @@ fn an_activation_goes_on_without_contact_and_its_end_is_told_truly() {
     }
 }
 
+/// Has systems stay whatever they do, so that what is told of them is hubctl's alone; with another line of `[deploy]`.
+fn unguarded(hub: &Hub, line: &str) {
+    hub.write("hub.toml", &format!("{}\n[deploy]\nconfirm = \"0s\"\n{line}\n", hub.committed("hub.toml")));
+}
+
 #[test]
 fn a_system_that_cuts_its_own_network_is_not_claimed_to_run() {
     let hosts = ["p620", "p510", "razer", "samsung"];
     let lab = Lab::up(&hosts);
     let hub = Hub::new(&lab);
+    unguarded(&hub, "");
     hub.run(&["quick-deploy", "*"]).exits(0);
     hub.set_host("p620", "activation.cutNetwork = true;");
     hub.set_host("p510", "activation = { stopSshd = true; seconds = 2; logLines = 3; };");
@@ -139,10 +145,7 @@ fn a_system_that_cuts_its_own_network_is_not_claimed_to_run() {
     assert!(!lab.holds("p510", "systemctl is-active sshd.service"));
 
     // Time is up before ssh itself notices that nobody answers.
-    let timeout = |limit: &str| {
-        let toml = hub.committed("hub.toml");
-        hub.write("hub.toml", &format!("{toml}\n[deploy]\nactivation-timeout = \"{limit}\"\n"));
-    };
+    let timeout = |limit: &str| unguarded(&hub, &format!("activation-timeout = \"{limit}\""));
     timeout("8s");
     let run = hub.json(&["quick-deploy", "p620", "razer", "samsung"]).exits(1);
     let run = run.ends(&[("p620", "unknown"), ("razer", "unknown"), ("samsung", "unknown")]);
@@ -180,6 +183,7 @@ fn a_host_that_goes_down_in_the_middle_is_judged_by_what_it_runs_when_it_is_back
     let hosts = ["p620", "p510", "razer"];
     let lab = Lab::up(&hosts);
     let hub = Hub::new(&lab);
+    unguarded(&hub, "");
     // Its shutdown takes longer than it takes to end the activation.
     hub.set_host("p620", "units.slow.stopSeconds = 4;");
     hub.run(&["quick-deploy", "p620", "p510", "razer"]).exits(0);

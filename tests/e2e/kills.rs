@@ -21,6 +21,7 @@ impl Killed {
     fn before(values: &str) -> Self {
         let lab = Lab::up(&["p620"]);
         let hub = Hub::new(&lab);
+        hub.write("hub.toml", &format!("{}\n[deploy]\nconfirm = \"5s\"\n", hub.committed("hub.toml")));
         hub.run(&["quick-deploy", "p620"]).exits(0);
         let old = lab.current("p620");
         let killed = Self { lab, hub, old };
@@ -143,8 +144,8 @@ fn while_it_activates_and_the_activation_goes_on() {
     eventually("the activation runs", || killed.lab.is_active("p620", UNIT));
     let children = run.processes();
     killed.kill(run, children);
-    // The next run waits for it, then finds nothing left to do.
-    killed.next_run_ends("unchanged");
+    // The next run waits for it, and until the host has taken back what nobody confirmed.
+    killed.next_run_ends("deployed");
 }
 
 #[test]
@@ -157,7 +158,7 @@ fn while_it_activates_and_the_activation_ends_before_the_next_run() {
     killed.kill(run, children);
     eventually("the activation ends", || !killed.lab.is_active("p620", UNIT));
     assert_ne!(killed.lab.ssh("p620", "ls /run/hubctl"), "");
-    killed.next_run_ends("unchanged");
+    killed.next_run_ends("deployed");
 }
 
 #[test]
@@ -186,5 +187,5 @@ fn while_it_verifies() {
     let children = run.processes();
     killed.kill(run, children);
     killed.lab.unwrap("p620", "df");
-    killed.next_run_ends("unchanged");
+    killed.next_run_ends("deployed");
 }

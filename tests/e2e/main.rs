@@ -15,6 +15,7 @@ mod deploys;
 mod evaluation;
 mod faults;
 mod flake_config;
+mod guard;
 mod hub_toml;
 mod kills;
 mod nix_versions;

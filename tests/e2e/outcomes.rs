@@ -40,19 +40,24 @@ fn every_exit_code_has_its_outcome() {
     hub.set_host("razer", "activation.exit = 100;");
     hub.set_host("samsung", r#"activation.inhibit = "the battery is low";"#);
     let run = hub.json(&["quick-deploy", "*"]).exits(1).ends(&[
-        ("p620", "activate-failed"),
+        ("p620", "rolled-back"),
         ("p510", "degraded"),
         ("razer", "reboot-needed"),
-        ("samsung", "activate-failed"),
+        ("samsung", "rolled-back"),
     ]);
     assert!(message(&run, "p620").contains("the activation script failed"), "{}", message(&run, "p620"));
     assert!(output(&run, "p620").contains("Activation script snippet 'lab' failed (1)"), "{}", output(&run, "p620"));
     assert_eq!(message(&run, "p510"), "the system is live, but units failed: web.service");
     assert!(output(&run, "p510").contains("web: told to fail"), "{}", output(&run, "p510"));
     assert_eq!(run.host("razer")["detail"], "new init interface: reboot to use it");
-    assert_eq!(message(&run, "samsung"), "switch-to-configuration exited with code 1");
+    assert!(
+        message(&run, "samsung").contains("since switch-to-configuration exited with code 1"),
+        "{}",
+        message(&run, "samsung")
+    );
+    assert_eq!(state(&lab, "p620"), before[0]);
     assert!(output(&run, "samsung").contains("the battery is low"), "{}", output(&run, "samsung"));
-    assert!(run.host("samsung")["error"]["command"].as_str().unwrap().ends_with("/bin/switch-to-configuration switch"));
+    assert!(run.host("samsung")["error"]["command"].as_str().unwrap().ends_with("/bin/switch-to-configuration test"));
     assert_eq!(lab.current("p510"), wanted(&run, "p510"));
     assert_eq!(lab.current("razer"), before[2][0]);
     assert_eq!(state(&lab, "razer")[1..], [wanted(&run, "razer"), "nixos-generation-2.conf".to_owned()]);
@@ -64,7 +69,7 @@ fn every_exit_code_has_its_outcome() {
     hub.json(&["quick-deploy", "p510", "razer", "samsung"]).exits(1).ends(&[
         ("p510", "unchanged"),
         ("razer", "reboot-needed"),
-        ("samsung", "activate-failed"),
+        ("samsung", "rolled-back"),
     ]);
     // The connection may end before the command does.
     lab.try_ssh("razer", "systemctl reboot");
@@ -92,7 +97,7 @@ fn units_that_failed_before_are_told_from_those_that_fail_now() {
     // A later failure of units hides that of the activation script, which weighs more.
     hub.set_host("razer", "activation.exit = 2; units.new.failing = true;");
     let run = hub.json(&["quick-deploy", "p620", "p510", "razer"]).exits(1);
-    let run = run.ends(&[("p620", "degraded"), ("p510", "degraded"), ("razer", "activate-failed")]);
+    let run = run.ends(&[("p620", "degraded"), ("p510", "degraded"), ("razer", "rolled-back")]);
     assert_eq!(message(&run, "p620"), "the system is live, but units still fail: old.service");
     assert_eq!(message(&run, "p510"), "the system is live, but units failed: new.service (and as before: old.service)");
     assert!(output(&run, "p510").contains("new: told to fail") && !output(&run, "p510").contains("old: told to fail"));
@@ -190,7 +195,7 @@ fn each_goal_is_reached_and_no_more() {
     // A system that only a boot brings is no success of `test`, and looking at it is no failure.
     hub.set_host("razer", "activation.exit = 100;");
     let before = state(&lab, "razer");
-    let run = hub.json(&["deploy", "--goal", "test", "razer"]).exits(1).ends(&[("razer", "activate-failed")]);
+    let run = hub.json(&["deploy", "--goal", "test", "razer"]).exits(1).ends(&[("razer", "rolled-back")]);
     assert!(message(&run, "razer").contains("only a boot brings this system"), "{}", message(&run, "razer"));
     hub.json(&["deploy", "--goal", "dry-activate", "razer"]).exits(0).ends(&[("razer", "built")]);
     assert_eq!(state(&lab, "razer"), before);
@@ -200,6 +205,8 @@ fn each_goal_is_reached_and_no_more() {
 fn an_activation_that_was_killed_is_no_success_and_is_done_again() {
     let lab = Lab::up(&["p620", "p510"]);
     let hub = Hub::new(&lab);
+    // Nothing takes it back.
+    hub.write("hub.toml", &format!("{}\n[deploy]\nconfirm = \"0s\"\n", hub.committed("hub.toml")));
     hub.run(&["quick-deploy", "p620", "p510"]).exits(0);
     hub.set_host("p620", "units.slow.startSeconds = 60;");
 

@@ -97,9 +97,9 @@ fn hosts_of_earlier_runs_are_connected_to_while_the_flake_is_locked() {
             running.finish().exits(130);
         });
     });
-    // The next run takes that connection.
+    // The next run takes that connection, and makes another one to confirm what it did.
     hub.set_env("PATH", Hub::path().to_str().unwrap());
-    assert_logins(&lab, "p620", 0, || {
+    assert_logins(&lab, "p620", 1, || {
         hub.json(&["quick-deploy", "p620"]).exits(0).ends(&[("p620", "deployed")]);
     });
 }

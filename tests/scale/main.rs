@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hubctl::evaluate::{Evaluator, Options, Uses};
-use hubctl::fleet::{BuildOn, Host, Kind};
+use hubctl::fleet::{BuildOn, FailedUnits, Host, Kind};
 use hubctl::nix::{FlakeRef, Nix, Settings, Substituters, Validity};
 use hubctl::plan::{Goal, Rule};
 use hubctl::process::Cancel;
@@ -112,7 +112,7 @@ impl Fleet {
             outcomes.insert(name(20 + n), Outcome::BuildFailed);
             self.set(40 + n, "note = \"new\";");
             self.world.exits.lock().unwrap().insert(name(40 + n), 1);
-            outcomes.insert(name(40 + n), Outcome::ActivateFailed);
+            outcomes.insert(name(40 + n), Outcome::RolledBack);
             self.set(60 + n, "note = \"new\";");
             self.world.exits.lock().unwrap().insert(name(60 + n), 4);
             outcomes.insert(name(60 + n), Outcome::Degraded);
@@ -155,6 +155,8 @@ impl Fleet {
                 parallel: AT_ONCE,
                 accept_hostname: false,
                 activation_timeout: Duration::from_secs(60),
+                confirm: Duration::from_secs(60),
+                failed_units: FailedUnits::Tolerate,
             },
             nix: self.nix.clone(),
             substituters: Substituters::unasked(self.nix.clone()),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -40,6 +40,7 @@ pub(crate) struct StandIns(pub(crate) Arc<World>);
 struct StandIn {
     name: String,
     world: Arc<World>,
+    is_over: AtomicBool,
 }
 
 impl World {
@@ -69,7 +70,7 @@ impl Connect for StandIns {
         }
         let connected = self.0.connected.fetch_add(1, Ordering::SeqCst) + 1;
         self.0.most.fetch_max(connected, Ordering::SeqCst);
-        Ok(Arc::new(StandIn { name, world: self.0.clone() }))
+        Ok(Arc::new(StandIn { name, world: self.0.clone(), is_over: AtomicBool::new(false) }))
     }
 
     async fn close(&self) {}
@@ -77,7 +78,7 @@ impl Connect for StandIns {
 
 impl Drop for StandIn {
     fn drop(&mut self) {
-        self.world.connected.fetch_sub(1, Ordering::SeqCst);
+        self.end();
     }
 }
 
@@ -95,8 +96,14 @@ impl Connection for StandIn {
             self.probed()
         } else if script.contains("hubctl-start:") {
             self.activated(script)
+        } else if script.contains("ln -s confirmed") {
+            "hubctl-guard:confirmed".to_owned()
+        } else if script.contains("hubctl-guard:") {
+            "hubctl-guard:result reverted 0 it was asked for".to_owned()
         } else if script.contains("hubctl-follow:") {
-            let code = self.world.exits.lock().unwrap().get(&self.name).copied().unwrap_or_default();
+            // Nobody's boot loader fails.
+            let told = self.world.exits.lock().unwrap().get(&self.name).copied().unwrap_or_default();
+            let code = if script.contains("-boot\n") { 0 } else { told };
             format!("|activating the configuration...\nhubctl-follow:seen 32\nhubctl-follow:exited switch {code}")
         } else {
             // Tidying up, or asking for a journal.
@@ -115,10 +122,19 @@ impl Connection for StandIn {
         Some(StoreUri { schemes: vec!["file"], rest, ssh: None })
     }
 
-    async fn discard(&self) {}
+    async fn discard(&self) {
+        self.end();
+    }
 }
 
 impl StandIn {
+    /// The connection ends, once.
+    fn end(&self) {
+        if !self.is_over.swap(true, Ordering::SeqCst) {
+            self.world.connected.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
     fn probed(&self) -> String {
         let mut facts = format!("probe=1\nhostname={}\nuid=0\nsystemd=1\nnix=/usr/bin/nix-daemon", self.name);
         if let Some(System { toplevel, generation }) = self.world.systems.lock().unwrap().get(&self.name) {

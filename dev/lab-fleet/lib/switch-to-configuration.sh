@@ -11,7 +11,7 @@ system=@out@
 action=${1:-}
 # shellcheck disable=SC1091 # made with the system.
 . "$system/lab/behaviour"
-: "${activation_exit:?}"
+: "${activation_exit:?}" "${activation_stopSshd?}"
 
 # Nobody may be reading any more: the connection that started us can be gone.
 say() {
@@ -168,6 +168,8 @@ fi
 
 systemctl reset-failed 9>&-
 systemctl daemon-reload 9>&-
+# The target brings back what it wants and somebody stopped, sshd too.
+[ -n "$activation_stopSshd" ] || systemctl start --no-block multi-user.target 9>&-
 # shellcheck disable=SC2086
 if [ -n "$reload" ]; then
   list "reloading the following units" "$reload"

@@ -58,7 +58,7 @@ let
     printf '#!/bin/sh\necho %s\n' "$version" >"$out/bin/nixos-version"
     chmod 755 "$out/bin/nixos-version"
     # The host's own programs, under the path where NixOS has them.
-    for tool in sh bash cat ls readlink systemctl journalctl systemd-run nix nix-env nix-store nix-daemon; do
+    for tool in sh bash cat chmod date ln ls mkdir mv readlink rm sleep systemctl journalctl systemd-run nix nix-env nix-store nix-daemon; do
       ln -s "/usr/bin/$tool" "$out/bin/$tool"
     done
   '' { inherit version; };

@@ -54,6 +54,11 @@ const DEPLOY: &[Key<Deploy>] = &[
         name: "activation-timeout",
         set: |deploy, entry| keep(&mut deploy.activation_timeout, entry.read(&shapes::DEADLINE)),
     },
+    Key { name: "confirm", set: |deploy, entry| keep(&mut deploy.confirm, entry.read(&shapes::DURATION)) },
+    Key {
+        name: "failed-units",
+        set: |deploy, entry| keep(&mut deploy.failed_units, entry.read(&shapes::FAILED_UNITS)),
+    },
 ];
 
 const NIX: &[Key<Nix>] = &[

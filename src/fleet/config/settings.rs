@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use crate::fleet::{BuildOn, Host, HostName, Kind};
+use crate::fleet::{BuildOn, FailedUnits, Host, HostName, Kind};
 use crate::nix::CacheUrl;
 use crate::remote::{Elevate, HostKeys};
 
@@ -115,11 +115,20 @@ pub struct Deploy {
     pub parallel: Option<NonZeroUsize>,
     /// How long an activation may take.
     pub activation_timeout: Duration,
+    /// How long after its end an activation waits to be confirmed before the host takes it back; zero for ever.
+    pub confirm: Duration,
+    /// What becomes of a system whose units fail.
+    pub failed_units: FailedUnits,
 }
 
 impl Default for Deploy {
     fn default() -> Self {
-        Self { parallel: None, activation_timeout: Duration::from_secs(30 * 60) }
+        Self {
+            parallel: None,
+            activation_timeout: Duration::from_secs(30 * 60),
+            confirm: Duration::from_secs(60),
+            failed_units: FailedUnits::default(),
+        }
     }
 }
 

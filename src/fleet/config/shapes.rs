@@ -8,7 +8,7 @@ use toml::de::DeValue;
 
 use super::reader::{Misfit, Shape};
 use crate::error::nearest;
-use crate::fleet::{BuildOn, HostName, Kind};
+use crate::fleet::{BuildOn, FailedUnits, HostName, Kind};
 use crate::nix::CacheUrl;
 use crate::remote::{Elevate, HostKeys};
 
@@ -84,6 +84,16 @@ pub(super) const HOST_KEYS: Shape<HostKeys> = Shape {
     wanted: "\"strict\" or \"accept-new\"",
     example: "\"strict\"",
     read: |value| choice(value, &[("strict", HostKeys::Strict), ("accept-new", HostKeys::AcceptNew)]),
+};
+
+pub(super) const FAILED_UNITS: Shape<FailedUnits> = Shape {
+    wanted: "\"tolerate\", \"fail\" or \"rollback\"",
+    example: "\"rollback\"",
+    read: |value| {
+        let all =
+            [("tolerate", FailedUnits::Tolerate), ("fail", FailedUnits::Fail), ("rollback", FailedUnits::Rollback)];
+        choice(value, &all)
+    },
 };
 
 pub(super) const BUILD_ON: Shape<BuildOn> = Shape {

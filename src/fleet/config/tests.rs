@@ -6,7 +6,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::*;
-use crate::fleet::{FlakeHosts, Inventory, Selection};
+use crate::fleet::{FailedUnits, FlakeHosts, Inventory, Selection};
 
 /// A valid file that uses every key.
 const FULL: &str = r#"
@@ -42,6 +42,8 @@ connect-timeout = "5s"
 [deploy]
 parallel = 0x10
 activation-timeout = "1h"
+confirm = "2m"
+failed-units = "rollback"
 
 [nix]
 eval-jobs = 4
@@ -113,6 +115,8 @@ fn every_key_is_read() {
     assert_eq!(hub.ssh().connect_timeout.as_secs(), 5);
     assert_eq!(hub.deploy().parallel.unwrap().get(), 16);
     assert_eq!(hub.deploy().activation_timeout.as_secs(), 3600);
+    assert_eq!(hub.deploy().confirm.as_secs(), 120);
+    assert_eq!(hub.deploy().failed_units, FailedUnits::Rollback);
     assert_eq!(hub.nix().eval_jobs.unwrap().get(), 4);
     assert_eq!(hub.nix().accept_flake_config, Some(true));
     assert!(!hub.nix().ask_substituters);
@@ -197,7 +201,7 @@ fn hints_know_the_usual_slips() {
         ("[hosts.a]\nbuild_on = 'here'", "did you mean `build-on`?"),
         ("parallel = 3", "`parallel` is a key of `[deploy]`"),
         ("user = 'root'", "`user` is a key of `[hosts.<name>]`"),
-        ("[deploy]\nzzz = 3", "the keys here are `parallel` and `activation-timeout`"),
+        ("[deploy]\nzzz = 3", "the keys here are `parallel`, `activation-timeout`, `confirm` and `failed-units`"),
         ("[hosts.a]\nkind = 'NixOS'", "did you mean \"nixos\"?"),
         ("[hosts.a]\nsystem = 'x86-64-linux'", "did you mean \"x86_64-linux\"?"),
         ("[hosts.a]\ntarget = 'root@a.lan'", "write `target = \"a.lan\"` and `user = \"root\"`"),

@@ -1,0 +1,164 @@
+//! Taking an activation back that nobody confirms.
+//!
+//! Before a system is activated, a transient timer of systemd is armed on the host. It belongs to PID 1, needs neither network
+//! nor agent nor anything of the new system, and brings back exactly the generation that was on record when it was armed. It
+//! runs out a while after the activation ended, or when that takes too long, and only a confirmation keeps it from going off.
+
+use std::time::Duration;
+
+use super::script::{Remote, RunError, Script};
+
+/// How long one command waits for a host to be back on its old system before it is asked anew.
+const WAIT: Duration = Duration::from_secs(20);
+
+/// How much longer the command may take.
+const SLACK: Duration = Duration::from_secs(20);
+
+/// When an activation is taken back.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Guard {
+    /// How long after its end it waits for the confirmation: whole seconds, at least one.
+    pub confirm: Duration,
+    /// How long it may take, confirmation included.
+    pub patience: Duration,
+}
+
+/// What became of a guarded activation.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Guarded {
+    /// It waits for the confirmation.
+    Armed,
+    /// It is confirmed.
+    Confirmed,
+    /// It is being taken back.
+    Reverting,
+    /// It was taken back.
+    Reverted(Revert),
+    /// The host knows nothing of it: it was booted since.
+    Gone,
+}
+
+/// How taking an activation back ended.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Revert {
+    /// Whether the host runs its old system.
+    pub complete: bool,
+    /// The exit code of the old system's `switch-to-configuration`.
+    pub code: i32,
+    /// Why it was taken back.
+    pub reason: String,
+}
+
+/// The part of a start script that arms the timer of the activation `id`.
+pub(super) fn arm_script(id: &str, guard: Option<Guard>) -> String {
+    let Some(guard) = guard else { return String::new() };
+    let (confirm, patience) = (guard.confirm.as_secs().max(1), guard.patience.as_secs().max(1));
+    format!(
+        include_str!("guard.sh"),
+        id = id,
+        revert = include_str!("revert.sh"),
+        confirm = confirm,
+        patience = patience
+    )
+}
+
+/// The part of a start script that takes back what [`arm_script`] did.
+pub(super) fn disarm_script(id: &str, guard: Option<Guard>) -> String {
+    if guard.is_none() {
+        return String::from(":");
+    }
+    format!("systemctl stop hubctl-revert-{id}.timer\n  rm -f /nix/var/nix/gcroots/hubctl-{id}")
+}
+
+/// Confirms the activation `id`, unless it is being taken back already. Asked again, it gives the same answer.
+pub async fn confirm(remote: &Remote, id: &str) -> Result<Guarded, RunError> {
+    let script = format!(
+        "d=/run/hubctl/{id}\nif [ -d \"$d\" ] && ln -s confirmed \"$d/decided\" 2>/dev/null; then\n\
+         systemctl stop hubctl-revert-{id}.timer hubctl-confirm-{id}.timer\n\
+         rm -f /nix/var/nix/gcroots/hubctl-{id} /run/hubctl/reverted\nfi\n{}",
+        state_script()
+    );
+    ask(remote, script, SLACK).await
+}
+
+/// Has the activation `id` taken back now, for `reason`. What comes of it, [`settled_guard`] tells.
+pub async fn take_back(remote: &Remote, id: &str, reason: &str) -> Result<Guarded, RunError> {
+    let reason = crate::process::shell_quote(reason);
+    let script = format!(
+        "d=/run/hubctl/{id}\nif [ -d \"$d\" ] && [ ! -L \"$d/decided\" ]; then\n\
+         old=$(readlink -f /nix/var/nix/gcroots/hubctl-{id})\n\
+         \"$old/sw/bin/systemd-run\" --unit=hubctl-revert-{id}-now --collect --quiet --no-ask-password \
+         --service-type=exec \"$old/sw/bin/sh\" \"$d/revert\" {reason}\n\
+         n=50\nwhile [ $n -gt 0 ] && [ ! -L \"$d/decided\" ]; do n=$((n - 1)); sleep 0.1; done\nfi\n{}",
+        state_script()
+    );
+    ask(remote, script, SLACK).await
+}
+
+/// What became of the activation `id`. Where it is being taken back, waits for the end of that for a while.
+pub async fn settled_guard(remote: &Remote, id: &str) -> Result<Guarded, RunError> {
+    let script = format!(
+        "d=/run/hubctl/{id}\nn={}\n\
+         while [ $n -gt 0 ] && [ \"$(readlink \"$d/decided\")\" = reverting ] && [ ! -e \"$d/result\" ]; do\n\
+         n=$((n - 1))\nsleep 0.1\ndone\n{}",
+        WAIT.as_millis() / 100,
+        state_script()
+    );
+    ask(remote, script, WAIT + SLACK).await
+}
+
+/// Prints what became of the activation in `$d`.
+fn state_script() -> &'static str {
+    "if [ -e \"$d/result\" ]; then printf 'hubctl-guard:result %s\\n' \"$(cat \"$d/result\")\"\n\
+     elif [ -L \"$d/decided\" ]; then printf 'hubctl-guard:%s\\n' \"$(readlink \"$d/decided\")\"\n\
+     elif [ -e \"$d/revert\" ]; then echo hubctl-guard:armed\n\
+     else echo hubctl-guard:gone\nfi"
+}
+
+async fn ask(remote: &Remote, script: String, deadline: Duration) -> Result<Guarded, RunError> {
+    let (_, printed) = remote.run(&Script::new(script).as_root().deadline(deadline)).await?;
+    let answer = printed.lines().find_map(|line| line.strip_prefix("hubctl-guard:")).unwrap_or_default();
+    Ok(parse(answer))
+}
+
+fn parse(answer: &str) -> Guarded {
+    let (word, rest) = answer.split_once(' ').unwrap_or((answer, ""));
+    match word {
+        "armed" => Guarded::Armed,
+        "confirmed" => Guarded::Confirmed,
+        "reverting" => Guarded::Reverting,
+        "result" => parse_result(rest).map_or(Guarded::Gone, Guarded::Reverted),
+        _ => Guarded::Gone,
+    }
+}
+
+/// Reads `reverted 0 REASON`.
+fn parse_result(line: &str) -> Option<Revert> {
+    let mut words = line.splitn(3, ' ');
+    let complete = words.next()? == "reverted";
+    let code = words.next()?.parse().ok()?;
+    Some(Revert { complete, code, reason: words.next().unwrap_or_default().to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_read() {
+        assert_eq!(parse("armed"), Guarded::Armed);
+        assert_eq!(parse("gone"), Guarded::Gone);
+        let revert = Revert { complete: true, code: 4, reason: "it hung for long".to_owned() };
+        assert_eq!(parse("result reverted 4 it hung for long"), Guarded::Reverted(revert));
+        assert!(matches!(parse("result stuck 1 x"), Guarded::Reverted(Revert { complete: false, .. })));
+    }
+
+    #[test]
+    fn without_a_guard_nothing_is_armed() {
+        assert_eq!(arm_script("x", None), "");
+        let guard = Guard { confirm: Duration::from_secs(60), patience: Duration::from_secs(1860) };
+        let script = arm_script("7-p620", Some(guard));
+        assert!(script.contains("--unit=hubctl-revert-7-p620 --on-active=1860"), "{script}");
+        assert!(script.contains("ln -s reverting \"$d/decided\""), "{script}");
+    }
+}

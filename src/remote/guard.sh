@@ -1,0 +1,28 @@
+# Arms the timer that takes the activation back unless somebody confirms it. What it does then is done by the programs of the
+# system that runs now, under their own store paths: of the new one, and of the network, nothing is known.
+old=$(readlink -f /run/current-system)
+profile=/nix/var/nix/profiles/system
+if [ -x "$old/bin/switch-to-configuration" ] && [ -x "$old/sw/bin/sh" ]; then
+  {{
+    printf 'd=%s\nid={id}\nold=%s\nkept=%s\nlink=%s\n' "$directory" "$old" "$(readlink -f "$profile")" "$(readlink "$profile")"
+    cat <<'HUBCTL'
+{revert}
+HUBCTL
+  }} >"$directory/revert"
+  # Nothing else may hold the old system once the new one runs.
+  mkdir -p /nix/var/nix/gcroots
+  ln -sfn "$old" "/nix/var/nix/gcroots/hubctl-{id}"
+  arm="--collect --quiet --no-ask-password --service-type=oneshot --timer-property=AccuracySec=1s"
+  cat >"$directory/rearm" <<HUBCTL
+$old/sw/bin/systemd-run --unit=hubctl-confirm-{id} --on-active={confirm} $arm \
+  "--description=hubctl takes back what nobody confirms" $old/sw/bin/sh $directory/revert 'it was not confirmed within {confirm} s'
+HUBCTL
+  if ! said=$(systemd-run --unit=hubctl-revert-{id} --on-active={patience} $arm \
+    "--description=hubctl takes back what does not end" "$old/sw/bin/sh" "$directory/revert" 'it did not end in time' 2>&1); then
+    rm -rf "$directory" "/nix/var/nix/gcroots/hubctl-{id}"
+    printf '%s\n' "$said" >&2
+    exit 1
+  fi
+else
+  answer unguarded
+fi

@@ -1,0 +1,204 @@
+//! Activating a system so that the host takes it back by itself unless it is confirmed over a connection made anew.
+//!
+//! The new system runs first as a test, with the boot default as it was: a host that goes down now comes back with its old
+//! system. Only what is confirmed becomes the boot default.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::activate::{Contact, activation, begin, judge, look_and_forget, see_through, unknown, unwaited};
+use super::host::{HostPart, Reached};
+use super::prepare::Prepared;
+use super::stop::Stop;
+use crate::fleet::FailedUnits;
+use crate::plan::{Goal, Verdict, Why, verdict};
+use crate::process::Level;
+use crate::remote::{
+    Activation, Ended, Facts, Guard, Guarded, ProfileStep, Revert, RunError, Stage, confirm, settled_guard, take_back,
+};
+use crate::report::{Outcome, StepName};
+
+/// How long bringing a host back to its old system may take.
+const REVERT: Duration = Duration::from_secs(5 * 60);
+
+/// What is known of a host that is not reached again.
+const LOST: &str = "the host was not reached again to confirm the activation, and takes it back by itself";
+
+/// Activates the system of a part, confirms it or has it taken back, and makes it the boot default where that is wanted.
+pub(super) async fn activate_guarded(
+    part: &mut HostPart,
+    prepared: &Prepared,
+    verb: Goal,
+    set_profile: bool,
+) -> Result<Reached, Stop> {
+    let job = &part.context.job;
+    let guard = Guard { confirm: job.confirm, patience: job.activation_timeout + job.confirm };
+    let mut first = activation(part, prepared, "", Goal::Test, ProfileStep::Keep);
+    first.guard = Some(guard);
+    let contact = Contact { remote: prepared.access.remote.clone(), until: Instant::now() + guard.patience + REVERT };
+    let mut output = VecDeque::new();
+    let (contact, ended) = begin(part, &first, contact, &mut output).await?;
+
+    let (events, cancel) = (part.events(), part.context.cancel.clone());
+    let verifying = events.step(StepName::Verify, verify(part, prepared, verb, &first.id, contact, ended));
+    let verified = cancel.unless(Level::Hard, verifying).await.unwrap_or_else(|| Err(unwaited()))?;
+    let contact = match verified {
+        Verified::Confirmed(contact) => contact,
+        Verified::Reverted(contact, revert) => {
+            look_and_forget(part, contact, &[&first]).await?;
+            return Err(taken_back(&revert, &first.command(Stage::Switch), output));
+        }
+        Verified::CameBackOld(contact) => {
+            look_and_forget(part, contact, &[&first]).await?;
+            return Err(went_down());
+        }
+    };
+    let ending = async {
+        if set_profile {
+            events.step(StepName::Confirm, keep(part, prepared, &first, contact, &mut output)).await
+        } else {
+            look_and_forget(part, contact, &[&first]).await
+        }
+    };
+    let (contact, after) = cancel.unless(Level::Hard, ending).await.unwrap_or_else(|| Err(unwaited()))?;
+    let policy = part.context.job.failed_units;
+    let judged = verdict(verb, &first.toplevel, ended, &prepared.access.facts, &after);
+    let is_unhealthy = matches!(judged, Verdict::UnitsFailed { .. }) && policy == FailedUnits::Fail;
+    judge(verb, &first, judged, &contact, &after, output).await.map_err(|mut stop| {
+        if is_unhealthy {
+            stop.outcome = Outcome::Unhealthy;
+        }
+        stop
+    })
+}
+
+/// Makes the system that runs, and was activated by `first`, the boot default.
+async fn keep(
+    part: &mut HostPart,
+    prepared: &Prepared,
+    first: &Activation,
+    contact: Contact,
+    output: &mut VecDeque<String>,
+) -> Result<(Contact, Facts), Stop> {
+    let second = activation(part, prepared, "-boot", Goal::Boot, prepared.profile_step());
+    let (contact, made) = see_through(part, &second, contact, output).await?;
+    let looked = look_and_forget(part, contact, &[first, &second]).await?;
+    if made == (Ended::Exited { stage: Stage::Switch, code: 0 }) {
+        return Ok(looked);
+    }
+    Err(not_boot_default(made, &second, output))
+}
+
+/// What became of a system that runs as a test.
+enum Verified {
+    /// It stays.
+    Confirmed(Contact),
+    /// The host took it back.
+    Reverted(Contact, Revert),
+    /// The host went down and came back with its old system.
+    CameBackOld(Contact),
+}
+
+/// Looks at the host over a connection made anew, and has it keep what it runs or take it back.
+async fn verify(
+    part: &HostPart,
+    prepared: &Prepared,
+    verb: Goal,
+    id: &str,
+    contact: Contact,
+    ended: Ended,
+) -> Result<Verified, Stop> {
+    let lost = || unknown(LOST);
+    let contact = contact.anew(part).await.ok_or_else(lost)?;
+    let (contact, after) = contact.look(part).await.ok_or_else(lost)?;
+    let before = &prepared.access.facts;
+    let judged = verdict(Goal::Test, &prepared.wanted.toplevel, ended, before, &after);
+    let wish = objection(&judged, verb, part.context.job.failed_units).map_or(Wish::Keep, Wish::TakeBack);
+    let (mut contact, mut answer) = wish.tell(part, contact, id).await.ok_or_else(lost)?;
+    while answer == Guarded::Reverting {
+        (contact, answer) = Wish::Wait.tell(part, contact, id).await.ok_or_else(lost)?;
+    }
+    match answer {
+        Guarded::Confirmed => Ok(Verified::Confirmed(contact)),
+        Guarded::Reverted(revert) => Ok(Verified::Reverted(contact, revert)),
+        Guarded::Gone if is_back(before, &after) => Ok(Verified::CameBackOld(contact)),
+        Guarded::Gone if after.current.as_ref() == Some(&prepared.wanted.toplevel) => Ok(Verified::Confirmed(contact)),
+        Guarded::Gone => Err(unknown("the host went down and came back with neither its old system nor the new one")),
+        Guarded::Armed | Guarded::Reverting => Err(unknown(LOST)),
+    }
+}
+
+/// Why what runs must not stay, if it must not.
+fn objection(judged: &Verdict, verb: Goal, policy: FailedUnits) -> Option<String> {
+    match judged {
+        Verdict::UnitsFailed { new, .. } if policy == FailedUnits::Rollback && !new.is_empty() => {
+            Some(format!("units failed: {}", new.join(", ")))
+        }
+        // Nothing was activated, and the boot default will be what only a boot brings.
+        Verdict::Failed(Why::NeedsBoot) if verb.sets_profile() => None,
+        Verdict::Failed(why) => Some(why.cause()),
+        _ => None,
+    }
+}
+
+/// Whether the host was booted since, with what it ran before.
+fn is_back(before: &Facts, after: &Facts) -> bool {
+    before.boot_id != after.boot_id && before.current == after.current
+}
+
+/// What the host is to do with a guarded activation.
+enum Wish {
+    Keep,
+    TakeBack(String),
+    /// Nothing but to tell when it is taken back.
+    Wait,
+}
+
+impl Wish {
+    /// Tells the host, over as many connections as it takes, and gives its answer.
+    async fn tell(&self, part: &HostPart, mut contact: Contact, id: &str) -> Option<(Contact, Guarded)> {
+        loop {
+            let answer = match self {
+                Self::Keep => confirm(&contact.remote, id).await,
+                Self::TakeBack(reason) => take_back(&contact.remote, id, reason).await,
+                Self::Wait => settled_guard(&contact.remote, id).await,
+            };
+            match answer {
+                Ok(answer) => return Some((contact, answer)),
+                Err(RunError::Lost(_) | RunError::TimedOut(_)) => contact = contact.regain(part).await?,
+                Err(RunError::NotElevated { .. }) => return None,
+            }
+        }
+    }
+}
+
+fn taken_back(revert: &Revert, command: &str, output: VecDeque<String>) -> Stop {
+    let reason = &revert.reason;
+    let (outcome, message) = if revert.complete {
+        (Outcome::RolledBack, format!("the activation was taken back, since {reason}; the host runs its old system"))
+    } else {
+        let message =
+            format!("the activation was to be taken back, since {reason}, which failed with code {}", revert.code);
+        (Outcome::ActivateFailed, message)
+    };
+    Stop::failed(outcome, StepName::Activate, message).command(command, output.into())
+}
+
+fn went_down() -> Stop {
+    let message = "the host went down during the activation and came back with its old system";
+    Stop::failed(Outcome::RolledBack, StepName::Activate, message)
+}
+
+fn not_boot_default(ended: Ended, second: &Activation, output: &mut VecDeque<String>) -> Stop {
+    let (stage, why) = match ended {
+        Ended::Exited { stage: Stage::Profile, code } => {
+            (Stage::Profile, format!("setting the system profile failed with code {code}"))
+        }
+        Ended::Exited { stage, code } => (stage, format!("installing the boot loader failed with code {code}")),
+        Ended::Vanished => (Stage::Switch, "making it the boot default was killed".to_owned()),
+    };
+    let message = format!("the system runs and is confirmed, but is not the boot default: {why}");
+    Stop::failed(Outcome::ActivateFailed, StepName::Confirm, message)
+        .command(&second.command(stage), std::mem::take(output).into())
+        .hint(Some("run the command again once that is mended: it does what is left to do"))
+}
