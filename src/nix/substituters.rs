@@ -19,7 +19,7 @@ use crate::process::{Cancel, Cmd, End, Failure};
 const PATIENCE: &str = "2";
 
 /// How long asking one may take in all, on a machine that is busy.
-const DEADLINE: Duration = Duration::from_secs(15);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// After how long one that failed at once is asked a second time.
 const SECOND_TRY: Duration = Duration::from_millis(300);

@@ -146,6 +146,19 @@ fn comparing_systems_asks_once_as_well() {
 }
 
 #[test]
+fn one_that_nix_remembers_is_asked_all_the_same() {
+    let cache = TempDir::new().unwrap();
+    let mut hub = fresh(Hub::offline());
+    cached_elsewhere(&hub, &format!("file://{}", cache.path().display()), &["p620"]);
+    let server = Server::of(cache.path());
+    use_substituters(&mut hub, &[&server.url()], "download-attempts = 1");
+    assert_eq!(left_out(&hub.json(&["test-host", "p620"]).exits(0)), Vec::<String>::new());
+    drop(server);
+    let ended = hub.json(&["test-host", "p510"]).exits(0).ends(&[("p510", "built")]);
+    assert_eq!(left_out(&ended).len(), 1, "{ended:?}");
+}
+
+#[test]
 fn one_that_answers_with_something_else_is_left_to_nix() {
     let mut hub = fresh(Hub::offline());
     let none = Server::of(Path::new("/nonexistent"));
@@ -204,6 +217,12 @@ fn a_host_that_is_reached_by_ssh_serves_and_one_that_is_not_is_left_out() {
     let ended = hub.json(&["test-host", "p620"]).exits(0).ends(&[("p620", "built")]);
     let told = left_out(&ended);
     assert!(told.len() == 1 && told[0].contains("ssh-ng://samsung"), "{told:?}");
+
+    // A plan builds nothing.
+    let silent = Server::silent();
+    use_substituters(&mut hub, &[&silent.url()], "");
+    hub.run(&["quick-deploy", "p510", "--dry-run"]).exits(0).prints("p510  build, copy, activate, verify");
+    assert_eq!(silent.connections(), 0);
 }
 
 /// Nix's daemon for a hub, which trusts nobody who runs tests; it goes when this value is dropped.
