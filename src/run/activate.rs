@@ -34,11 +34,9 @@ pub(super) async fn activate_host(
     verb: Goal,
     set_profile: bool,
 ) -> Result<Reached, Stop> {
-    if verb.makes_current() && part.context.job.confirms() {
-        if prepared.access.facts.current.is_some() {
-            return activate_guarded(part, prepared, verb, set_profile).await;
-        }
-        part.events().warning("the host runs no system of Nix yet that it could be brought back to", None);
+    // A host that runs no system yet has nothing that it could go back to.
+    if verb.makes_current() && part.context.job.confirms() && prepared.access.facts.current.is_some() {
+        return activate_guarded(part, prepared, verb, set_profile).await;
     }
     let profile = if set_profile { prepared.profile_step() } else { ProfileStep::Keep };
     let activation = activation(part, prepared, "", verb, profile);
