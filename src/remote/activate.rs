@@ -127,9 +127,7 @@ impl Refusal {
             Self::Busy => {
                 "`systemctl status nixos-rebuild-switch-to-configuration` there shows it; run the command again after it"
             }
-            Self::Unguarded => {
-                "deploy it once without: `confirm = \"0s\"` under [deploy] in hub.toml, or `--no-confirm`"
-            }
+            Self::Unguarded => "with `confirm = \"0s\"` under [deploy] in hub.toml it is activated without a way back",
             Self::NotRoot(_) => "set `user = \"root\"`, or `elevate = \"sudo\"`, for the host in hub.toml",
         }
     }

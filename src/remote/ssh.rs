@@ -161,6 +161,7 @@ impl SshConnector {
             session: Session::resume_mux(control_path.clone().into_boxed_path(), None),
             store: self.store(target, &control_path),
             sessions: self.sessions(&control_path),
+            is_kept: !self.options.persist.is_zero(),
             unproven: AtomicBool::new(master == Master::Reused),
         })
     }
@@ -321,6 +322,8 @@ struct SshConnection {
     session: Session,
     store: StoreUri,
     sessions: Arc<Semaphore>,
+    /// Whether it may outlive the run.
+    is_kept: bool,
     /// Whether nothing was heard from the host over it by this run.
     unproven: AtomicBool,
 }

@@ -37,7 +37,9 @@ pub(super) async fn activate_guarded(
     first.guard = Some(guard);
     let contact = Contact { remote: prepared.access.remote.clone(), until: Instant::now() + guard.patience + REVERT };
     let mut output = VecDeque::new();
-    let (contact, ended) = begin(part, &first, contact, &mut output).await?;
+    let (mut contact, ended) = begin(part, &first, contact, &mut output).await?;
+    // By then the host is back on its old system, or needs hands.
+    contact.until = contact.until.min(Instant::now() + guard.confirm + REVERT);
 
     let (events, cancel) = (part.events(), part.context.cancel.clone());
     let verifying = events.step(StepName::Verify, verify(part, prepared, verb, &first.id, contact, ended));

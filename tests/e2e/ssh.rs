@@ -109,8 +109,14 @@ fn without_persistence_no_connection_outlives_its_run() {
     let lab = Lab::up(&["p620"]);
     let hub = Hub::new(&lab);
     hub.write("hub.toml", &format!("{}\n[ssh]\npersist = \"0s\"\n", hub.committed("hub.toml")));
-    let commands: [&[&str]; 4] =
-        [&["quick-deploy", "p620"], &["status", "p620"], &["ping", "p620"], &["generations", "p620"]];
+    // The second one is confirmed over a connection of its own.
+    let commands: [&[&str]; 5] = [
+        &["quick-deploy", "p620"],
+        &["deploy", "p620"],
+        &["status", "p620"],
+        &["ping", "p620"],
+        &["generations", "p620"],
+    ];
     for command in commands {
         hub.run(command).exits(0);
         masters(&hub).assert_gone();
