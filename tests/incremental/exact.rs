@@ -98,7 +98,9 @@ async fn footprints_with_and_without_a_view() -> Result<(), Unwatched> {
     {
         assert!(exact.contains(&format!("hosts/{own}/own.txt")), "{exact:?}");
         assert!(!exact.contains(&format!("hosts/{other}/own.txt")), "{exact:?}");
-        assert!(exact.iter().all(|file| larger.contains(file)), "{larger:?} has less than {exact:?}");
+        // Where everybody's reads are seen, one may be of a file after which nothing less than all of the source will do.
+        let is_everything = larger.first().is_some_and(|first| first.starts_with("Everything"));
+        assert!(is_everything || exact.iter().all(|file| larger.contains(file)), "{larger:?} has less than {exact:?}");
     }
     Ok(())
 }
