@@ -47,10 +47,13 @@ async fn of_git(root: &Path, hasher: &mut blake3::Hasher, cancel: &Cancel) -> Op
     let (status, settings, tracked) =
         tokio::try_join!(told(&status, cancel), told(&settings, cancel), Tracked::of(root, cancel)).ok()?;
     let Tracked { top, files, has_attributes } = tracked?;
-    for line in split(&status, 0) {
+    // Files that changed may be large, and others wait for an answer meanwhile.
+    let (lines, place) = (status.clone(), top.clone());
+    let contents = tokio::task::spawn_blocking(move || contents(&place, &lines)).await.ok()?.ok()?;
+    for (line, content) in split(&status, 0).zip(contents) {
         update(hasher, line);
-        if let Some(path) = changed_path(line) {
-            update(hasher, &content(&top.join(path)).ok()?);
+        if let Some(content) = content {
+            update(hasher, &content);
         }
     }
     if has_attributes || converts(split(&settings, 0)) {
@@ -174,6 +177,11 @@ fn changed_path(line: &[u8]) -> Option<&Path> {
     };
     let path = line.splitn(fields, |byte| *byte == b' ').nth(fields - 1)?;
     Some(Path::new(std::ffi::OsStr::from_bytes(path)))
+}
+
+/// What the files hold that changed, one for each line of `git status`.
+fn contents(top: &Path, status: &[u8]) -> io::Result<Vec<Option<Vec<u8>>>> {
+    split(status, 0).map(|line| changed_path(line).map(|path| content(&top.join(path))).transpose()).collect()
 }
 
 /// What a path holds: a file's content, a link's target, or the word that there is nothing.

@@ -389,6 +389,9 @@ impl Connection for SshConnection {
     }
 
     async fn retire(&self) {
+        if !self.is_kept {
+            return self.discard().await;
+        }
         let socket = self.session.control_socket();
         let stop =
             Cmd::new("ssh").args(["-O", "stop", "-S"]).arg(socket).arg("--").arg("any").deadline(RETIRE_DEADLINE);
