@@ -82,7 +82,8 @@ impl Lab {
         let children = children.unwrap_or_default();
         let first = children.split_whitespace().next().unwrap_or("-");
         let words = ["--all", "--wd=/", "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "sh", "-c", command];
-        Command::new("nsenter").args(["--target", first]).args(words).output().unwrap()
+        // A host that goes down stops all that runs on it, and nsenter stops with its child, which nobody continues.
+        Command::new("timeout").args(["20", "nsenter", "--target", first]).args(words).output().unwrap()
     }
 
     /// All that a deployment changes on a host, as one text: two of them are the same if and only if nothing was changed and
