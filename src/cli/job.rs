@@ -13,7 +13,7 @@ use crate::fleet::Host;
 use crate::nix::{Source, StorePath, Validity};
 use crate::plan::{Goal, Rule};
 use crate::report::{Cell, Event, HostFinished, Outcome, Reporter, Style, Summary, Table, exit_of};
-use crate::run::{Builders, Complaints, Context, HubCache, Job, Places, Planned, Wants, execute, plan};
+use crate::run::{Builders, Context, HubCache, Job, Places, Planned, Wants, execute, plan};
 use crate::state::{Deployment, HostRecord, State, StateDirs};
 
 /// What a command wants done, beside what every run has.
@@ -66,7 +66,6 @@ pub(super) async fn run(hub: &Hub, fleet: Fleet, wish: Wish) -> Result<Exit> {
         validity: Validity::new(fleet.nix.clone()).expecting(expected),
         // Nothing is built in a dry run.
         substituters: fleet.substituters(!wish.dry_run),
-        complaints: Complaints::default(),
         wants: wish.wants,
         fleet: fleet.hosts(),
         connect,

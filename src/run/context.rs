@@ -1,6 +1,6 @@
 //! What a run is to do, and what every host's part of it shares.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -76,8 +76,6 @@ pub struct Context {
     pub nix: Nix,
     /// What this machine's builds fetch from.
     pub substituters: Substituters,
-    /// What was told already of servers.
-    pub complaints: Complaints,
     /// Tells what this machine's store has.
     pub validity: Validity,
     /// Where the system comes from that each host is to run.
@@ -104,20 +102,6 @@ pub struct Context {
     pub events: EventSender,
     /// The user's wish to stop.
     pub cancel: Cancel,
-}
-
-/// The servers that Nix had trouble with, so that each is told once.
-#[derive(Clone, Debug, Default)]
-pub struct Complaints(Arc<Mutex<BTreeSet<Complaint>>>);
-
-/// A server by its address, and the host that asked it; none for this machine.
-type Complaint = (Option<HostName>, String);
-
-impl Complaints {
-    /// Whether nobody has complained of `server` before.
-    pub(super) fn are_new(&self, host: Option<&HostName>, server: &str) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert((host.cloned(), server.to_owned()))
-    }
 }
 
 /// How many builds run at once on a machine that is not this one. Each takes one of the few sessions of the connection there

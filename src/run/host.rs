@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::activate::activate_host;
 use super::build::{BuildPlace, build_host};
 use super::cache::push_only;
-use super::context::{Complaints, Context, Wants};
+use super::context::{Context, Wants};
 use super::copy::copy_to_host;
 use super::log::HostLog;
 use super::prepare::{Origin, Prepared, evaluate_host, prepare};
@@ -52,7 +52,6 @@ pub struct HostPart {
 #[derive(Clone)]
 pub(super) struct HostEvents {
     host: HostName,
-    complaints: Complaints,
     sender: EventSender,
     told: Arc<Told>,
 }
@@ -77,7 +76,7 @@ impl HostPart {
 
     pub(super) fn events(&self) -> HostEvents {
         let (sender, told) = (self.context.events.clone(), self.context.told.clone());
-        HostEvents { host: self.host.name.clone(), complaints: self.context.complaints.clone(), sender, told }
+        HostEvents { host: self.host.name.clone(), sender, told }
     }
 
     /// A root for the closure that this host's part works with.
@@ -223,11 +222,13 @@ impl HostEvents {
     /// doing, which asks servers of its own.
     fn tell_complaint(&self, step: StepName, said: &LogLine) {
         let host = (step == StepName::Copy).then(|| self.host.clone());
-        if let (LogLine::Message(text), Some(server)) = (said, said.complains_of())
-            && self.complaints.are_new(host.as_ref(), server)
-        {
-            let message = format!("Nix has trouble with {server}: {}", text.trim());
-            self.sender.emit(Event::Warning { host, message, hint: None });
+        if let (LogLine::Message(text), Some(server)) = (said, said.complains_of()) {
+            // This machine and each host have troubles of their own with a server.
+            let trouble = host.as_ref().map_or_else(|| format!("here: {server}"), |host| format!("{host}: {server}"));
+            self.told.once(&trouble, || {
+                let message = format!("Nix has trouble with {server}: {}", text.trim());
+                self.sender.emit(Event::Warning { host, message, hint: None });
+            });
         }
     }
 

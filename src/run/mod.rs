@@ -18,7 +18,7 @@ mod supervisor;
 mod told;
 
 pub use cache::HubCache;
-pub use context::{Builders, Complaints, Context, Job, Places, Wants, target_of};
+pub use context::{Builders, Context, Job, Places, Wants, target_of};
 pub use fan_out::fan_out;
 pub use host::{HostPart, Planned};
 pub use prepare::{Origin, Prepared, Wanted};

@@ -17,7 +17,7 @@ use hubctl::plan::{Goal, Rule};
 use hubctl::process::Cancel;
 use hubctl::remote::Elevate;
 use hubctl::report::{Event, HostFinished, Outcome, Output, Reporter, Size, Summary, Ui, exit_of};
-use hubctl::run::{Builders, Complaints, Context, Job, Places, Wants, execute};
+use hubctl::run::{Builders, Context, Job, Places, Wants, execute};
 use hubctl::state::{State, StateDirs, new_id};
 use tempfile::TempDir;
 
@@ -160,7 +160,6 @@ impl Fleet {
             },
             nix: self.nix.clone(),
             substituters: Substituters::unasked(self.nix.clone()),
-            complaints: Complaints::default(),
             validity: Validity::new(self.nix.clone()),
             wants: Wants::Flake(Arc::new(evaluator)),
             fleet: BTreeMap::new(),
