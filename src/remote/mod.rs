@@ -10,6 +10,9 @@ mod profile;
 mod remains;
 mod script;
 mod ssh;
+mod ssh_connection;
+mod ssh_error;
+mod ssh_options;
 mod target;
 
 pub use activate::{Activation, ActivationError, Ended, ProfileStep, Refusal, Seen, Stage};
@@ -21,5 +24,6 @@ pub use probe::{Activator, Facts, ProbeError, RebootReason, Space, TakenBack, pa
 pub use profile::{Generation, SYSTEM_PROFILE, generations};
 pub use remains::{Remains, forget, remains, settled};
 pub use script::{Ran, Remote, RunError, Script};
-pub use ssh::{HostKeys, SshConnector, SshOptions, private_runtime_dir};
+pub use ssh::SshConnector;
+pub use ssh_options::{HostKeys, SshOptions, private_runtime_dir};
 pub use target::{SshTarget, Target};
