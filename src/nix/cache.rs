@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::cache_url::CacheUrl;
-use super::copy::{CopyError, Copying, Source, run_copy, ssh_config_file, ssh_options};
+use super::copy::{CopyError, CopyTrouble, Copying, Source, run_copy, ssh_config_file, ssh_options};
 use super::log::{BuildState, LogLine};
 use super::program::Nix;
 use super::source::percent_encode;
@@ -59,7 +59,7 @@ impl PushError {
     /// What was run and what it said, where something was run.
     pub fn failure(&self) -> Option<&Failure> {
         match self {
-            Self::Copy(error) => Some(error.failure()),
+            Self::Copy(error) => Some(&error.failure),
             Self::Upload(failure) | Self::Sign(failure) => Some(failure),
             Self::Elsewhere => None,
         }
@@ -68,15 +68,7 @@ impl PushError {
     /// What helps.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Copy(CopyError::Untrusted(_)) => Some(
-                "the store that is pushed to must trust the ssh user (`nix.settings.trusted-users` there), or what you build \
-                 must be signed with a key that it knows",
-            ),
-            Self::Copy(CopyError::Disconnected(_)) => {
-                Some("Nix's own ssh goes there: the URL's host must be one that `ssh HOST` reaches without a question")
-            }
-            Self::Copy(CopyError::NoSpace(_)) => Some("free space in the cache"),
-            Self::Copy(_) => None,
+            Self::Copy(error) => hint_of_copy(error.kind),
             Self::Upload(_) => Some(
                 "it is `upload` under [cache] in hub.toml, and gets the systems' store paths as its last arguments",
             ),
@@ -85,6 +77,21 @@ impl PushError {
             ),
             Self::Elsewhere => Some("leave `upload` or `build-on` out"),
         }
+    }
+}
+
+/// What helps when it is the cache that Nix could not copy to.
+fn hint_of_copy(trouble: CopyTrouble) -> Option<&'static str> {
+    match trouble {
+        CopyTrouble::Untrusted => Some(
+            "the store that is pushed to must trust the ssh user (`nix.settings.trusted-users` there), or what you build \
+             must be signed with a key that it knows",
+        ),
+        CopyTrouble::Disconnected => {
+            Some("Nix's own ssh goes there: the URL's host must be one that `ssh HOST` reaches without a question")
+        }
+        CopyTrouble::NoSpace => Some("free space in the cache"),
+        CopyTrouble::NoNix | CopyTrouble::Other => None,
     }
 }
 
@@ -237,9 +244,8 @@ impl Cache {
             }
         };
         if let PushError::Copy(copy) = &mut error {
-            let failure = copy.failure_mut();
-            mask(&mut failure.command);
-            failure.stderr.iter_mut().for_each(mask);
+            mask(&mut copy.failure.command);
+            copy.failure.stderr.iter_mut().for_each(mask);
         }
         error
     }

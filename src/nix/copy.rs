@@ -50,79 +50,43 @@ pub enum Source<'a> {
     Remote(&'a StoreUri),
 }
 
-/// Why a closure did not arrive.
+/// A closure that did not arrive: what is wrong, and what Nix said.
 #[derive(Debug, thiserror::Error)]
-pub enum CopyError {
-    /// The receiving store takes unsigned paths only from users that it trusts.
-    #[error("the host's Nix does not trust this user with unsigned paths")]
-    Untrusted(#[source] Failure),
-    /// There is no Nix at the other end.
-    #[error("the host has no Nix that an ssh command can run")]
-    NoNix(#[source] Failure),
-    /// The store is full.
-    #[error("the host's store is full")]
-    NoSpace(#[source] Failure),
-    /// The connection broke.
-    #[error("the connection broke while copying")]
-    Disconnected(#[source] Failure),
-    /// Anything else that Nix says.
-    #[error("{0}")]
-    Nix(#[source] Failure),
+#[error("{}", self.told())]
+pub struct CopyError {
+    /// What is wrong.
+    pub kind: CopyTrouble,
+    /// The command, and how it ended.
+    #[source]
+    pub failure: Failure,
 }
 
-impl CopyError {
-    /// What Nix said, and how it ended.
-    pub fn failure(&self) -> &Failure {
-        match self {
-            Self::Untrusted(failure)
-            | Self::NoNix(failure)
-            | Self::NoSpace(failure)
-            | Self::Disconnected(failure)
-            | Self::Nix(failure) => failure,
-        }
-    }
+/// What is wrong when a closure does not arrive.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum CopyTrouble {
+    /// The receiving store takes unsigned paths only from users that it trusts.
+    Untrusted,
+    /// There is no Nix at the other end.
+    NoNix,
+    /// The store is full.
+    NoSpace,
+    /// The connection broke.
+    Disconnected,
+    /// Anything else that Nix says.
+    Other,
+}
 
-    /// What helps.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Untrusted(_) => Some(
-                "add the ssh user to `nix.settings.trusted-users` on the host, set `user = \"root\"` in hub.toml, or sign \
-                 what you build (`secret-key-files` here, `trusted-public-keys` there)",
-            ),
-            Self::NoNix(_) => Some(
-                "install Nix on the host so that `ssh HOST nix-daemon --version` works: on PATH of non-interactive shells",
-            ),
-            Self::NoSpace(_) => Some("free space on the host: `nix-collect-garbage --delete-older-than 14d` there"),
-            Self::Disconnected(_) => Some("what arrived is kept: run the command again when the host is reachable"),
-            Self::Nix(_) => None,
-        }
-    }
-
-    pub(super) fn failure_mut(&mut self) -> &mut Failure {
-        match self {
-            Self::Untrusted(failure)
-            | Self::NoNix(failure)
-            | Self::NoSpace(failure)
-            | Self::Disconnected(failure)
-            | Self::Nix(failure) => failure,
-        }
-    }
-
-    pub(super) fn of(failure: Failure) -> Self {
-        // Texts of Nix 2.8 to 2.34 and of OpenSSH, matched in whatever case.
-        let says = |texts: &[&str]| texts.iter().any(|text| failure.mentions(text));
-        if says(&["lacks a valid signature", "lacks a signature", "is not trusted", "not privileged"]) {
-            Self::Untrusted(failure)
-        } else if says(&[
-            "command not found",
-            "nix-daemon: not found",
-            "nix-store: not found",
-            "no such file or directory: nix",
-        ]) {
-            Self::NoNix(failure)
-        } else if says(&["no space left on device", "disk quota exceeded", "database or disk is full"]) {
-            Self::NoSpace(failure)
-        } else if says(&[
+/// Texts of Nix 2.8 to 2.34 and of OpenSSH by what they say is wrong, matched in whatever case.
+const TROUBLES: &[(CopyTrouble, &[&str])] = &[
+    (CopyTrouble::Untrusted, &["lacks a valid signature", "lacks a signature", "is not trusted", "not privileged"]),
+    (
+        CopyTrouble::NoNix,
+        &["command not found", "nix-daemon: not found", "nix-store: not found", "no such file or directory: nix"],
+    ),
+    (CopyTrouble::NoSpace, &["no space left on device", "disk quota exceeded", "database or disk is full"]),
+    (
+        CopyTrouble::Disconnected,
+        &[
             "broken pipe",
             "connection reset",
             "connection closed",
@@ -134,10 +98,40 @@ impl CopyError {
             "control socket",
             "failed to start ssh connection",
             "cannot connect to",
-        ]) {
-            Self::Disconnected(failure)
-        } else {
-            Self::Nix(failure)
+        ],
+    ),
+];
+
+impl CopyError {
+    /// What helps.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self.kind {
+            CopyTrouble::Untrusted => Some(
+                "add the ssh user to `nix.settings.trusted-users` on the host, set `user = \"root\"` in hub.toml, or sign \
+                 what you build (`secret-key-files` here, `trusted-public-keys` there)",
+            ),
+            CopyTrouble::NoNix => Some(
+                "install Nix on the host so that `ssh HOST nix-daemon --version` works: on PATH of non-interactive shells",
+            ),
+            CopyTrouble::NoSpace => Some("free space on the host: `nix-collect-garbage --delete-older-than 14d` there"),
+            CopyTrouble::Disconnected => Some("what arrived is kept: run the command again when the host is reachable"),
+            CopyTrouble::Other => None,
+        }
+    }
+
+    pub(super) fn of(failure: Failure) -> Self {
+        let said = |(_, texts): &&(CopyTrouble, &[&str])| texts.iter().any(|text| failure.mentions(text));
+        let kind = TROUBLES.iter().find(said).map_or(CopyTrouble::Other, |(kind, _)| *kind);
+        Self { kind, failure }
+    }
+
+    fn told(&self) -> String {
+        match self.kind {
+            CopyTrouble::Untrusted => "the host's Nix does not trust this user with unsigned paths".to_owned(),
+            CopyTrouble::NoNix => "the host has no Nix that an ssh command can run".to_owned(),
+            CopyTrouble::NoSpace => "the host's store is full".to_owned(),
+            CopyTrouble::Disconnected => "the connection broke while copying".to_owned(),
+            CopyTrouble::Other => self.failure.to_string(),
         }
     }
 }
@@ -172,7 +166,7 @@ pub async fn copy(
         match run_copy(nix, &copying, cancel, &mut on_event).await.map_err(CopyError::of) {
             Ok(()) => return Ok(()),
             // The older protocol needs another program at the other end, so it may work where the newer does not.
-            Err(error @ CopyError::NoNix(_)) => last = Some(error),
+            Err(error) if error.kind == CopyTrouble::NoNix => last = Some(error),
             Err(error) => return Err(error),
         }
     }
@@ -293,8 +287,8 @@ mod tests {
     use super::*;
     use crate::process::End;
 
-    fn error(line: &str) -> CopyError {
-        CopyError::of(Failure { command: "nix copy".to_owned(), end: End::Code(1), stderr: vec![line.to_owned()] })
+    fn trouble(line: &str) -> CopyTrouble {
+        CopyError::of(Failure { command: "nix copy".to_owned(), end: End::Code(1), stderr: vec![line.to_owned()] }).kind
     }
 
     #[test]
@@ -315,15 +309,17 @@ mod tests {
     #[test]
     fn what_nix_says_becomes_what_is_wrong() {
         let path = "/nix/store/0i3kvkpqpr1i9zx4dbdzvj6dcpqnmhhb-x";
-        assert!(matches!(
-            error(&format!("error: cannot add path '{path}' because it lacks a valid signature")),
-            CopyError::Untrusted(_)
-        ));
-        assert!(matches!(error("sh: 1: nix-daemon: not found"), CopyError::NoNix(_)));
-        assert!(matches!(error("error: writing to file: No space left on device"), CopyError::NoSpace(_)));
+        let unsigned = format!("error: cannot add path '{path}' because it lacks a valid signature");
         let of_database = "error: executing SQLite statement 'begin immediate;': database or disk is full (in '/nix/var/nix/db/db.sqlite')";
-        assert!(matches!(error(of_database), CopyError::NoSpace(_)));
-        assert!(matches!(error("error: unexpected end-of-file"), CopyError::Disconnected(_)));
-        assert!(matches!(error("error: something new"), CopyError::Nix(_)));
+        for (line, wrong) in [
+            (unsigned.as_str(), CopyTrouble::Untrusted),
+            ("sh: 1: nix-daemon: not found", CopyTrouble::NoNix),
+            ("error: writing to file: No space left on device", CopyTrouble::NoSpace),
+            (of_database, CopyTrouble::NoSpace),
+            ("error: unexpected end-of-file", CopyTrouble::Disconnected),
+            ("error: something new", CopyTrouble::Other),
+        ] {
+            assert_eq!(trouble(line), wrong, "{line}");
+        }
     }
 }

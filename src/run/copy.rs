@@ -7,7 +7,7 @@ use super::cache::arrives_by_cache;
 use super::host::HostPart;
 use super::prepare::Prepared;
 use super::stop::Stop;
-use crate::nix::{CopyError, CopySource, StoreUri, copy};
+use crate::nix::{CopyError, CopySource, CopyTrouble, StoreUri, copy};
 use crate::process::Level;
 use crate::report::StepName;
 
@@ -35,10 +35,10 @@ pub(super) async fn copy_to_host(part: &mut HostPart, place: &BuildPlace, prepar
             let mut reconnects = 0;
             loop {
                 match copy_once(part, from, &to, prepared).await {
-                    Err(CopyError::Disconnected(failure)) if reconnects < RECONNECTS => {
-                        events.warning(format!("{failure}; contact is sought again"), None);
+                    Err(error) if error.kind == CopyTrouble::Disconnected && reconnects < RECONNECTS => {
+                        events.warning(format!("{}; contact is sought again", error.failure), None);
                         if !reconnected(part, prepared).await {
-                            return Err(CopyError::Disconnected(failure));
+                            return Err(error);
                         }
                         reconnects += 1;
                     }
@@ -48,7 +48,9 @@ pub(super) async fn copy_to_host(part: &mut HostPart, place: &BuildPlace, prepar
         })
         .await
         .map_err(|error| match error {
-            CopyError::Disconnected(_) if part.context.cancel.is_requested() => Stop::cancelled(),
+            broken if broken.kind == CopyTrouble::Disconnected && part.context.cancel.is_requested() => {
+                Stop::cancelled()
+            }
             error => Stop::not_copied(&error),
         })
 }

@@ -105,11 +105,11 @@ impl Stop {
 
     /// A closure that did not arrive.
     pub fn not_copied(error: &CopyError) -> Self {
-        if error.failure().is_cancelled() {
+        if error.failure.is_cancelled() {
             return Self::cancelled();
         }
         Self::failed(Outcome::CopyFailed, StepName::Copy, error)
-            .command(&error.failure().command, error.failure().stderr.clone())
+            .command(&error.failure.command, error.failure.stderr.clone())
             .hint(error.hint())
     }
 
