@@ -166,7 +166,7 @@ fn inputs_are_fetched_with_what_is_accepted() {
         hub.json(&[&["test-host", "p620"], words].concat()).exits(0);
         let asked = server.requests();
         let as_flake_wants = |header: &String| header.contains("of-the-flake");
-        assert!(asked.iter().any(|request| request.line.contains("/words.tar.gz")), "{asked:?}");
+        assert!(asked.iter().any(|request| request.path.contains("/words.tar.gz")), "{asked:?}");
         assert!(asked.iter().all(|request| request.headers.iter().any(as_flake_wants) == accepted), "{asked:?}");
         assert!(fs::read_to_string(hub.root().join("flake.lock")).unwrap().contains("words.tar.gz"));
         if accepted {

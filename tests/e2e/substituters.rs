@@ -84,7 +84,8 @@ fn those_that_do_not_answer_are_asked_once_and_a_system_comes_from_the_one_that_
     use_substituters(&mut hub, &[&silent.url(), &refused, &good.url()], "max-jobs = 0");
     let ended = hub.json(&["test-all", "--parallel"]).exits(0);
     assert!(ended.outcomes().values().all(|outcome| outcome == "built"), "nothing can be built here: {ended:?}");
-    let fetched = good.requests().iter().filter(|request| request.line.starts_with("GET /nar/")).count();
+    let fetched =
+        good.requests().iter().filter(|request| request.method == "GET" && request.path.starts_with("/nar/")).count();
     assert!(fetched >= HOSTS.len(), "{:?}", good.requests());
 
     assert_eq!(silent.connections(), 1);
@@ -264,5 +265,5 @@ fn a_user_whom_the_daemon_does_not_trust_leaves_out_as_well() {
     assert_eq!(unknown.connections(), 0, "this user is trusted");
     let ended = hub.json(&["test-host", "p620"]).exits(0).ends(&[("p620", "built")]);
     assert_eq!((silent.connections(), left_out(&ended).len()), (1, 1), "{ended:?}");
-    assert!(good.requests().iter().any(|request| request.line.starts_with("GET /nar/")));
+    assert!(good.requests().iter().any(|request| request.method == "GET" && request.path.starts_with("/nar/")));
 }
