@@ -22,6 +22,7 @@ const SETTINGS: &[&str] =
 /// git, asked about the repository of a directory.
 pub(super) fn git(root: &Path, words: &[&str]) -> Cmd {
     Cmd::new("git")
+        .ends_by_itself()
         .args(["--no-optional-locks", "-C"])
         .arg(root)
         .args(SETTINGS.iter().flat_map(|setting| ["-c", setting]))

@@ -47,7 +47,7 @@ impl FlakeRef {
     pub async fn at_revision(&self, name: &str, cancel: &Cancel) -> Result<Self, RevisionError> {
         let root = self.root().filter(|_| self.is_git());
         let root = root.ok_or_else(|| RevisionError::NoRepository(self.to_string()))?;
-        let git = |words: &[&str]| Cmd::new("git").arg("-C").arg(root).args(words).deadline(DEADLINE);
+        let git = |words: &[&str]| Cmd::new("git").ends_by_itself().arg("-C").arg(root).args(words).deadline(DEADLINE);
         let asked = git(&["rev-parse", "--show-toplevel", "--is-shallow-repository"]).output(cancel).await;
         let text = asked.map_err(RevisionError::Git)?.text();
         let (repository, shallow) = text.rsplit_once('\n').unwrap_or((&text, "false"));

@@ -6,7 +6,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Signal, kill_process};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::cancel::{Cancel, Level};
 use super::cmd::{Cmd, Output};
 use super::failure::{End, Failure};
-use super::group::Group;
+use super::group::{Group, pid_of};
 use super::lines::{LineSink, for_each_line};
 
 /// How long a child may take to end after TERM before it is killed.
@@ -51,11 +51,17 @@ pub(super) async fn captured(
     on_start: Option<OnStart<'_>>,
 ) -> Result<Output, Failure> {
     let gate: &[&str] = if on_start.is_some() { &GATE } else { &[] };
-    let group = Group::new().map_err(|error| cmd.failure(End::Io(error), Vec::new()))?;
+    let failed = |error| cmd.failure(End::Io(error), Vec::new());
+    let guarded = if cmd.ends_by_itself { None } else { Some(Group::guarded().map_err(failed)?) };
     let mut child = spawn(cmd, gate, |command| {
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(group.id());
+        let group = guarded.as_ref().map_or(0, Group::id);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(group);
         set_view(command, cmd)
     })?;
+    let group = match guarded {
+        Some(group) => group,
+        None => Group::led_by(&child).map_err(failed)?,
+    };
     let mut input = Vec::new();
     if let (Some(on_start), Some(id)) = (on_start, child.id()) {
         on_start(id);
@@ -116,7 +122,7 @@ pub(super) async fn captured(
 pub(super) async fn foreground(cmd: &Cmd) -> Result<(), Failure> {
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| cmd.failure(End::Io(error), Vec::new()))?;
     let mut child = spawn(cmd, &[], |_| Ok(()))?;
-    let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    let pid = pid_of(&child);
     let ended = loop {
         tokio::select! {
             ended = child.wait() => break ended,

@@ -23,6 +23,7 @@ pub struct Cmd {
     pub(super) deadline: Option<Duration>,
     pub(super) stop_at: Level,
     pub(super) view: Option<(PathBuf, PathBuf)>,
+    pub(super) ends_by_itself: bool,
 }
 
 /// What a child that succeeded left.
@@ -53,6 +54,7 @@ impl Cmd {
             deadline: None,
             stop_at: Level::Soft,
             view: None,
+            ends_by_itself: false,
         }
     }
 
@@ -102,6 +104,13 @@ impl Cmd {
     #[must_use]
     pub fn deadline(mut self, limit: Duration) -> Self {
         self.deadline = Some(limit);
+        self
+    }
+
+    /// Nobody watches over it for the case that hubctl is killed: it ends by itself at once, and changes nothing.
+    #[must_use]
+    pub fn ends_by_itself(mut self) -> Self {
+        self.ends_by_itself = true;
         self
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Each group is led by a guard: a shell that waits for hubctl's word that all is well, and ends the group when hubctl is
 //! gone without a word. The child joins the guard's group as it is spawned, so that there is no moment in which a hubctl that
-//! is killed leaves something running.
+//! is killed leaves something running. Children that end by themselves at once need no guard, which costs as much as they do.
 
 use std::io;
 use std::process::Stdio;
@@ -20,20 +20,26 @@ const GUARD: &str = "trap '' HUP INT TERM; read -r _ && exit; kill -TERM 0; slee
 pub(super) struct Group {
     leader: Pid,
     guard: Option<(Child, ChildStdin)>,
+    is_released: bool,
 }
 
 impl Group {
     /// A group with a guard and nobody else.
     #[expect(clippy::disallowed_methods, reason = "this is the process layer")]
-    pub(super) fn new() -> io::Result<Self> {
+    pub(super) fn guarded() -> io::Result<Self> {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", GUARD]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         let mut guard = command.spawn()?;
-        let leader = guard.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        let (Some(leader), Some(word)) = (leader, guard.stdin.take()) else {
+        let (Some(leader), Some(word)) = (pid_of(&guard), guard.stdin.take()) else {
             return Err(io::Error::other("the shell that guards a child ended at once"));
         };
-        Ok(Self { leader, guard: Some((guard, word)) })
+        Ok(Self { leader, guard: Some((guard, word)), is_released: false })
+    }
+
+    /// The group that a child leads itself, without a guard.
+    pub(super) fn led_by(child: &Child) -> io::Result<Self> {
+        let leader = pid_of(child).ok_or_else(|| io::Error::other("the child has no number any more"))?;
+        Ok(Self { leader, guard: None, is_released: false })
     }
 
     /// The number of the group, for the child to join.
@@ -48,6 +54,7 @@ impl Group {
 
     /// The child ended; what it left running on purpose stays.
     pub(super) async fn release(mut self) {
+        self.is_released = true;
         if let Some((_guard, mut word)) = self.guard.take() {
             // A guard that was killed needs no word.
             let _ = word.write_all(b"\n").await;
@@ -57,8 +64,13 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if self.guard.is_some() {
+        if !self.is_released {
             self.signal(Signal::KILL);
         }
     }
+}
+
+/// The number of a child that was not waited for yet.
+pub(super) fn pid_of(child: &Child) -> Option<Pid> {
+    child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw)
 }
