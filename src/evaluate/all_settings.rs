@@ -32,6 +32,11 @@ impl AllSettings {
         Self(all)
     }
 
+    /// The store that Nix works with, as its setting of that name says.
+    pub(super) fn store(&self) -> Option<&str> {
+        self.value("store")?.as_str()
+    }
+
     /// Whether flakes may set whatever they ask for.
     pub(super) fn accepts_flake_config(&self) -> bool {
         self.is("accept-flake-config", true)

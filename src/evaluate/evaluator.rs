@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
+use tokio::task::JoinSet;
 
 use super::all_settings::AllSettings;
 use super::answer::{Answer, Known, Reason, Verified, Whence};
@@ -86,7 +87,8 @@ struct Looked {
     tree: Tree,
     shape: String,
     ballast: Option<Ballast>,
-    _root: GcRoot,
+    /// Ends, and the root with it, when this does.
+    _root: JoinSet<Result<GcRoot, Failure>>,
 }
 
 /// What locking a flake needs.
@@ -151,16 +153,17 @@ impl Evaluator {
         };
         let unseen = Box::pin(unseen(&flake, cancel));
         let (effective, print, unseen) = tokio::join!(nix.effective_settings(cancel), print, unseen);
-        let effective = AllSettings::parse(&effective?);
+        let effective = AllSettings::parse(effective?);
         let uses = options.uses.unless(effective.impurity(&nix));
         let settings = settings_key(&nix, &effective);
         let locking = Locking { nix: &nix, flake: &flake, state: &state, settings: &settings };
         let source = locking.source(print.filter(|_| uses == Uses::Everything), cancel).await?;
         let trusted = TrustedSettings::of_user(nix.version());
         let Decided { accepted, left_out } = source.config().decide(effective.accepts_flake_config(), &trusted);
-        let uses = uses.unless(effective.with(&accepted).impurity(&nix)).unless(eval_cache(&accepted));
+        let effective = effective.with(&accepted);
+        let uses = uses.unless(effective.impurity(&nix)).unless(eval_cache(&accepted));
         let settings = format!("{settings} {accepted:?}");
-        let nix = nix.building_with(accepted);
+        let nix = nix.building_with(accepted).with_store(effective.store());
         let (looked, turns) = (OnceCell::new(), Turns::new(options.jobs));
         Ok(Self { nix, flake, subject, state, uses, settings, scratch, source, unseen, left_out, looked, turns })
     }
@@ -431,7 +434,9 @@ impl Evaluator {
     async fn look(&self, cancel: &Cancel) -> Result<&Looked, Failure> {
         let looking = || async {
             let link = self.scratch.path().join("source");
-            let root = self.source.root(&self.nix, link, cancel).await?;
+            let mut root = JoinSet::new();
+            // An evaluation holds the source by itself: nothing has to wait for this.
+            root.spawn(self.source.clone().root(self.nix.clone(), link, cancel.clone()));
             let tree = Tree::scan(self.source.path.as_path());
             let tree = tree.map_err(|error| Failure::of_ours("looking at the source", error))?;
             let shape = tree.shape();

@@ -22,6 +22,7 @@ mod path_literals;
 mod program;
 mod revision;
 mod source;
+mod store_db;
 mod store_path;
 mod substituters;
 mod traces;

@@ -1,9 +1,13 @@
 //! The `nix` program: found once, asked its version once, and the beginning of every command line.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::OnceCell;
+
 use super::own_cache::own_cache;
+use super::store_db::StoreDb;
 use super::store_path::StorePath;
 use super::version::Version;
 use crate::process::{Cancel, Cmd, Failure};
@@ -35,6 +39,10 @@ pub struct Nix {
     caches: Option<PathBuf>,
     /// What builds are told beside the user's settings, and after them.
     build_options: Vec<(String, String)>,
+    /// The database of this machine's store, where it may be read.
+    db: Option<Arc<StoreDb>>,
+    /// All settings as JSON, once they are known.
+    effective: Arc<OnceCell<String>>,
 }
 
 /// Why Nix cannot be used.
@@ -88,12 +96,18 @@ impl Nix {
     /// Finds `nix` on PATH and asks its version.
     pub async fn detect(settings: Settings, cancel: &Cancel) -> Result<Self, NixError> {
         let program = which::which("nix").map_err(|_| NixError::NotFound)?;
-        let asked = Cmd::new(&program).arg("--version").deadline(Duration::from_secs(20));
+        let asked = Cmd::new(&program).arg("--version").ends_by_itself().deadline(Duration::from_secs(20));
         let printed = asked.output(cancel).await.map_err(NixError::Failed)?.text();
         match Version::parse(&printed) {
-            Some(version) if version.is_supported() => {
-                Ok(Self { program, version, settings, caches: None, build_options: Vec::new() })
-            }
+            Some(version) if version.is_supported() => Ok(Self {
+                program,
+                version,
+                settings,
+                caches: None,
+                build_options: Vec::new(),
+                db: None,
+                effective: Arc::default(),
+            }),
             _ => Err(NixError::Unsupported(printed)),
         }
     }
@@ -104,6 +118,17 @@ impl Nix {
     pub fn caching_in(self, directory: &Path) -> Self {
         let caches = self.version.remembers_copies().then(|| directory.to_path_buf());
         Self { caches, ..self }
+    }
+
+    /// The same Nix, whose store is read in place where its setting `store` says that it is this machine's.
+    #[must_use]
+    pub fn with_store(self, store: Option<&str>) -> Self {
+        Self { db: store.and_then(StoreDb::open).map(Arc::new), ..self }
+    }
+
+    /// The database of this machine's store, where it may be read.
+    pub(super) fn db(&self) -> Option<&StoreDb> {
+        self.db.as_deref()
     }
 
     /// A command that reads a flake, with a cache of its own if it needs one.
@@ -191,13 +216,19 @@ impl Nix {
     }
 
     /// All settings that Nix goes by, from its files, the environment and the command line, as JSON.
-    pub async fn effective_settings(&self, cancel: &Cancel) -> Result<String, Failure> {
-        let cmd = self.cmd(self.version.show_config()).deadline(Duration::from_secs(20));
-        Ok(cmd.output(cancel).await?.text())
+    pub async fn effective_settings(&self, cancel: &Cancel) -> Result<&str, Failure> {
+        let ask = || async {
+            let cmd = self.cmd(self.version.show_config()).deadline(Duration::from_secs(20));
+            Ok(cmd.output(cancel).await?.text())
+        };
+        self.effective.get_or_try_init(ask).await.map(String::as_str)
     }
 
     /// The settings that builds go by, as JSON.
     pub(super) async fn effective_build_settings(&self, cancel: &Cancel) -> Result<String, Failure> {
+        if self.build_options.is_empty() {
+            return self.effective_settings(cancel).await.map(str::to_owned);
+        }
         let cmd = self.build_cmd(self.version.show_config()).deadline(Duration::from_secs(20));
         Ok(cmd.output(cancel).await?.text())
     }

@@ -97,9 +97,9 @@ impl Source {
     }
 
     /// Keeps the source from being collected for as long as the returned value lives.
-    pub async fn root(&self, nix: &Nix, link: PathBuf, cancel: &Cancel) -> Result<GcRoot, Failure> {
+    pub async fn root(self, nix: Nix, link: PathBuf, cancel: Cancel) -> Result<GcRoot, Failure> {
         let root = GcRoot::at(link.clone());
-        nix.add_root(&self.path, &link).output(cancel).await?;
+        nix.add_root(&self.path, &link).output(&cancel).await?;
         Ok(root)
     }
 }

@@ -78,14 +78,22 @@ fn parts(source: &Source) -> Vec<Vec<u8>> {
 /// Whether a derivation that takes the source has been built: an evaluation may have read what it made (import from
 /// derivation), and so whatever its builder read of the source, of which nothing is seen. What cannot be told counts as built.
 pub(super) async fn are_built(nix: &Nix, source: &Source, cancel: &Cancel) -> bool {
-    let Ok(takers) = nix.takers(&source.path).output(cancel).await else { return true };
-    let Ok(takers) = paths(&takers) else { return true };
-    let derivations: Vec<&str> = takers.iter().filter(|path| path.is_derivation()).map(StorePath::as_str).collect();
-    if derivations.is_empty() {
+    let Some(takers) = derivations_taking(nix, &source.path, cancel).await else { return true };
+    if takers.is_empty() {
         return false;
     }
-    let Ok(outputs) = nix.outputs(&derivations).output(cancel).await else { return true };
+    let takers: Vec<_> = takers.iter().map(StorePath::as_str).collect();
+    let Ok(outputs) = nix.outputs(&takers).output(cancel).await else { return true };
     paths(&outputs).map_or(true, |outputs| outputs.iter().any(|output| output.as_path().exists()))
+}
+
+async fn derivations_taking(nix: &Nix, path: &StorePath, cancel: &Cancel) -> Option<Vec<StorePath>> {
+    if let Some(known) = nix.db().and_then(|db| db.derivations_taking(path)) {
+        return Some(known);
+    }
+    let mut takers = paths(&nix.takers(path).output(cancel).await.ok()?).ok()?;
+    takers.retain(StorePath::is_derivation);
+    Some(takers)
 }
 
 fn paths(output: &Output) -> Result<Vec<StorePath>, StorePathError> {

@@ -14,7 +14,7 @@ use crate::process::Cancel;
 /// and its use; this is no longer than that.
 const FRESH: Duration = Duration::from_secs(2);
 
-/// Asks whether paths are valid, for any number of askers with few processes: while one question is under way, the others
+/// Asks whether paths are valid: the store's database, or Nix. That for any number of askers with few processes: while one question is under way, the others
 /// gather, and the next one asks for all of them.
 #[derive(Debug)]
 pub struct Validity {
@@ -48,6 +48,9 @@ impl Validity {
 
     /// Whether `path` is valid; not so where that cannot be found out.
     pub async fn of(&self, path: &StorePath, cancel: &Cancel) -> bool {
+        if let Some(valid) = self.nix.db().and_then(|db| db.is_valid(path)) {
+            return valid;
+        }
         if self.is_fresh(path) {
             return true;
         }
