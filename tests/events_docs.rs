@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 const DOCS: &str = include_str!("../docs/events.md");
 const SCHEMA: &str = include_str!("../docs/events.schema.json");
 
-const STEPS: [StepName; 7] = [
+const STEPS: [StepName; 9] = [
     StepName::Probe,
     StepName::Evaluate,
     StepName::Build,
@@ -27,6 +27,8 @@ const STEPS: [StepName; 7] = [
     StepName::Copy,
     StepName::Activate,
     StepName::Verify,
+    StepName::Health,
+    StepName::Confirm,
 ];
 
 fn schema() -> Value {

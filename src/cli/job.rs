@@ -48,7 +48,6 @@ pub(super) async fn run(hub: &Hub, fleet: Fleet, wish: Wish) -> Result<Exit> {
     let (reporter, events) = Reporter::start(&ui).map_err(|error| Error::new(Kind::Failed, error))?;
 
     let expected = known_outputs(&wish);
-    let deploy = fleet.config.deploy();
     let context = Arc::new(Context {
         job: Job {
             id: id.clone(),
@@ -58,9 +57,6 @@ pub(super) async fn run(hub: &Hub, fleet: Fleet, wish: Wish) -> Result<Exit> {
             hosts: wish.hosts,
             parallel: wish.parallel,
             accept_hostname: wish.accept_hostname,
-            activation_timeout: deploy.activation_timeout,
-            confirm: deploy.confirm,
-            failed_units: deploy.failed_units,
         },
         nix: fleet.nix.clone(),
         validity: Validity::new(fleet.nix.clone()).expecting(expected),

@@ -15,11 +15,11 @@ use crate::evaluate::Evaluator;
 use crate::fleet::{Host, HostName};
 use crate::nix::{Evaluation, StorePath};
 use crate::plan::{Drift, drift};
-use crate::process::Cancel;
-use crate::remote::{Connect, Elevation, Facts, Space, TakenBack};
+use crate::process::{Cancel, Level};
+use crate::remote::{Ailment, Connect, Elevation, Facts, RunError, Space, TakenBack};
 use crate::report::units::bytes;
 use crate::report::{Cell, Outcome, Output, Style, Table};
-use crate::run::{fan_out, reach, target_of};
+use crate::run::{Stop, Tries, check_health, fan_out, reach, target_of};
 use crate::state::{Filter, State};
 
 /// How many hosts are asked at once.
@@ -33,15 +33,22 @@ pub(super) struct StatusArgs {
     /// Asks the hosts alone and evaluates nothing: whether they run what the flake wants stays open.
     #[arg(long)]
     no_eval: bool,
+    /// Leaves out the health checks of hub.toml.
+    #[arg(long)]
+    no_health: bool,
 }
 
 /// What looking at a host needs.
 struct Looker {
     connect: Arc<dyn Connect>,
     evaluator: Option<Arc<Evaluator>>,
+    health: bool,
     state: Arc<State>,
     cancel: Cancel,
 }
+
+/// The health checks that fail, where they could be run.
+type Checked = std::result::Result<Vec<Ailment>, RunError>;
 
 /// What is known of a host.
 #[derive(Serialize)]
@@ -53,6 +60,7 @@ struct Seen {
     wanted: Option<StorePath>,
     #[serde(flatten)]
     facts: Option<Facts>,
+    failed_checks: Vec<Ailment>,
     errors: Vec<String>,
 }
 
@@ -64,7 +72,7 @@ pub(super) async fn run(hub: &Hub, args: StatusArgs) -> Result<Exit> {
         (fleet, Some(evaluator))
     };
     let hosts = args.hosts.select(hub, &fleet.inventory)?;
-    let looker = Arc::new(looker(hub, &fleet, evaluator)?);
+    let looker = Arc::new(looker(hub, &fleet, evaluator, !args.no_health)?);
     let mut seen = Vec::new();
     let work = |host| {
         let looker = looker.clone();
@@ -78,19 +86,24 @@ pub(super) async fn run(hub: &Hub, args: StatusArgs) -> Result<Exit> {
     Ok(exit_of(&seen))
 }
 
-fn looker(hub: &Hub, fleet: &Fleet, evaluator: Option<Arc<Evaluator>>) -> Result<Looker> {
+fn looker(hub: &Hub, fleet: &Fleet, evaluator: Option<Arc<Evaluator>>, health: bool) -> Result<Looker> {
     let (connect, cancel) = (hub.connector(&fleet.config)?, hub.cancel.clone());
-    Ok(Looker { connect, evaluator, state: hub.state()?.0, cancel })
+    Ok(Looker { connect, evaluator, health, state: hub.state()?.0, cancel })
 }
 
 impl Looker {
     async fn look(&self, host: Host) -> Seen {
-        let target = target_of(&host, this_machine().as_deref());
-        let asked = reach(self.connect.as_ref(), &target, Elevation::default(), &self.cancel);
-        let (access, evaluated) = tokio::join!(asked, self.wanted(&host));
+        let (asked, evaluated) = tokio::join!(self.ask(&host), self.wanted(&host));
         let mut errors = Vec::new();
-        let facts = match access {
-            Ok(access) => Some(access.facts),
+        let mut failed_checks = Vec::new();
+        let facts = match asked {
+            Ok((facts, checked)) => {
+                match checked {
+                    Ok(found) => failed_checks = found,
+                    Err(error) => errors.push(format!("its health was not checked: {error}")),
+                }
+                Some(facts)
+            }
             Err(stop) => {
                 errors.extend(stop.failed.map(|failed| failed.message));
                 None
@@ -105,7 +118,20 @@ impl Looker {
             None => None,
         };
         let drift = facts.as_ref().map(|facts| drift(wanted.as_ref(), facts, &self.deployed(&host.name)));
-        Seen { host: host.name, reachable: facts.is_some(), drift, wanted, facts, errors }
+        Seen { host: host.name, reachable: facts.is_some(), drift, wanted, facts, failed_checks, errors }
+    }
+
+    /// What a host runs, and which of its health checks fail now.
+    async fn ask(&self, host: &Host) -> std::result::Result<(Facts, Checked), Stop> {
+        let target = target_of(host, this_machine().as_deref());
+        let access = reach(self.connect.as_ref(), &target, Elevation::default(), &self.cancel).await?;
+        let checked = if self.health {
+            let checking = check_health(host, &target, &access.remote, Tries::One);
+            self.cancel.unless(Level::Soft, checking).await.ok_or_else(Stop::cancelled)?
+        } else {
+            Ok(Vec::new())
+        };
+        Ok((access.facts, checked))
     }
 
     async fn wanted(&self, host: &Host) -> Option<std::result::Result<Evaluation, String>> {
@@ -131,7 +157,9 @@ fn exit_of(seen: &[Seen]) -> Exit {
     if seen.iter().any(|one| !one.errors.is_empty()) {
         return Exit::Failed;
     }
-    let failed = |one: &Seen| one.facts.as_ref().is_some_and(|facts| !facts.failed_units.is_empty());
+    let failed = |one: &Seen| {
+        !one.failed_checks.is_empty() || one.facts.as_ref().is_some_and(|facts| !facts.failed_units.is_empty())
+    };
     if seen.iter().any(failed) { Exit::Degraded } else { Exit::Success }
 }
 
@@ -151,6 +179,9 @@ fn show(hub: &Hub, seen: &[Seen]) -> std::io::Result<()> {
         if !units.is_empty() {
             let hint = format!("`systemctl status` on {} tells more", one.host);
             hub.ui.warning(&format!("{}: failed units: {units}", one.host), Some(&hint));
+        }
+        for ailment in &one.failed_checks {
+            hub.ui.warning(&format!("{}: health check failed: {ailment}", one.host), None);
         }
     }
     Ok(())

@@ -6,8 +6,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::Policy;
 use crate::nix::SystemAttr;
-use crate::remote::Elevate;
+use crate::remote::{Check, Elevate};
 
 /// The name of a host: the attribute under `nixosConfigurations` or `darwinConfigurations`, and the key in `hub.toml`.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
@@ -130,6 +131,12 @@ pub struct Host {
     pub elevate: Elevate,
     /// Where its toplevel is built.
     pub build_on: BuildOn,
+    /// How activations on it are judged.
+    #[serde(skip)]
+    pub policy: Policy,
+    /// What is checked of a system that runs there.
+    #[serde(skip)]
+    pub health: Vec<Check>,
 }
 
 impl Host {

@@ -32,6 +32,7 @@ impl Inventory {
         let mut notes = Vec::new();
         let outputs = outputs(flake, &mut notes);
         let mut inventory = Self::default();
+        let deploy = hub.map(|hub| hub.deploy().clone()).unwrap_or_default();
         let mut wrong_kinds = WrongKinds::default();
         let names: BTreeSet<&HostName> = outputs.keys().chain(hub.into_iter().flat_map(listed)).collect();
         for name in names {
@@ -51,7 +52,7 @@ impl Inventory {
             if !outputs.contains_key(name) {
                 inventory.not_in_flake.insert(name.clone());
             }
-            inventory.hosts.insert(name.clone(), settings.into_host(name.clone(), kind));
+            inventory.hosts.insert(name.clone(), settings.into_host(name.clone(), kind, &deploy));
         }
         let Some(hub) = hub else { return Ok((inventory, notes)) };
         let mut found = wrong_kinds.problems();
@@ -68,7 +69,7 @@ impl Inventory {
         let host = |name: &HostName| {
             let settings = hub.settings_of(name);
             let kind = settings.kind().map(|kind| *kind.get_ref()).unwrap_or_default();
-            (name.clone(), settings.into_host(name.clone(), kind))
+            (name.clone(), settings.into_host(name.clone(), kind, hub.deploy()))
         };
         Self { hosts: listed(hub).map(host).collect(), not_in_flake: BTreeSet::new() }
     }
@@ -201,6 +202,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::fleet::FailedUnits;
     use crate::remote::Elevate;
 
     fn hub(text: &str) -> HubToml {
@@ -267,6 +269,23 @@ mod tests {
         );
         assert_eq!(inventory.tags(), ["d", "h", "r"].into());
         assert_eq!(inventory.roles(), ["label-only", "server"].into());
+    }
+
+    #[test]
+    fn a_policy_is_that_of_the_nearest_table_that_says_it() {
+        let hub = hub("
+            deploy = { confirm = '1s', failed-units = 'fail', activation-timeout = '7s' }
+            defaults = { confirm = '2s', role = 'server', unit-policy = { 'a.service' = 'rollback', 'b*' = 'rollback' } }
+            roles.server = { confirm = '3s', unit-policy = { 'a.service' = 'tolerate' } }
+            hosts.a = { confirm = '4s' }
+        ");
+        let (inventory, _) = Inventory::new(Some(&hub), &flake(&["a", "b"], &[])).unwrap();
+        let (a, b) = (host(&inventory, "a").policy, host(&inventory, "b").policy);
+        assert_eq!((a.confirm.as_secs(), b.confirm.as_secs(), a.activation_timeout.as_secs()), (4, 3, 7));
+        let on_failed = |unit: &str| a.on_failed(&[unit.to_owned()], &[]);
+        assert_eq!(on_failed("a.service"), FailedUnits::Tolerate);
+        assert_eq!(on_failed("b.service"), FailedUnits::Rollback);
+        assert_eq!(on_failed("c.service"), FailedUnits::Fail);
     }
 
     #[test]

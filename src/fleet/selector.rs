@@ -156,7 +156,8 @@ impl Selection {
     }
 }
 
-fn is_glob(text: &str) -> bool {
+/// Whether `text` stands for more than the one name that it is.
+pub(super) fn is_glob(text: &str) -> bool {
     text.contains(['*', '?', '[', ']', '{', '}'])
 }
 

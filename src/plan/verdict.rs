@@ -70,6 +70,8 @@ pub fn verdict(verb: Goal, wanted: &StorePath, ended: Ended, before: &Facts, aft
     match ended {
         Ended::Exited { stage: Stage::Profile, code } => Verdict::Failed(Why::Profile(code)),
         Ended::Exited { code: 0, .. } => match reached {
+            // What was started well may have failed since.
+            Ok(()) if verb.makes_current() && !newly_failed(before, after).is_empty() => units_failed(before, after),
             Ok(()) if verb.makes_current() && !after.reboot.is_empty() => Verdict::RebootNeeded,
             Ok(()) => Verdict::Reached,
             Err(why) => Verdict::Failed(why),
@@ -111,8 +113,13 @@ fn check_reached(verb: Goal, wanted: &StorePath, after: &Facts) -> Result<(), Wh
 }
 
 fn units_failed(before: &Facts, after: &Facts) -> Verdict {
-    let (known, new) = after.failed_units.iter().cloned().partition(|unit| before.failed_units.contains(unit));
+    let new = newly_failed(before, after);
+    let known = after.failed_units.iter().filter(|unit| !new.contains(unit)).cloned().collect();
     Verdict::UnitsFailed { new, known }
+}
+
+fn newly_failed(before: &Facts, after: &Facts) -> Vec<String> {
+    after.failed_units.iter().filter(|unit| !before.failed_units.contains(unit)).cloned().collect()
 }
 
 #[cfg(test)]
@@ -147,10 +154,15 @@ mod tests {
     fn only_units_that_failed_now_count() {
         let before = Facts { failed_units: vec!["old.service".to_owned()], ..facts('a') };
         let after = Facts { failed_units: vec!["new.service".to_owned(), "old.service".to_owned()], ..facts('w') };
-        let ended = Ended::Exited { stage: Stage::Switch, code: 4 };
-        let judged = verdict(Goal::Switch, &path('w'), ended, &before, &after);
+        let judge = |code, after: &Facts| {
+            let ended = Ended::Exited { stage: Stage::Switch, code };
+            verdict(Goal::Switch, &path('w'), ended, &before, after)
+        };
         let (new, known) = (vec!["new.service".to_owned()], vec!["old.service".to_owned()]);
-        assert_eq!(judged, Verdict::UnitsFailed { new, known });
+        let failed = Verdict::UnitsFailed { new, known };
+        assert_eq!(judge(4, &after), failed);
+        assert_eq!(judge(0, &after), failed, "one that failed after it was started");
+        assert_eq!(judge(0, &Facts { failed_units: before.failed_units.clone(), ..facts('w') }), Verdict::Reached);
     }
 
     #[test]

@@ -74,8 +74,21 @@ pub(super) fn disarm_script(id: &str, guard: Option<Guard>) -> String {
 pub async fn confirm(remote: &Remote, id: &str) -> Result<Guarded, RunError> {
     let script = format!(
         "d=/run/hubctl/{id}\nif [ -d \"$d\" ] && ln -s confirmed \"$d/decided\" 2>/dev/null; then\n\
-         systemctl stop hubctl-revert-{id}.timer hubctl-confirm-{id}.timer\n\
+         systemctl stop hubctl-revert-{id}.timer hubctl-confirm-{id}.timer hubctl-confirm-{id}-longer.timer\n\
          rm -f /nix/var/nix/gcroots/hubctl-{id} /run/hubctl/reverted\nfi\n{}",
+        state_script()
+    );
+    ask(remote, script, SLACK).await
+}
+
+/// Gives the activation `id` another `limit` until it must be confirmed, unless it is being taken back already. Asked again, it
+/// gives it no more.
+pub async fn prolong(remote: &Remote, id: &str, limit: Duration) -> Result<Guarded, RunError> {
+    let script = format!(
+        "d=/run/hubctl/{id}\nlonger() {{ systemctl is-active --quiet hubctl-confirm-{id}-longer.timer || sh \"$d/rearm\" {} -longer; }}\n\
+         if [ -e \"$d/rearm\" ] && [ ! -L \"$d/decided\" ] && longer; then\n\
+         systemctl stop hubctl-revert-{id}.timer hubctl-confirm-{id}.timer\nfi\n{}",
+        limit.as_secs().max(1),
         state_script()
     );
     ask(remote, script, SLACK).await

@@ -14,8 +14,9 @@ HUBCTL
   ln -sfn "$old" "/nix/var/nix/gcroots/hubctl-{id}"
   arm="--collect --quiet --no-ask-password --service-type=oneshot --timer-property=AccuracySec=1s"
   cat >"$directory/rearm" <<HUBCTL
-$old/sw/bin/systemd-run --unit=hubctl-confirm-{id} --on-active={confirm} $arm \
-  "--description=hubctl takes back what nobody confirms" $old/sw/bin/sh $directory/revert 'it was not confirmed within {confirm} s'
+seconds=\${{1:-{confirm}}}
+$old/sw/bin/systemd-run "--unit=hubctl-confirm-{id}\$2" "--on-active=\$seconds" $arm \
+  "--description=hubctl takes back what nobody confirms" $old/sw/bin/sh $directory/revert "it was not confirmed within \$seconds s"
 HUBCTL
   if ! said=$(systemd-run --unit=hubctl-revert-{id} --on-active={patience} $arm \
     "--description=hubctl takes back what does not end" "$old/sw/bin/sh" "$directory/revert" 'it did not end in time' 2>&1); then

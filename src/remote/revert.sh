@@ -38,5 +38,5 @@ chmod 644 "$d/told"
 mv "$d/told" /run/hubctl/reverted
 mv "$d/result.new" "$d/result"
 rm -f "/nix/var/nix/gcroots/hubctl-$id"
-systemctl stop "hubctl-revert-$id.timer" "hubctl-confirm-$id.timer"
+systemctl stop "hubctl-revert-$id.timer" "hubctl-confirm-$id.timer" "hubctl-confirm-$id-longer.timer"
 :

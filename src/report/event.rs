@@ -160,6 +160,8 @@ pub enum StepName {
     Activate,
     /// Look at what the host really runs now, and have it keep that or take it back.
     Verify,
+    /// Run the health checks, while it is verified.
+    Health,
     /// Make the system that runs the boot default.
     Confirm,
 }
@@ -175,6 +177,7 @@ impl StepName {
             Self::Copy => "copy",
             Self::Activate => "activate",
             Self::Verify => "verify",
+            Self::Health => "health",
             Self::Confirm => "confirm",
         }
     }

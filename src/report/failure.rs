@@ -20,6 +20,7 @@ pub(super) const fn doing(step: StepName) -> &'static str {
         StepName::Copy => "copying",
         StepName::Activate => "activating",
         StepName::Verify => "verifying",
+        StepName::Health => "checking its health",
         StepName::Confirm => "confirming",
     }
 }

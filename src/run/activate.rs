@@ -4,9 +4,11 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::guarded::activate_guarded;
+use super::health::{see_health, unhealthy};
 use super::host::{HostPart, Reached};
 use super::prepare::Prepared;
 use super::stop::Stop;
+use crate::fleet::FailedUnits;
 use crate::plan::{Goal, Verdict, Why, verdict};
 use crate::process::Level;
 use crate::remote::{
@@ -23,6 +25,9 @@ const OUTPUT_LINES: usize = 15;
 /// What is known when nothing is.
 const LOST: &str = "contact was lost during the activation, and the host was not reached again";
 
+/// What exit code 4 means when no unit failed.
+pub(super) const PART_FAILED: &str = "switch-to-configuration says that a part of it failed";
+
 /// How many lines of a failed unit's journal are shown.
 const JOURNAL_LINES: u32 = 5;
 
@@ -35,12 +40,12 @@ pub(super) async fn activate_host(
     set_profile: bool,
 ) -> Result<Reached, Stop> {
     // A host that runs no system yet has nothing that it could go back to.
-    if verb.makes_current() && part.context.job.confirms() && prepared.access.facts.current.is_some() {
+    if verb.makes_current() && part.host.policy.confirms() && prepared.access.facts.current.is_some() {
         return activate_guarded(part, prepared, verb, set_profile).await;
     }
     let profile = if set_profile { prepared.profile_step() } else { ProfileStep::Keep };
     let activation = activation(part, prepared, "", verb, profile);
-    let until = Instant::now() + part.context.job.activation_timeout;
+    let until = Instant::now() + part.host.policy.activation_timeout;
     let contact = Contact { remote: prepared.access.remote.clone(), until };
     let mut output = VecDeque::new();
     let (contact, ended) = begin(part, &activation, contact, &mut output).await?;
@@ -49,7 +54,18 @@ pub(super) async fn activate_host(
     let looking = events.step(StepName::Verify, look_and_forget(part, contact, &activations));
     let (contact, after) = cancel.unless(Level::Hard, looking).await.unwrap_or_else(|| Err(unwaited()))?;
     let judged = verdict(verb, &activation.toplevel, ended, &prepared.access.facts, &after);
-    judge(verb, &activation, judged, &contact, &after, output).await
+    let ended = judge(part, verb, &activation, judged, &contact, &after, output).await;
+    let lives = verb.makes_current() && after.current.as_ref() == Some(&activation.toplevel);
+    if !lives || part.host.health.is_empty() || ended.as_ref().is_err_and(|stop| stop.outcome != Outcome::Degraded) {
+        return ended;
+    }
+    let checking = events.step(StepName::Health, see_health(part, contact));
+    match cancel.unless(Level::Hard, checking).await {
+        Some(Some((_, ailments))) if !ailments.is_empty() => Err(unhealthy(&ailments)),
+        Some(Some(_)) => ended,
+        Some(None) => Err(unknown("the system is live, but the host was not reached again to check its health")),
+        None => Err(unwaited()),
+    }
 }
 
 /// What is to be activated for a part; `suffix` tells its activations apart.
@@ -104,8 +120,9 @@ pub(super) async fn look_and_forget(
     Ok((contact, after))
 }
 
-/// The end of a part, as its activation was judged.
+/// The end of a part, as its activation was judged. Units that fail against the host's policy make it unhealthy.
 pub(super) async fn judge(
+    part: &HostPart,
     verb: Goal,
     activation: &Activation,
     judged: Verdict,
@@ -115,12 +132,20 @@ pub(super) async fn judge(
 ) -> Result<Reached, Stop> {
     match judged {
         Verdict::Failed(why) => Err(failed(&why, activation, output)),
-        Verdict::UnitsFailed { new, known } if new.is_empty() && known.is_empty() => {
-            let message = "the system is live, but switch-to-configuration says that a part of it failed";
-            let command = activation.command(Stage::Switch);
-            Err(Stop::failed(Outcome::Degraded, StepName::Activate, message).command(&command, output.into()))
+        Verdict::UnitsFailed { new, known } => {
+            let mut stop = if new.is_empty() && known.is_empty() {
+                let message = format!("the system is live, but {PART_FAILED}");
+                let command = activation.command(Stage::Switch);
+                Stop::failed(Outcome::Degraded, StepName::Activate, message).command(&command, output.into())
+            } else {
+                degraded(&new, &known, &contact.remote).await
+            };
+            // Where it would have been taken back, there was nothing to do that with.
+            if part.host.policy.on_failed(&new, &known) > FailedUnits::Tolerate {
+                stop.outcome = Outcome::Unhealthy;
+            }
+            Err(stop)
         }
-        Verdict::UnitsFailed { new, known } => Err(degraded(&new, &known, &contact.remote).await),
         Verdict::Reached => Ok(reached(verb)),
         Verdict::CameBack => {
             let detail = "the host went down during the activation and came back with this system".to_owned();

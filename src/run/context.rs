@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
 use super::cache::HubCache;
 use super::told::Told;
 use crate::evaluate::Evaluator;
-use crate::fleet::{FailedUnits, Host, HostName};
+use crate::fleet::{Host, HostName};
 use crate::nix::{Nix, Silent, Substituters, Validity};
 use crate::plan::{Goal, Rule};
 use crate::process::Cancel;
@@ -35,19 +34,6 @@ pub struct Job {
     pub parallel: usize,
     /// Takes a host for the right one whatever it calls itself.
     pub accept_hostname: bool,
-    /// How long an activation may take, lost contact included.
-    pub activation_timeout: Duration,
-    /// How long an activation waits to be confirmed before the host takes it back; zero for ever.
-    pub confirm: Duration,
-    /// What becomes of a system whose units fail.
-    pub failed_units: FailedUnits,
-}
-
-impl Job {
-    /// Whether what is activated is taken back unless it is confirmed.
-    pub fn confirms(&self) -> bool {
-        !self.confirm.is_zero()
-    }
 }
 
 /// Where a run leaves things on this machine.

@@ -6,15 +6,19 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::activate::{Contact, activation, begin, judge, look_and_forget, see_through, unknown, unwaited};
+use super::activate::{
+    Contact, PART_FAILED, activation, begin, judge, look_and_forget, see_through, unknown, unwaited,
+};
+use super::health::{complaint, see_health};
 use super::host::{HostPart, Reached};
 use super::prepare::Prepared;
 use super::stop::Stop;
-use crate::fleet::FailedUnits;
+use crate::fleet::{FailedUnits, Policy};
 use crate::plan::{Goal, Verdict, Why, verdict};
 use crate::process::Level;
 use crate::remote::{
-    Activation, Ended, Facts, Guard, Guarded, ProfileStep, Revert, RunError, Stage, confirm, settled_guard, take_back,
+    Activation, Ailment, Ended, Facts, Guard, Guarded, ProfileStep, Revert, RunError, Stage, confirm, longest, prolong,
+    settled_guard, take_back,
 };
 use crate::report::{Outcome, StepName};
 
@@ -31,15 +35,15 @@ pub(super) async fn activate_guarded(
     verb: Goal,
     set_profile: bool,
 ) -> Result<Reached, Stop> {
-    let job = &part.context.job;
-    let guard = Guard { confirm: job.confirm, patience: job.activation_timeout + job.confirm };
+    let policy = part.host.policy.clone();
+    let guard = Guard { confirm: policy.confirm, patience: policy.activation_timeout + policy.confirm };
     let mut first = activation(part, prepared, "", Goal::Test, ProfileStep::Keep);
     first.guard = Some(guard);
     let contact = Contact { remote: prepared.access.remote.clone(), until: Instant::now() + guard.patience + REVERT };
     let mut output = VecDeque::new();
     let (mut contact, ended) = begin(part, &first, contact, &mut output).await?;
     // By then the host is back on its old system, or needs hands.
-    contact.until = contact.until.min(Instant::now() + guard.confirm + REVERT);
+    contact.until = Instant::now() + guard.confirm + REVERT;
 
     let (events, cancel) = (part.events(), part.context.cancel.clone());
     let verifying = events.step(StepName::Verify, verify(part, prepared, verb, &first.id, contact, ended));
@@ -49,6 +53,10 @@ pub(super) async fn activate_guarded(
         Verified::Reverted(contact, revert) => {
             look_and_forget(part, contact, &[&first]).await?;
             return Err(taken_back(&revert, &first.command(Stage::Switch), output));
+        }
+        Verified::Unhealthy(contact, revert, ailments) => {
+            look_and_forget(part, contact, &[&first]).await?;
+            return Err(taken_back_for(&revert, &ailments));
         }
         Verified::CameBackOld(contact) => {
             look_and_forget(part, contact, &[&first]).await?;
@@ -63,15 +71,8 @@ pub(super) async fn activate_guarded(
         }
     };
     let (contact, after) = cancel.unless(Level::Hard, ending).await.unwrap_or_else(|| Err(unwaited()))?;
-    let policy = part.context.job.failed_units;
     let judged = verdict(verb, &first.toplevel, ended, &prepared.access.facts, &after);
-    let is_unhealthy = matches!(judged, Verdict::UnitsFailed { .. }) && policy == FailedUnits::Fail;
-    judge(verb, &first, judged, &contact, &after, output).await.map_err(|mut stop| {
-        if is_unhealthy {
-            stop.outcome = Outcome::Unhealthy;
-        }
-        stop
-    })
+    judge(part, verb, &first, judged, &contact, &after, output).await
 }
 
 /// Makes the system that runs, and was activated by `first`, the boot default.
@@ -97,6 +98,8 @@ enum Verified {
     Confirmed(Contact),
     /// The host took it back.
     Reverted(Contact, Revert),
+    /// The host took it back, since checks of its health failed.
+    Unhealthy(Contact, Revert, Vec<Ailment>),
     /// The host went down and came back with its old system.
     CameBackOld(Contact),
 }
@@ -115,14 +118,23 @@ async fn verify(
     let (contact, after) = contact.look(part).await.ok_or_else(lost)?;
     let before = &prepared.access.facts;
     let judged = verdict(Goal::Test, &prepared.wanted.toplevel, ended, before, &after);
-    let wish = objection(&judged, verb, part.context.job.failed_units).map_or(Wish::Keep, Wish::TakeBack);
+    let (wish, contact, ailments) = match objection(&judged, verb, &part.host.policy) {
+        Some(reason) => (Wish::TakeBack(reason), contact, Vec::new()),
+        None if after.current.as_ref() != Some(&prepared.wanted.toplevel) => (Wish::Keep, contact, Vec::new()),
+        None => {
+            let (contact, ailments) = examine(part, contact, id).await.ok_or_else(lost)?;
+            let wish = if ailments.is_empty() { Wish::Keep } else { Wish::TakeBack(complaint(&ailments)) };
+            (wish, contact, ailments)
+        }
+    };
     let (mut contact, mut answer) = wish.tell(part, contact, id).await.ok_or_else(lost)?;
     while answer == Guarded::Reverting {
         (contact, answer) = Wish::Wait.tell(part, contact, id).await.ok_or_else(lost)?;
     }
     match answer {
         Guarded::Confirmed => Ok(Verified::Confirmed(contact)),
-        Guarded::Reverted(revert) => Ok(Verified::Reverted(contact, revert)),
+        Guarded::Reverted(revert) if ailments.is_empty() => Ok(Verified::Reverted(contact, revert)),
+        Guarded::Reverted(revert) => Ok(Verified::Unhealthy(contact, revert, ailments)),
         Guarded::Gone if is_back(before, &after) => Ok(Verified::CameBackOld(contact)),
         Guarded::Gone if after.current.as_ref() == Some(&prepared.wanted.toplevel) => Ok(Verified::Confirmed(contact)),
         Guarded::Gone => Err(unknown("the host went down and came back with neither its old system nor the new one")),
@@ -130,11 +142,24 @@ async fn verify(
     }
 }
 
+/// Runs the health checks of what runs. That it can be reached is proved by then, so the host waits for as long as they may take.
+async fn examine(part: &HostPart, contact: Contact, id: &str) -> Option<(Contact, Vec<Ailment>)> {
+    if part.host.health.is_empty() {
+        return Some((contact, Vec::new()));
+    }
+    let limit = longest(&part.host.health) + part.host.policy.confirm;
+    let (contact, answer) = Wish::Prolong(limit).tell(part, contact, id).await?;
+    if answer != Guarded::Armed {
+        return Some((contact, Vec::new()));
+    }
+    part.events().step(StepName::Health, see_health(part, contact)).await
+}
+
 /// Why what runs must not stay, if it must not.
-fn objection(judged: &Verdict, verb: Goal, policy: FailedUnits) -> Option<String> {
+fn objection(judged: &Verdict, verb: Goal, policy: &Policy) -> Option<String> {
     match judged {
-        Verdict::UnitsFailed { new, .. } if policy == FailedUnits::Rollback && !new.is_empty() => {
-            Some(format!("units failed: {}", new.join(", ")))
+        Verdict::UnitsFailed { new, known } if policy.on_failed(new, known) == FailedUnits::Rollback => {
+            Some(if new.is_empty() { PART_FAILED.to_owned() } else { format!("units failed: {}", new.join(", ")) })
         }
         // Nothing was activated, and the boot default will be what only a boot brings.
         Verdict::Failed(Why::NeedsBoot) if verb.sets_profile() => None,
@@ -152,6 +177,8 @@ fn is_back(before: &Facts, after: &Facts) -> bool {
 enum Wish {
     Keep,
     TakeBack(String),
+    /// It is to wait for so long until it is confirmed.
+    Prolong(Duration),
     /// Nothing but to tell when it is taken back.
     Wait,
 }
@@ -163,6 +190,7 @@ impl Wish {
             let answer = match self {
                 Self::Keep => confirm(&contact.remote, id).await,
                 Self::TakeBack(reason) => take_back(&contact.remote, id, reason).await,
+                Self::Prolong(limit) => prolong(&contact.remote, id, *limit).await,
                 Self::Wait => settled_guard(&contact.remote, id).await,
             };
             match answer {
@@ -184,6 +212,17 @@ fn taken_back(revert: &Revert, command: &str, output: VecDeque<String>) -> Stop 
         (Outcome::ActivateFailed, message)
     };
     Stop::failed(outcome, StepName::Activate, message).command(command, output.into())
+}
+
+/// A system that was taken back because of its health, with what the checks saw in place of what the activation printed.
+fn taken_back_for(revert: &Revert, ailments: &[Ailment]) -> Stop {
+    let mut stop = taken_back(revert, "", VecDeque::new());
+    if let Some(failed) = &mut stop.failed {
+        failed.step = StepName::Health;
+        failed.command = None;
+        failed.output = ailments.iter().map(ToString::to_string).collect();
+    }
+    stop.hint(Some("checks that fail with the old system too are not the new one's fault: `hubctl status HOST` tells"))
 }
 
 fn went_down() -> Stop {

@@ -141,7 +141,7 @@ impl HostPart {
 
     /// The steps that are left to do, in order.
     fn steps(&self, prepared: &Prepared) -> Vec<StepName> {
-        prepared.steps(&self.host.build_on, self.context.cache.is_some(), self.context.job.confirms())
+        prepared.steps(&self.host, self.context.cache.is_some())
     }
 
     async fn change(&mut self, prepared: &Prepared, verb: Goal, set_profile: bool) -> Result<Reached, Stop> {

@@ -34,23 +34,23 @@ impl Prepared {
         }
     }
 
-    /// The steps that are left to do, in order, for a host whose toplevel is built at `place` and arrives by a cache where
-    /// `cached`. What runs is confirmed where `confirms`.
-    pub fn steps(&self, place: &BuildOn, cached: bool, confirms: bool) -> Vec<StepName> {
+    /// The steps that are left to do for `host`, in order. Its toplevel arrives by a cache where `cached`.
+    pub fn steps(&self, host: &Host, cached: bool) -> Vec<StepName> {
         let activate = matches!(self.decision.action, Action::Activate { .. });
+        let runs = matches!(self.decision.action, Action::Activate { verb, .. } if verb.makes_current());
+        let boots = matches!(self.decision.action, Action::Activate { set_profile: true, .. });
         // A host that runs no system yet has nothing that it could go back to.
         let can_go_back = self.access.facts.current.is_some();
-        let confirm = can_go_back
-            && matches!(self.decision.action, Action::Activate { verb, set_profile: true } if verb.makes_current());
         let transfer = activate && matches!(self.wanted.origin, Origin::Flake(_));
-        let elsewhere = self.access.remote.store().is_some() && *place != BuildOn::Target;
+        let elsewhere = self.access.remote.store().is_some() && host.build_on != BuildOn::Target;
         let steps = [
             (transfer, StepName::Build),
             (transfer && elsewhere && cached, StepName::Push),
             (transfer && elsewhere, StepName::Copy),
             (activate, StepName::Activate),
             (activate, StepName::Verify),
-            (confirm && confirms, StepName::Confirm),
+            (runs && !host.health.is_empty(), StepName::Health),
+            (runs && boots && can_go_back && host.policy.confirms(), StepName::Confirm),
         ];
         steps.into_iter().filter(|(needed, _)| *needed).map(|(_, step)| step).collect()
     }

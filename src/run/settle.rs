@@ -33,7 +33,7 @@ impl Context {
             "an activation that hubctl began earlier is under way; it is waited for",
             Some("Ctrl-C stops waiting; the activation goes on"),
         );
-        let until = Instant::now() + self.job.activation_timeout;
+        let until = Instant::now() + host.policy.activation_timeout;
         while access.facts.activating == Some(Activator::Hubctl) && Instant::now() < until {
             let settled = settled(&access.remote, until.saturating_duration_since(Instant::now()));
             let waited = self.cancel.unless(Level::Soft, settled).await.ok_or_else(Stop::cancelled)?;

@@ -16,6 +16,7 @@ mod evaluation;
 mod faults;
 mod flake_config;
 mod guard;
+mod health;
 mod hub_toml;
 mod kills;
 mod nix_versions;

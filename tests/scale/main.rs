@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use hubctl::evaluate::{Evaluator, Options, Uses};
-use hubctl::fleet::{BuildOn, FailedUnits, Host, Kind};
+use hubctl::fleet::{BuildOn, Host, Kind, Policy};
 use hubctl::nix::{FlakeRef, Nix, Settings, Substituters, Validity};
 use hubctl::plan::{Goal, Rule};
 use hubctl::process::Cancel;
@@ -154,9 +154,6 @@ impl Fleet {
                 hosts,
                 parallel: AT_ONCE,
                 accept_hostname: false,
-                activation_timeout: Duration::from_secs(60),
-                confirm: Duration::from_secs(60),
-                failed_units: FailedUnits::Tolerate,
             },
             nix: self.nix.clone(),
             substituters: Substituters::unasked(self.nix.clone()),
@@ -195,6 +192,8 @@ fn host(n: usize) -> Host {
         archived: false,
         elevate: Elevate::None,
         build_on: BuildOn::Here,
+        policy: Policy::default(),
+        health: Vec::new(),
     }
 }
 

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use toml::Spanned;
 
+use super::health::{self, HEALTH};
 use super::hub_toml::Content;
 use super::problem::Problem;
 use super::reader::{Entry, Key};
 use super::settings::{Cache, Deploy, HostSettings, Nix, Ssh};
 use super::shapes;
-use crate::fleet::HostName;
 use crate::fleet::shown::toml_key;
+use crate::fleet::{HostName, UnitPolicies};
 
 pub(super) const ROOT: &[Key<Content>] = &[
     Key { name: "defaults", set: |hub, entry| entry.table("defaults", HOST, &mut hub.defaults) },
@@ -39,6 +40,17 @@ const HOST: &[Key<HostSettings>] = &[
     Key { name: "archived", set: |host, entry| host.archived = entry.read(&shapes::TRUTH) },
     Key { name: "elevate", set: |host, entry| host.elevate = entry.read(&shapes::ELEVATE) },
     Key { name: "build-on", set: |host, entry| host.build_on = entry.located(&shapes::BUILD_ON) },
+    Key {
+        name: "activation-timeout",
+        set: |host, entry| host.policy.activation_timeout = entry.read(&shapes::DEADLINE),
+    },
+    Key { name: "confirm", set: |host, entry| host.policy.confirm = entry.read(&shapes::DURATION) },
+    Key { name: "failed-units", set: |host, entry| host.policy.failed_units = entry.read(&shapes::FAILED_UNITS) },
+    Key {
+        name: "unit-policy",
+        set: |host, entry| entry.nested_named(|entry| unit_policy(&mut host.policy.units, entry)),
+    },
+    Key { name: "health", set: |host, entry| entry.nested(HEALTH, &mut host.health) },
 ];
 
 const SSH: &[Key<Ssh>] = &[
@@ -52,12 +64,12 @@ const DEPLOY: &[Key<Deploy>] = &[
     Key { name: "parallel", set: |deploy, entry| deploy.parallel = entry.read(&shapes::COUNT) },
     Key {
         name: "activation-timeout",
-        set: |deploy, entry| keep(&mut deploy.activation_timeout, entry.read(&shapes::DEADLINE)),
+        set: |deploy, entry| keep(&mut deploy.policy.activation_timeout, entry.read(&shapes::DEADLINE)),
     },
-    Key { name: "confirm", set: |deploy, entry| keep(&mut deploy.confirm, entry.read(&shapes::DURATION)) },
+    Key { name: "confirm", set: |deploy, entry| keep(&mut deploy.policy.confirm, entry.read(&shapes::DURATION)) },
     Key {
         name: "failed-units",
-        set: |deploy, entry| keep(&mut deploy.failed_units, entry.read(&shapes::FAILED_UNITS)),
+        set: |deploy, entry| keep(&mut deploy.policy.failed_units, entry.read(&shapes::FAILED_UNITS)),
     },
 ];
 
@@ -87,23 +99,26 @@ pub struct KnownKey {
 
 /// Every key that `hub.toml` may hold, table by table.
 pub fn known_keys() -> impl Iterator<Item = KnownKey> {
-    fn of<T>(table: &'static str, keys: &'static [Key<T>]) -> impl Iterator<Item = KnownKey> {
-        keys.iter().map(move |key| KnownKey { table, name: key.name })
-    }
-    of("hosts.<name>", HOST)
-        .chain(of("ssh", SSH))
-        .chain(of("deploy", DEPLOY))
-        .chain(of("nix", NIX))
-        .chain(of("cache", CACHE))
+    known("hosts.<name>", HOST)
+        .chain(known("ssh", SSH))
+        .chain(known("deploy", DEPLOY))
+        .chain(known("nix", NIX))
+        .chain(known("cache", CACHE))
+        .chain(health::known_keys())
 }
 
-/// The table that a key of this very name belongs to.
+/// The keys of one table.
+pub(super) fn known<T>(table: &'static str, keys: &'static [Key<T>]) -> impl Iterator<Item = KnownKey> {
+    keys.iter().map(move |key| KnownKey { table, name: key.name })
+}
+
+/// The table that a key of this very name belongs to. The many small ones of health checks are not guessed.
 pub(super) fn home_of(key: &str) -> Option<&'static str> {
-    known_keys().find(|known| known.name == key).map(|known| known.table)
+    known_keys().find(|known| known.name == key && !known.table.contains(".health")).map(|known| known.table)
 }
 
 /// Keeps the default where the file's value did not fit.
-fn keep<T>(place: &mut T, value: Option<T>) {
+pub(super) fn keep<T>(place: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *place = value;
     }
@@ -126,6 +141,13 @@ fn role(roles: &mut BTreeMap<String, HostSettings>, entry: &mut Entry<'_>) {
         entry.refuse(role.span(), Problem::RoleOfRole);
     }
     roles.insert(entry.key.to_owned(), settings);
+}
+
+fn unit_policy(units: &mut UnitPolicies, entry: &mut Entry<'_>) {
+    let Some(unit) = shapes::unit_glob(entry.key) else { return entry.refuse_name("unit") };
+    if let Some(policy) = entry.read(&shapes::FAILED_UNITS) {
+        units.insert(unit, policy);
+    }
 }
 
 fn nix_option(options: &mut BTreeMap<String, String>, entry: &mut Entry<'_>) {

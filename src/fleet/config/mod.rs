@@ -5,6 +5,7 @@
 //! right.
 
 mod errors;
+mod health;
 mod hub_toml;
 mod keys;
 mod problem;

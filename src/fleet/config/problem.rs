@@ -40,6 +40,14 @@ pub enum Problem {
         /// What to write instead.
         advice: String,
     },
+    /// A table without the key that it is about.
+    #[error("{table} has no `{key}`")]
+    Missing {
+        /// The key.
+        key: &'static str,
+        /// The table.
+        table: String,
+    },
     /// A table's name that cannot name what the table describes.
     #[error("`{}` cannot be the name of a {of}", shown(.name))]
     Name {
@@ -80,6 +88,7 @@ impl Problem {
                 Some(unknown_key(key, known, *home, *holds_table))
             }
             Self::Unfit { advice, .. } => Some(advice.clone()),
+            Self::Missing { key, .. } => Some(format!("say what is checked: `{key} = ...`")),
             Self::Name { of, .. } => Some(format!("a {of} is made of {}", name_rule(of))),
             Self::RoleOfRole => {
                 Some("give the role to the hosts themselves, in `[hosts.<name>]` or `[defaults]`".into())
@@ -106,10 +115,12 @@ fn word(kind: Kind) -> &'static str {
 }
 
 fn name_rule(of: &str) -> &'static str {
-    if of == "Nix option" {
-        "lower-case letters, digits and `-`, with a letter in front"
-    } else {
-        "letters, digits, `-`, `_` and `.`, with neither `-` nor `.` in front"
+    match of {
+        "Nix option" => "lower-case letters, digits and `-`, with a letter in front",
+        "unit" => {
+            "letters, digits and `:-_.\\@`, and its kind stands behind it, as in `nginx.service`; or it is a glob, such as `nginx*`"
+        }
+        _ => "letters, digits, `-`, `_` and `.`, with neither `-` nor `.` in front",
     }
 }
 

@@ -83,6 +83,56 @@ impl<'a> Entry<'a> {
         }
     }
 
+    /// As [`Self::named`], for a table of which the name is this entry's place in the file.
+    pub(super) fn nested_named(&mut self, read: impl FnMut(&mut Entry<'_>)) {
+        let name = self.header();
+        self.named(&name, read);
+    }
+
+    /// Reads the value as a list of which each item may be a table or something shorter.
+    pub(super) fn items(&mut self, wanted: &'static str, example: &'static str, mut read: impl FnMut(&mut Entry<'_>)) {
+        let DeValue::Array(values) = self.value.get_ref() else {
+            self.read(&Shape { wanted, example, read: |_| Err::<(), _>(Misfit::Plain) });
+            return;
+        };
+        for value in values {
+            let Entry { table, key, ref key_span, .. } = *self;
+            read(&mut Entry { table, key, key_span: key_span.clone(), value, problems: self.problems });
+        }
+    }
+
+    /// The values of a list that fit, of which there must be one at least; a problem for all else.
+    pub(super) fn some_of_each<V>(&mut self, list: &Shape<()>, shape: &Shape<V>) -> Vec<V> {
+        if matches!(self.value.get_ref(), DeValue::Array(values) if values.is_empty()) {
+            self.read(list);
+        }
+        self.each(list, shape)
+    }
+
+    /// Whether the value is a table.
+    pub(super) fn is_table(&self) -> bool {
+        self.value.get_ref().is_table()
+    }
+
+    /// Reads the value as a table of which the name is this entry's place in the file.
+    pub(super) fn nested<T>(&mut self, keys: &[Key<T>], into: &mut T) {
+        let name = self.header();
+        self.table(&name, keys, into);
+    }
+
+    /// Reads the value, an item of a list, as a table that has all these `keys` and must have the one that it `needs`. Gives
+    /// whether it has.
+    pub(super) fn table_with<T>(&mut self, keys: &[&[Key<T>]], needs: &'static str, into: &mut T) -> bool {
+        let name = format!("`[[{}]]`", self.header());
+        let DeValue::Table(table) = self.value.get_ref() else { return false };
+        read_tables(table, &name, keys, into, self.problems);
+        let has = table.keys().any(|key| key.get_ref() == needs);
+        if !has {
+            self.problems.push((self.value.span(), Problem::Missing { key: needs, table: name }));
+        }
+        has
+    }
+
     /// Records that the key's name cannot name a `of`.
     pub(super) fn refuse_name(&mut self, of: &'static str) {
         self.problems.push((self.key_span.clone(), Problem::Name { name: self.key.to_owned(), of }));
@@ -138,6 +188,12 @@ pub(super) fn read_table<T>(
     into: &mut T,
     problems: &mut Vec<Located>,
 ) {
+    read_tables(table, name, &[keys], into, problems);
+}
+
+/// As [`read_table`], against the keys of several tables.
+fn read_tables<T>(table: &DeTable<'_>, name: &str, keys: &[&[Key<T>]], into: &mut T, problems: &mut Vec<Located>) {
+    let keys: Vec<&Key<T>> = keys.iter().copied().flatten().collect();
     for (key, value) in table {
         if let Some(known) = keys.iter().find(|known| known.name == key.get_ref()) {
             let mut entry = Entry { table: name, key: key.get_ref(), key_span: key.span(), value, problems };
@@ -163,6 +219,7 @@ fn found(value: &DeValue<'_>) -> String {
         DeValue::Float(number) => format!("the fraction {}", shown(&number.to_string())),
         DeValue::Boolean(truth) => format!("`{truth}`"),
         DeValue::Datetime(_) => "a date or time".into(),
+        DeValue::Array(values) if values.is_empty() => "an empty list".into(),
         DeValue::Array(_) => "a list".into(),
         DeValue::Table(_) => "a table".into(),
     }

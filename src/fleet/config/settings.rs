@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use crate::fleet::{BuildOn, FailedUnits, Host, HostName, Kind};
+use super::health::HealthSettings;
+use crate::fleet::{BuildOn, FailedUnits, Host, HostName, Kind, Policy, UnitPolicies};
 use crate::nix::CacheUrl;
 use crate::remote::{Elevate, HostKeys};
 
@@ -24,6 +25,39 @@ pub(in crate::fleet) struct HostSettings {
     pub(super) archived: Option<bool>,
     pub(super) elevate: Option<Elevate>,
     pub(super) build_on: Option<Spanned<BuildOn>>,
+    pub(super) policy: PolicySettings,
+    pub(super) health: HealthSettings,
+}
+
+/// What one table says of how activations on a host are judged.
+#[derive(Clone, Debug, Default)]
+pub(in crate::fleet) struct PolicySettings {
+    pub(super) activation_timeout: Option<Duration>,
+    pub(super) confirm: Option<Duration>,
+    pub(super) failed_units: Option<FailedUnits>,
+    pub(super) units: UnitPolicies,
+}
+
+impl PolicySettings {
+    fn or(mut self, general: &Self) -> Self {
+        self.units.or(&general.units);
+        Self {
+            activation_timeout: self.activation_timeout.or(general.activation_timeout),
+            confirm: self.confirm.or(general.confirm),
+            failed_units: self.failed_units.or(general.failed_units),
+            units: self.units,
+        }
+    }
+
+    /// The policy of these settings, and that of `general` where they say nothing.
+    fn over(self, general: &Policy) -> Policy {
+        Policy {
+            activation_timeout: self.activation_timeout.unwrap_or(general.activation_timeout),
+            confirm: self.confirm.unwrap_or(general.confirm),
+            failed_units: self.failed_units.unwrap_or(general.failed_units),
+            units: self.units,
+        }
+    }
 }
 
 impl HostSettings {
@@ -41,6 +75,8 @@ impl HostSettings {
             archived: self.archived.or(general.archived),
             elevate: self.elevate.or(general.elevate),
             build_on: self.build_on.or_else(|| general.build_on.clone()),
+            policy: self.policy.or(&general.policy),
+            health: self.health.or(&general.health),
         }
     }
 
@@ -54,8 +90,9 @@ impl HostSettings {
         self.build_on.as_ref()
     }
 
-    /// The host `name` of these settings, with the defaults for all that they leave open.
-    pub(in crate::fleet) fn into_host(self, name: HostName, kind: Kind) -> Host {
+    /// The host `name` of these settings, with the defaults for all that they leave open, which are those of `[deploy]` for
+    /// its policy.
+    pub(in crate::fleet) fn into_host(self, name: HostName, kind: Kind, deploy: &Deploy) -> Host {
         let build_on = match self.build_on.map(Spanned::into_inner).unwrap_or_default() {
             // A default such as `build-on = "p620"` holds for p620 too, which is then its own target.
             BuildOn::Host(builder) if builder == name => BuildOn::Target,
@@ -73,6 +110,8 @@ impl HostSettings {
             archived: self.archived.unwrap_or_default(),
             elevate: self.elevate.unwrap_or_default(),
             build_on,
+            policy: self.policy.over(&deploy.policy),
+            health: self.health.into_checks(),
         }
     }
 }
@@ -109,27 +148,12 @@ impl Default for Ssh {
 }
 
 /// `[deploy]`: how deployments run.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Deploy {
     /// How many hosts are worked on at once, where the file says it.
     pub parallel: Option<NonZeroUsize>,
-    /// How long an activation may take.
-    pub activation_timeout: Duration,
-    /// How long after its end an activation waits to be confirmed before the host takes it back; zero for ever.
-    pub confirm: Duration,
-    /// What becomes of a system whose units fail.
-    pub failed_units: FailedUnits,
-}
-
-impl Default for Deploy {
-    fn default() -> Self {
-        Self {
-            parallel: None,
-            activation_timeout: Duration::from_secs(30 * 60),
-            confirm: Duration::from_secs(60),
-            failed_units: FailedUnits::default(),
-        }
-    }
+    /// How activations are judged on hosts that say nothing else.
+    pub policy: Policy,
 }
 
 /// `[cache]`: the hub's own binary cache.

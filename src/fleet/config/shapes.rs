@@ -4,13 +4,15 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use globset::{Glob, GlobBuilder};
 use toml::de::DeValue;
 
 use super::reader::{Misfit, Shape};
 use crate::error::nearest;
+use crate::fleet::selector::is_glob;
 use crate::fleet::{BuildOn, FailedUnits, HostName, Kind};
 use crate::nix::CacheUrl;
-use crate::remote::{Elevate, HostKeys};
+use crate::remote::{Elevate, HostKeys, Place};
 
 type Read<T> = Result<T, Misfit>;
 
@@ -205,6 +207,86 @@ pub(super) const COUNT: Shape<NonZeroUsize> = Shape {
     },
 };
 
+/// How often a check may be tried again.
+const MOST_RETRIES: i64 = 1000;
+
+pub(super) const RETRIES: Shape<u32> = Shape {
+    wanted: "a whole number from 0 to 1000",
+    example: "5",
+    read: |value| {
+        let count = whole(value)?;
+        u32::try_from(count).ok().filter(|_| count <= MOST_RETRIES).ok_or(Misfit::Plain)
+    },
+};
+
+pub(super) const PLACE: Shape<Place> = Shape {
+    wanted: "\"host\" or \"operator\"",
+    example: "\"operator\"",
+    read: |value| choice(value, &[("host", Place::Host), ("operator", Place::Operator)]),
+};
+
+/// A unit, and whether it is a glob for several.
+pub(super) const UNIT: Shape<(String, bool)> = Shape {
+    wanted: "the name of a unit with its kind, or a glob",
+    example: "\"sshd.service\"",
+    read: |value| {
+        let unit = text(value)?;
+        unit_glob(unit).map(|_| (unit.to_owned(), is_glob(unit))).ok_or_else(|| {
+            let named = !unit.contains('.') && unit_glob(&format!("{unit}.service")).is_some();
+            if named { Misfit::Slip(format!("write the unit's kind too: \"{unit}.service\"")) } else { Misfit::Plain }
+        })
+    },
+};
+
+pub(super) const URL: Shape<String> = Shape {
+    wanted: "a URL that begins with http:// or https://",
+    example: "\"http://localhost/\"",
+    read: |value| {
+        let url = text(value)?;
+        let host = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://")).ok_or(Misfit::Plain)?;
+        let fits = !host.is_empty() && !url.contains(|c: char| c.is_whitespace() || c.is_control());
+        if fits { Ok(url.to_owned()) } else { Err(Misfit::Plain) }
+    },
+};
+
+pub(super) const STATUS: Shape<u16> = Shape {
+    wanted: "a status of HTTP, 100 to 599",
+    example: "200",
+    read: |value| whole(value)?.try_into().ok().filter(|status| (100..600).contains(status)).ok_or(Misfit::Plain),
+};
+
+/// A text that can be looked for line by line.
+pub(super) const LINE: Shape<String> =
+    Shape { wanted: "a text of one line", example: "\"ok\"", read: |value| line(value) };
+
+pub(super) const CHECK_NAME: Shape<String> =
+    Shape { wanted: "a text of one line", example: "\"web\"", read: |value| line(value) };
+
+pub(super) const ARGUMENTS: Shape<()> = Shape {
+    wanted: "a list of words, the program first",
+    example: "[\"test\", \"-e\", \"/run/ready\"]",
+    read: |_| Err(Misfit::Plain),
+};
+
+/// A word of a command line. It may be empty, unlike those of programs that are given more words.
+pub(super) const ARGUMENT: Shape<String> = Shape {
+    wanted: "words",
+    example: "[\"test\", \"-e\", \"/run/ready\"]",
+    read: |value| match text(value)? {
+        word if word.contains('\0') => Err(Misfit::Plain),
+        word => Ok(word.to_owned()),
+    },
+};
+
+pub(super) const ABSOLUTE: Shape<String> = Shape {
+    wanted: "an absolute path",
+    example: "\"/run/ready\"",
+    read: |value| match text(value)? {
+        path if path.starts_with('/') && !path.contains('\0') => Ok(path.to_owned()),
+        _ => Err(Misfit::Plain),
+    },
+};
+
 pub(super) const NIX_VALUE: Shape<String> = Shape {
     wanted: "a text, `true`, `false` or a whole number",
     example: "\"value\"",
@@ -224,6 +306,15 @@ pub(super) fn is_label(text: &str) -> bool {
     text.parse::<HostName>().is_ok()
 }
 
+/// The units that `text` names: one with its kind, such as `nginx.service`, or those that match a glob.
+pub(super) fn unit_glob(text: &str) -> Option<Glob> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || ":-_.\\@".contains(c) || "*?[]{},!".contains(c);
+    let named = text.contains('.') || is_glob(text);
+    let fitting = named && !text.starts_with('-') && text.chars().all(fits);
+    // A backslash is a part of the names that systemd makes of paths.
+    if fitting { GlobBuilder::new(text).backslash_escape(false).build().ok() } else { None }
+}
+
 /// Whether `text` can be the name of a setting of Nix.
 pub(super) fn is_nix_option(text: &str) -> bool {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -232,6 +323,11 @@ pub(super) fn is_nix_option(text: &str) -> bool {
 
 fn text<'a>(value: &'a DeValue<'_>) -> Read<&'a str> {
     value.as_str().ok_or(Misfit::Plain)
+}
+
+fn line(value: &DeValue<'_>) -> Read<String> {
+    let line = text(value)?;
+    if line.is_empty() || line.contains(char::is_control) { Err(Misfit::Plain) } else { Ok(line.to_owned()) }
 }
 
 fn whole(value: &DeValue<'_>) -> Read<i64> {

@@ -22,11 +22,22 @@ port = 2222
 archived = false
 
 [hosts.p620]
+health = { inherit = true }
 role = "workstation"
 tags = ["amd", "cache"]
 system = "x86_64-linux"
 kind = "nixos"
 build-on = "target"
+confirm = "90s"
+unit-policy = { "nginx.service" = "rollback", "foo-*" = "tolerate" }
+
+[roles.server.health]
+inherit = true
+units = ["sshd.service", { unit = "foo-*", timeout = "3s" }]
+tcp = [22, { port = 80, host = "10.0.0.1", from = "operator" }]
+http = ["http://localhost/", { url = "https://localhost/x", status = 204, body = "ok" }]
+command = [["true"], { run = ["test", "-e", "/run/x"], name = "ready", retries = 3, every = "1s" }]
+file = [{ path = "/var/x", max-age = "26h" }]
 
 [hosts]
 p510 = { role = "server", target = "p510.lan", user = "admin", elevate = "sudo", build-on = "p620" }
@@ -114,9 +125,9 @@ fn every_key_is_read() {
     assert_eq!(hub.ssh().host_keys, HostKeys::AcceptNew);
     assert_eq!(hub.ssh().connect_timeout.as_secs(), 5);
     assert_eq!(hub.deploy().parallel.unwrap().get(), 16);
-    assert_eq!(hub.deploy().activation_timeout.as_secs(), 3600);
-    assert_eq!(hub.deploy().confirm.as_secs(), 120);
-    assert_eq!(hub.deploy().failed_units, FailedUnits::Rollback);
+    assert_eq!(hub.deploy().policy.activation_timeout.as_secs(), 3600);
+    assert_eq!(hub.deploy().policy.confirm.as_secs(), 120);
+    assert_eq!(hub.deploy().policy.failed_units, FailedUnits::Rollback);
     assert_eq!(hub.nix().eval_jobs.unwrap().get(), 4);
     assert_eq!(hub.nix().accept_flake_config, Some(true));
     assert!(!hub.nix().ask_substituters);
@@ -212,6 +223,10 @@ fn hints_know_the_usual_slips() {
         ("[[hosts]]", "put its keys under a header of its own, `[hosts]`"),
         ("[ssh]\npersist = 60", "write the unit too: \"60s\""),
         ("[nix.options]\nx = ['a']", "write a list as one text with spaces between, as `nix.conf` does"),
+        ("[hosts.a.health]\nunits = ['sshd']", "write the unit's kind too: \"sshd.service\""),
+        ("[hosts.a.health]\nhttp = [{ status = 200 }]", "say what is checked: `url = ...`"),
+        ("[hosts.a.health]\ntcp = [{ prt = 22, port = 1 }]", "did you mean `port`?"),
+        ("[hosts.a.unit-policy]\n'nginx.service' = 'rolback'", "did you mean \"rollback\"?"),
         ("[roles.a]\nrole = 'b'", "give the role to the hosts themselves, in `[hosts.<name>]` or `[defaults]`"),
     ];
     for (text, expected) in cases {
@@ -255,6 +270,31 @@ fn bad_values_are_refused() {
     }
     for text in ["parallel = 0", "parallel = 10001", "parallel = -1", "parallel = 'all'", "activation-timeout = '0s'"] {
         line(&format!("[deploy]\n{text}"));
+    }
+    for text in ["nginx = 'fail'", "'-x.service' = 'fail'", "'a b.service' = 'fail'", "'a[.service' = 'fail'"] {
+        line(&format!("[hosts.a.unit-policy]\n{text}"));
+    }
+    for text in [
+        "units = 'sshd.service'",
+        "units = ['a b.service']",
+        "tcp = [0]",
+        "tcp = ['22']",
+        "tcp = [{ host = 'a' }]",
+        "http = ['localhost']",
+        "http = ['http://a b']",
+        "http = [{ url = 'http://a', status = 600 }]",
+        "http = [{ url = 'http://a', body = \"a\\nb\" }]",
+        "command = ['true']",
+        "command = [[]]",
+        "command = [{ run = [] }]",
+        "file = ['x']",
+        "file = [{ path = '/x', max-age = '0s' }]",
+        "file = [{ path = '/x', retries = 1001 }]",
+        "file = [{ path = '/x', from = 'here' }]",
+        "inherit = 1",
+        "disk = []",
+    ] {
+        line(&format!("[roles.a.health]\n{text}"));
     }
     for text in ["X = 1", "'' = 1", "a = 1.5", "a = {}", "a = \"\\u0000\""] {
         line(&format!("[nix.options]\n{text}"));
@@ -349,7 +389,7 @@ proptest! {
     #[test]
     fn no_value_panics(key in 0_usize..known_keys().count(), value in "\\PC{0,20}|[0-9a-z:@.-]{0,30}|[0-9]{0,25}[hms]?", quoted in any::<bool>()) {
         let Some(key) = known_keys().nth(key) else { return Ok(()) };
-        let table = key.table.replace("<name>", "x");
+        let table = key.table.replace("<name>", "x").replace("<kind>", "http");
         let value = if quoted { format!("'{}'", value.replace('\'', "")) } else { value };
         exercise(&format!("[{table}]\n{} = {value}\n", key.name));
     }
