@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use super::{
-    cache, ci, completions, deploy, deploy_all, diff, generations, history, hosts, man, ping, quick_deploy, rollback,
-    status, test_all, test_host, why,
+    cache, ci, completions, deploy, deploy_all, diff, generations, history, hosts, lock, man, ping, quick_deploy,
+    rollback, status, test_all, test_host, why,
 };
 use crate::error::Exit;
 
@@ -101,6 +101,7 @@ pub(super) enum Command {
     DiffHosts(diff::DiffHostsArgs),
     Rollback(rollback::RollbackArgs),
     History(history::HistoryArgs),
+    Lock(lock::LockArgs),
     Generations(generations::GenerationsArgs),
     Why(why::WhyArgs),
     Cache(cache::CacheArgs),

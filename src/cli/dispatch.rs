@@ -9,8 +9,8 @@ use super::aliases::{self, Rewritten};
 use super::args::{Cli, Command, Global, command};
 use super::hub::Hub;
 use super::{
-    cache, ci, completions, deploy, deploy_all, diff, generations, history, hosts, man, ping, quick_deploy, rollback,
-    status, test_all, test_host, why,
+    cache, ci, completions, deploy, deploy_all, diff, generations, history, hosts, lock, man, ping, quick_deploy,
+    rollback, status, test_all, test_host, why,
 };
 use crate::error::{Error, Exit, Kind, Result};
 use crate::process::Canceller;
@@ -72,6 +72,7 @@ async fn dispatch(hub: &Hub, command: Command) -> Result<Exit> {
         Command::DiffHosts(args) => diff::run_between(hub, args).await,
         Command::Rollback(args) => rollback::run(hub, args).await,
         Command::History(args) => history::run(hub, args),
+        Command::Lock(args) => lock::run(hub, args).await,
         Command::Generations(args) => generations::run(hub, args).await,
         Command::Why(args) => why::run(hub, args).await,
         Command::Cache(args) => cache::run(hub, args).await,

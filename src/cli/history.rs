@@ -1,13 +1,11 @@
 //! `hubctl history`.
 
 use clap::{Args, Subcommand};
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 
 use super::hub::Hub;
 use crate::error::{Error, Exit, Kind, Result};
 use crate::fleet::HostName;
-use crate::report::units::duration;
+use crate::report::units::{duration, local};
 use crate::report::{Cell, Output, Style, Table};
 use crate::state::{Deployment, Filter, HostRecord, State, StateDirs};
 
@@ -169,8 +167,4 @@ fn outcomes(one: &Deployment) -> Cell {
     }
     let parts: Vec<_> = by_outcome.iter().map(|(outcome, hosts)| format!("{outcome}: {}", hosts.join(" "))).collect();
     parts.join("; ").into()
-}
-
-pub(super) fn local(time: Timestamp) -> String {
-    time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }

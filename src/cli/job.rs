@@ -51,6 +51,7 @@ pub(super) async fn run(hub: &Hub, fleet: Fleet, wish: Wish) -> Result<Exit> {
     let context = Arc::new(Context {
         job: Job {
             id: id.clone(),
+            operator: operator(),
             command: wish.command.to_owned(),
             goal: wish.goal,
             rule: wish.rule,
@@ -148,7 +149,7 @@ impl<'a> Record<'a> {
             flake: fleet.flake_key(),
             rev: source.and_then(|source| source.rev.clone()),
             dirty: source.is_some_and(|source| source.dirty),
-            operator: operator(),
+            operator: job.operator.clone(),
             started,
             finished: None,
             exit: None,

@@ -4,10 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use clap::Args;
-use jiff::Timestamp;
 use serde::Serialize;
 
-use super::history::local;
 use super::hub::{Fleet, Hub, this_machine};
 use super::select::HostsOrAll;
 use crate::error::{Error, Exit, Kind, Result};
@@ -17,9 +15,9 @@ use crate::nix::{Evaluation, StorePath};
 use crate::plan::{Drift, drift};
 use crate::process::{Cancel, Level};
 use crate::remote::{Ailment, Connect, Elevation, Facts, RunError, Space, TakenBack};
-use crate::report::units::bytes;
+use crate::report::units::{bytes, local_time};
 use crate::report::{Cell, Outcome, Output, Style, Table};
-use crate::run::{Stop, Tries, check_health, fan_out, reach, target_of};
+use crate::run::{Stop, Tries, check_health, fan_out, held_since, reach, target_of};
 use crate::state::{Filter, State};
 
 /// How many hosts are asked at once.
@@ -172,6 +170,9 @@ fn show(hub: &Hub, seen: &[Seen]) -> std::io::Result<()> {
         for error in &one.errors {
             hub.ui.warning(&format!("{}: {error}", one.host), None);
         }
+        if let Some(lock) = one.facts.as_ref().and_then(|facts| facts.lock.as_ref()) {
+            hub.ui.warning(&format!("{}: locked by {}", one.host, held_since(lock)), None);
+        }
         if let Some(taken) = one.facts.as_ref().and_then(|facts| facts.reverted.as_ref()) {
             hub.ui.warning(&format!("{}: {}", one.host, taken_back(taken)), None);
         }
@@ -189,7 +190,7 @@ fn show(hub: &Hub, seen: &[Seen]) -> std::io::Result<()> {
 
 /// Tells of an activation that the host took back by itself.
 fn taken_back(taken: &TakenBack) -> String {
-    let when = Timestamp::from_second(taken.at).map(local).unwrap_or_default();
+    let when = local_time(taken.at);
     let what = if taken.complete { "was taken back" } else { "was to be taken back, which failed" };
     format!("an activation {what} at {when}, since {}", taken.reason)
 }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::guard::{Guard, arm_script, disarm_script};
+use super::lock::{LOCK, Lock};
 use super::profile::SYSTEM_PROFILE;
 use super::script::{Remote, RunError, Script};
 use crate::nix::StorePath;
@@ -38,6 +39,8 @@ pub struct Activation {
     pub hostname: Option<String>,
     /// When it is taken back, where it is to be confirmed.
     pub guard: Option<Guard>,
+    /// The deployment that must hold the host's lock, where it took it.
+    pub locked: Option<String>,
 }
 
 /// What becomes of the system profile before a system is activated.
@@ -106,12 +109,23 @@ pub enum Refusal {
     /// Another activation is under way.
     #[error("another activation is under way on the host")]
     Busy,
+    /// The lock that the deployment had taken is gone, or somebody else's.
+    #[error("the host's lock was lost: {}", .0.as_ref().map_or_else(lost_lock, held_by))]
+    Unlocked(Option<Lock>),
     /// What runs cannot take an activation back.
     #[error("what runs on the host is no NixOS system that could take an activation back")]
     Unguarded,
     /// Only root may activate.
     #[error("user id {0} on the host is not root")]
     NotRoot(u32),
+}
+
+fn lost_lock() -> String {
+    "somebody broke it, or the host was booted".to_owned()
+}
+
+fn held_by(lock: &Lock) -> String {
+    format!("{} has it (deployment {})", lock.owner, lock.id)
 }
 
 impl Refusal {
@@ -126,6 +140,9 @@ impl Refusal {
             Self::NoSystemd => "hubctl activates under systemd; start the host as NixOS does",
             Self::Busy => {
                 "`systemctl status nixos-rebuild-switch-to-configuration` there shows it; run the command again after it"
+            }
+            Self::Unlocked(_) => {
+                "run the command again: what was copied is kept; `hubctl lock HOST` shows who deploys to it"
             }
             Self::Unguarded => "with `confirm = \"0s\"` under [deploy] in hub.toml it is activated without a way back",
             Self::NotRoot(_) => "set `user = \"root\"`, or `elevate = \"sudo\"`, for the host in hub.toml",
@@ -181,9 +198,17 @@ impl Activation {
             hostname = shell_quote(self.hostname.as_deref().unwrap_or_default()),
             set_profile = self.command(Stage::Profile),
             switch = self.command(Stage::Switch),
+            lock_check = self.lock_check(),
             arm = arm_script(&self.id, self.guard),
             disarm = disarm_script(&self.id, self.guard),
         )
+    }
+
+    /// The part of the start script that declines where the deployment does not have the lock any more.
+    fn lock_check(&self) -> String {
+        let Some(id) = &self.locked else { return String::new() };
+        let id = shell_quote(id);
+        format!("held=$(readlink {LOCK})\ncase $held in {id}' '*) ;; *) answer unlocked 0 \"$held\" ;; esac")
     }
 
     /// Why the host did not start it, from what it said.
@@ -198,6 +223,7 @@ impl Activation {
             "not-a-system" => Refusal::NotASystem(self.toplevel.clone()).into(),
             "no-systemd" => Refusal::NoSystemd.into(),
             "busy" => Refusal::Busy.into(),
+            "unlocked" => Refusal::Unlocked(Lock::parse(rest)).into(),
             "unguarded" => Refusal::Unguarded.into(),
             "not-root" => Refusal::NotRoot(rest.trim().parse().unwrap_or_default()).into(),
             _ => {
@@ -310,6 +336,7 @@ mod tests {
             profile: ProfileStep::Set,
             hostname: Some("p620".to_owned()),
             guard: None,
+            locked: Some("7".to_owned()),
         }
     }
 
@@ -319,6 +346,12 @@ mod tests {
         let wrong = Refusal::WrongHost { expected: "p620".to_owned(), found: "p510".to_owned() };
         assert!(matches!(read("hubctl-start:wrong-host p510"), ActivationError::Refused(found) if found == wrong));
         assert!(matches!(read("hubctl-start:busy"), ActivationError::Refused(Refusal::Busy)));
+        let lost = |printed| match read(printed) {
+            ActivationError::Refused(refusal) => refusal.to_string(),
+            other => panic!("{other}"),
+        };
+        assert!(lost("hubctl-start:unlocked 0 8-a 17 me@here").ends_with("me@here has it (deployment 8-a)"));
+        assert!(lost("hubctl-start:unlocked 0 ").ends_with("somebody broke it, or the host was booted"));
         assert!(matches!(read(""), ActivationError::NotStarted(said) if said == "noise"));
     }
 

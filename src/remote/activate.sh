@@ -12,6 +12,7 @@ active() {{ case $(systemctl is-active "$unit.service") in active | activating |
 rm -rf "$directory"
 [ "$(id -u)" = 0 ] || answer not-root "$(id -u)"
 hostname=$(cat /proc/sys/kernel/hostname)
+{lock_check}
 [ -z "$expected" ] || [ "$hostname" = "$expected" ] || answer wrong-host "$hostname"
 [ -d /run/systemd/system ] || answer no-systemd
 [ -e "$toplevel/nixos-version" ] && [ -x "$toplevel/bin/switch-to-configuration" ] || answer not-a-system
@@ -20,8 +21,9 @@ active && answer busy
 lock=/run/nixos/switch-to-configuration.lock
 if [ -e "$lock" ] && command -v flock >/dev/null && ! flock --nonblock "$lock" true; then answer busy; fi
 
+# What is in there is for root alone, but not whose lock it is.
+(umask 022 && mkdir -p /run/hubctl)
 umask 077
-mkdir -p /run/hubctl
 mkdir "$directory" || exit 1
 cat >"$directory/new" <<'HUBCTL'
 d={directory}

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::lock::{Lock, Standing};
 use super::script::{Remote, RunError, Script};
 use crate::nix::StorePath;
 
@@ -52,6 +53,8 @@ pub struct Facts {
     pub systemd: bool,
     /// Who began an activation that is under way.
     pub activating: Option<Activator>,
+    /// Who deploys to it.
+    pub lock: Option<Lock>,
     /// Whether there is something of an activation, be it under way or ended.
     pub remains: bool,
     /// Whether a switch was begun that neither came to its end nor goes on.
@@ -76,6 +79,14 @@ pub struct TakenBack {
     pub complete: bool,
     /// Why.
     pub reason: String,
+}
+
+impl Facts {
+    /// The part of them that decides what is left to do.
+    pub fn standing(&self) -> Standing {
+        let (boot_id, current, profile) = (self.boot_id.clone(), self.current.clone(), self.profile.clone());
+        Standing { boot_id, current, profile }
+    }
 }
 
 impl TakenBack {
@@ -208,6 +219,7 @@ pub fn parse(printed: &str) -> Option<Facts> {
             "systemd" => facts.systemd = true,
             "activating" if value == "hubctl" => facts.activating = Some(Activator::Hubctl),
             "activating" => facts.activating = Some(Activator::Other),
+            "lock" => facts.lock = Lock::parse(value),
             "remains" => facts.remains = true,
             "interrupted" => facts.interrupted = true,
             "reverted" => facts.reverted = TakenBack::parse(value),
@@ -230,7 +242,7 @@ mod tests {
         let printed = format!(
             "motd of some kind\nprobe=1\nhostname=p620\ncurrent={toplevel}\ngeneration=system-42-link\nreboot=kernel\n\
              reboot=initrd\nreboot=unheard-of\nstore-space=/dev/my disk 1000 600 400 60% /nix/store\nuid=0\nsystemd=1\n\
-             activating=hubctl\nreverted=7-p620 1760000000 reverted 0 it hung for long\nfailed-unit=a.service\nfailed-unit=b.service\nfuture=1"
+             activating=hubctl\nlock=7 20260131-120000-0f3a 1760000000 me@here\nreverted=7-p620 1760000000 reverted 0 it hung for long\nfailed-unit=a.service\nfailed-unit=b.service\nfuture=1"
         );
         let facts = parse(&printed).unwrap();
         assert_eq!(facts.current.unwrap().as_str(), toplevel);
@@ -239,6 +251,7 @@ mod tests {
         assert_eq!(facts.store_space, Some(Space { total: 1_024_000, free: 409_600 }));
         assert_eq!(facts.failed_units, ["a.service", "b.service"]);
         assert_eq!(facts.booted, None);
+        assert_eq!(facts.lock.unwrap().owner, "me@here");
         let reverted = facts.reverted.unwrap();
         assert_eq!((reverted.at, reverted.reason.as_str()), (1_760_000_000, "it hung for long"));
     }

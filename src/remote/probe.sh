@@ -17,7 +17,8 @@ first /proc/uptime
 say uptime "${first%%.*}"
 say system "$(uname -m)-$(uname -s)"
 say uid "$(id -u)"
-say now "$(date +%s)"
+now=$(date +%s)
+say now "$now"
 
 current= booted= names= links=
 for link in current:/run/current-system booted:/run/booted-system profile:/nix/var/nix/profiles/system; do
@@ -46,6 +47,10 @@ say store-space "$(df -kP /nix/store 2>/dev/null | tail -n 1)"
 [ -d /boot ] && say boot-space "$(df -kP /boot 2>/dev/null | tail -n 1)"
 set -- /nix/var/nix/gcroots/hubctl-*
 { [ -d /run/hubctl ] || [ -L "$1" ]; } && say remains 1
+if [ -L /run/hubctl/lock ]; then
+  # It may be given back at this very moment.
+  seen=$(stat -c %Y /run/hubctl/lock 2>/dev/null) && say lock "$((now - seen)) $(readlink /run/hubctl/lock)"
+fi
 first /run/hubctl/reverted
 say reverted "$first"
 # The plan that a switch leaves behind when it does not come to its end; while one is under way it is as it should be.

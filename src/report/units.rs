@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
 const BYTE_UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 
 /// How long something took: `38 ms`, `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`, `4 d 3 h`.
@@ -46,6 +49,16 @@ pub fn count(number: u64) -> String {
     let digits = number.to_string();
     let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
     groups.join(",")
+}
+
+/// A time of this machine's clock on the wall, from seconds since 1970: `2026-01-31 12:00:00`.
+pub fn local_time(seconds: i64) -> String {
+    Timestamp::from_second(seconds).map(local).unwrap_or_default()
+}
+
+/// A time of this machine's clock on the wall.
+pub fn local(time: Timestamp) -> String {
+    time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 fn tenths(bytes: u64, size: u128) -> u128 {

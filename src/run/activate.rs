@@ -84,6 +84,7 @@ pub(super) fn activation(
         profile,
         hostname: prepared.wanted.host_name().filter(|_| !job.accept_hostname).map(str::to_owned),
         guard: None,
+        locked: part.lock.as_ref().map(|lock| lock.id().to_owned()),
     }
 }
 
@@ -104,8 +105,8 @@ pub(super) fn unwaited() -> Stop {
     unknown("the activation goes on on the host; you chose not to wait for it")
 }
 
-/// Asks the host what it runs after activations that ended, and clears them away. What stays behind where that fails does no
-/// harm: the next activation clears it away.
+/// Asks the host what it runs after activations that ended, clears them away, and gives its lock back. What stays behind where
+/// that fails does no harm: the next activation clears it away.
 pub(super) async fn look_and_forget(
     part: &mut HostPart,
     contact: Contact,
@@ -113,7 +114,11 @@ pub(super) async fn look_and_forget(
 ) -> Result<(Contact, Facts), Stop> {
     let way = contact.remote.clone();
     let ids: Vec<_> = activations.iter().map(|activation| activation.id.clone()).collect();
-    let (looked, _) = tokio::join!(contact.look(part), forget(&way, &ids));
+    let lock_id = part.lock.as_ref().map(|lock| lock.id().to_owned());
+    let (looked, cleared) = tokio::join!(contact.look(part), forget(&way, &ids, lock_id.as_deref()));
+    if cleared.is_ok() {
+        part.lock = None;
+    }
     let (contact, after) =
         looked.ok_or_else(|| unknown("the activation ended, but the host was not reached after it"))?;
     part.generation = after.generation;

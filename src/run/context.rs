@@ -22,6 +22,8 @@ use crate::state::Runs;
 pub struct Job {
     /// The run's id, under which its logs are kept and, for a deployment, its record.
     pub id: String,
+    /// Who runs it, as `user@machine`.
+    pub operator: String,
     /// The canonical command.
     pub command: String,
     /// What is to be reached.

@@ -84,7 +84,7 @@ async fn keep(
     output: &mut VecDeque<String>,
 ) -> Result<(Contact, Facts), Stop> {
     let second = activation(part, prepared, "-boot", Goal::Boot, prepared.profile_step());
-    let (contact, made) = see_through(part, &second, contact, output).await?;
+    let (contact, made) = see_through(part, &second, contact, output).await.map_err(not_begun)?;
     let looked = look_and_forget(part, contact, &[first, &second]).await?;
     if made == (Ended::Exited { stage: Stage::Switch, code: 0 }) {
         return Ok(looked);
@@ -228,6 +228,16 @@ fn taken_back_for(revert: &Revert, ailments: &[Ailment]) -> Stop {
 fn went_down() -> Stop {
     let message = "the host went down during the activation and came back with its old system";
     Stop::failed(Outcome::RolledBack, StepName::Activate, message)
+}
+
+/// What is refused only now leaves a host that was changed.
+fn not_begun(mut stop: Stop) -> Stop {
+    if let (Outcome::Refused, Some(failed)) = (stop.outcome, &mut stop.failed) {
+        stop.outcome = Outcome::ActivateFailed;
+        failed.step = StepName::Confirm;
+        failed.message = format!("the system runs and is confirmed, but is not the boot default: {}", failed.message);
+    }
+    stop
 }
 
 fn not_boot_default(ended: Ended, second: &Activation, output: &mut VecDeque<String>) -> Stop {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::activate::activate_host;
-use super::build::{BuildPlace, build_host};
+use super::build::{BuildPlace, Built, build_host};
 use super::cache::push_only;
 use super::context::{Context, Wants};
 use super::copy::copy_to_host;
+use super::lock::{HostLock, beside};
 use super::log::HostLog;
 use super::prepare::{Origin, Prepared, evaluate_host, prepare};
 use super::stop::Stop;
@@ -17,6 +18,8 @@ use crate::evaluate::{Answer, Whence};
 use crate::fleet::{BuildOn, Host, HostName};
 use crate::nix::{BuildState, Fetching, GcRoot, LogLine, StorePath};
 use crate::plan::{Action, Decision, Goal};
+use crate::process::Level;
+use crate::remote::Standing;
 use crate::report::{Event, EventSender, HostFinished, Outcome, StepName};
 
 /// Progress is told at most so often.
@@ -45,6 +48,8 @@ pub struct HostPart {
     pub(super) system: Option<String>,
     pub(super) generation: Option<u64>,
     pub(super) build_ms: Option<u64>,
+    /// The host's lock, while it is ours.
+    pub(super) lock: Option<HostLock>,
     begun: Instant,
 }
 
@@ -54,6 +59,11 @@ pub(super) struct HostEvents {
     host: HostName,
     sender: EventSender,
     told: Arc<Told>,
+}
+
+/// A host that is locked, with what was built for it and where; none where it has that itself.
+struct Ready {
+    built: Option<(BuildPlace, Built)>,
 }
 
 /// How a host's part reached its end.
@@ -66,7 +76,8 @@ impl HostPart {
     pub(super) fn new(context: Arc<Context>, host: Host) -> Self {
         let log = HostLog::new(&context.places.logs, &host.name);
         let (old, wanted, system, generation, build_ms) = (None, None, None, None, None);
-        Self { context, host, log, old, wanted, system, generation, build_ms, begun: Instant::now() }
+        let (lock, begun) = (None, Instant::now());
+        Self { context, host, log, old, wanted, system, generation, build_ms, lock, begun }
     }
 
     /// The two sides that a step tells things to, so that it may do so while the part itself is in use.
@@ -93,6 +104,7 @@ impl HostPart {
             Ok(()) if self.context.job.goal.needs_target() => self.deploy().await,
             Ok(()) => self.build_only().await,
         };
+        self.unlock(&ended).await;
         self.finished(ended)
     }
 
@@ -127,15 +139,22 @@ impl HostPart {
     }
 
     async fn deploy(&mut self) -> Result<Reached, Stop> {
-        let prepared = prepare(self).await?;
-        let reason = prepared.decision.reason.to_string();
         let events = self.events();
-        events.decided(self.steps(&prepared), reason.clone());
-        self.context.tidy(&prepared.access).await;
-        match prepared.decision.action {
-            Action::Nothing => Ok(Reached { outcome: Outcome::Unchanged, detail: None }),
-            Action::AwaitReboot => Ok(Reached { outcome: Outcome::RebootNeeded, detail: Some(reason) }),
-            Action::Activate { verb, set_profile } => self.change(&prepared, verb, set_profile).await,
+        let mut prepared = prepare(self).await?;
+        loop {
+            let reason = prepared.decision.reason.to_string();
+            events.decided(self.steps(&prepared), reason.clone());
+            self.context.tidy(&prepared.access, &events).await;
+            let changed = match prepared.decision.action {
+                Action::Nothing => return Ok(Reached { outcome: Outcome::Unchanged, detail: None }),
+                Action::AwaitReboot => return Ok(Reached { outcome: Outcome::RebootNeeded, detail: Some(reason) }),
+                Action::Activate { verb, set_profile } => self.change(&prepared, verb, set_profile).await?,
+            };
+            if let Some(reached) = changed {
+                return Ok(reached);
+            }
+            events.warning("the host was deployed to or booted meanwhile: what is left to do is decided anew", None);
+            prepared = prepare(self).await?;
         }
     }
 
@@ -144,19 +163,53 @@ impl HostPart {
         prepared.steps(&self.host, self.context.cache.is_some())
     }
 
-    async fn change(&mut self, prepared: &Prepared, verb: Goal, set_profile: bool) -> Result<Reached, Stop> {
-        let mut built = None;
-        if let Origin::Flake(evaluation) = &prepared.wanted.origin {
-            let place = BuildPlace::of(self, Some(&prepared.access)).await?;
-            built = Some(build_host(self, &place, evaluation).await?);
+    /// Does what was decided; none where the host is not any more as it was then.
+    async fn change(&mut self, prepared: &Prepared, verb: Goal, set_profile: bool) -> Result<Option<Reached>, Stop> {
+        let Some(Ready { built }) = self.lock_and_build(prepared).await? else { return Ok(None) };
+        if let Some((place, _)) = &built {
             self.stop_if_asked()?;
-            copy_to_host(self, &place, prepared).await?;
+            copy_to_host(self, place, prepared).await?;
             self.stop_if_asked()?;
         }
         let reached = activate_host(self, prepared, verb, set_profile).await;
         // Until the host itself holds the system, this machine must not collect it.
         drop(built);
-        reached
+        reached.map(Some)
+    }
+
+    /// Takes the host's lock, unless it is ours already, and builds meanwhile: the lock costs no time. None where the host turns
+    /// out not to be any more as it was when this was decided.
+    async fn lock_and_build(&mut self, prepared: &Prepared) -> Result<Option<Ready>, Stop> {
+        let (context, host, events) = (self.context.clone(), self.host.clone(), self.events());
+        let (held, decided) = (self.lock.take(), prepared.access.facts.standing());
+        let locking = async {
+            if let Some(lock) = held {
+                return Ok((lock, decided.clone()));
+            }
+            let locking = context.lock(&host, &prepared.access, &events);
+            context.cancel.unless(Level::Hard, locking).await.unwrap_or_else(|| Err(Stop::cancelled()))
+        };
+        let is_as_decided = |(_, standing): &(HostLock, Standing)| *standing == decided;
+        let (locked, built) = beside(locking, is_as_decided, Box::pin(self.build(prepared))).await;
+        let (lock, standing) = match (locked, built) {
+            (Ok((lock, standing)), Some(built)) if standing == decided => {
+                self.lock = Some(lock);
+                return Ok(Some(Ready { built: built? }));
+            }
+            (Ok(locked), _) => locked,
+            (Err(_), Some(Err(stop))) | (Err(stop), _) => return Err(stop),
+        };
+        self.lock = Some(lock);
+        tracing::debug!(?standing, ?decided, host = %self.host.name, "the host is not as it was");
+        Ok(None)
+    }
+
+    /// Builds what the host is to run, where that is not one of its own generations.
+    async fn build(&mut self, prepared: &Prepared) -> Result<Option<(BuildPlace, Built)>, Stop> {
+        let Origin::Flake(evaluation) = &prepared.wanted.origin else { return Ok(None) };
+        let place = BuildPlace::of(self, Some(&prepared.access)).await?;
+        let built = build_host(self, &place, evaluation).await?;
+        Ok(Some((place, built)))
     }
 
     pub(super) fn stop_if_asked(&self) -> Result<(), Stop> {

@@ -26,6 +26,7 @@ impl Context {
     /// as an activation may take: what is left to do depends on what came of it.
     pub(super) async fn reach_settled(&self, host: &Host, events: &HostEvents) -> Result<Access, Stop> {
         let mut access = self.reach(host).await?;
+        self.check_lock(host, &access.facts)?;
         if access.facts.activating != Some(Activator::Hubctl) {
             return Ok(access);
         }
@@ -42,6 +43,7 @@ impl Context {
                 access.remote.connection().discard().await;
             }
             access = self.reach_again(host, until).await?;
+            self.check_lock(host, &access.facts)?;
         }
         Ok(access)
     }
@@ -59,16 +61,18 @@ impl Context {
         }
     }
 
-    /// Removes what activations left whose runs ended without removing it themselves. What cannot be removed does no harm.
-    pub(super) async fn tidy(&self, access: &Access) {
+    /// Removes what runs left that ended without removing it themselves: what remains of activations, and the host's lock. What
+    /// cannot be removed does no harm.
+    pub(super) async fn tidy(&self, access: &Access, events: &HostEvents) {
         if !access.facts.remains || access.facts.activating.is_some() {
             return;
         }
+        self.clear_lock(access, events).await;
         let Ok(found) = remains(&access.remote).await else { return };
         let abandoned = |one: &Remains| is_abandoned(one, self.runs.state(run_of(&one.id)));
         let ids: Vec<_> = found.into_iter().filter(abandoned).map(|one| one.id).collect();
         if !ids.is_empty() {
-            let _ = forget(&access.remote, &ids).await;
+            let _ = forget(&access.remote, &ids, None).await;
         }
     }
 }

@@ -58,7 +58,7 @@ pub async fn execute(context: &Arc<Context>, mut on_finished: impl FnMut(&HostFi
     let mut finished = Vec::new();
     let work = |host| {
         let part = HostPart::new(context.clone(), host);
-        async move { part.run().await }
+        async move { Box::pin(part.run()).await }
     };
     let all = fan_out(longest_first(context), context.job.parallel, work, |ended: HostFinished| {
         on_finished(&ended);

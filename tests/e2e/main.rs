@@ -19,6 +19,7 @@ mod guard;
 mod health;
 mod hub_toml;
 mod kills;
+mod lock;
 mod nix_versions;
 mod old_recipes;
 mod outcomes;

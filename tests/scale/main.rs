@@ -148,6 +148,7 @@ impl Fleet {
         let context = Arc::new(Context {
             job: Job {
                 id: id.clone(),
+                operator: "tester@here".to_owned(),
                 command: "quick-deploy".to_owned(),
                 goal: Goal::Switch,
                 rule: Rule::IfChanged,

@@ -94,6 +94,8 @@ impl Connection for StandIn {
         // Which of hubctl's scripts this is, by what only that one says.
         let answer = if script.contains("say probe 1") {
             self.probed()
+        } else if script.contains("hubctl-lock:") {
+            self.locked()
         } else if script.contains("hubctl-start:") {
             self.activated(script)
         } else if script.contains("ln -s confirmed") {
@@ -145,6 +147,13 @@ impl StandIn {
             facts.push_str("\nfailed-unit=web.service");
         }
         facts
+    }
+
+    /// Nobody else is there who could have the lock.
+    fn locked(&self) -> String {
+        let systems = self.world.systems.lock().unwrap();
+        let system = systems.get(&self.name).map(|system| system.toplevel.clone()).unwrap_or_default();
+        format!("hubctl-lock:taken\ncurrent={system}\nprofile={system}")
     }
 
     /// Runs the system that the script is for, if it has come here.

@@ -87,7 +87,7 @@ impl Lab {
     }
 
     /// All that a deployment changes on a host, as one text: two of them are the same if and only if nothing was changed and
-    /// nothing was left behind.
+    /// nothing was left behind. The lock is no part of it: a run has it before it changes anything.
     #[track_caller]
     pub(crate) fn traces(&self, host: &str) -> String {
         let questions = "
@@ -95,7 +95,7 @@ impl Lab {
             readlink -f /run/current-system
             ls -ld --full-time /nix/var/nix/profiles/system* /boot/loader/loader.conf /boot/loader/entries/*
             cat /etc/lab-motd /boot/loader/loader.conf
-            ls -A /run/hubctl
+            ls -A /run/hubctl 2>/dev/null | grep -vx lock
             ls -A /run/nixos
             ls -A /tmp | grep hubctl
             systemctl list-units --all --plain --no-legend 'nixos-rebuild*' 'hubctl*' 'run-*.service' --state=loaded";

@@ -1,0 +1,35 @@
+//! Asking the user before something that cannot be taken back.
+
+use inquire::{Confirm, InquireError};
+use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+
+use super::hub::Hub;
+use crate::error::{Error, Kind, Result};
+use crate::process::Level;
+
+/// Asks a question that is answered with yes or no; no is the default. Without a terminal nobody can answer it.
+pub(super) async fn confirm(hub: &Hub, question: &str) -> Result<()> {
+    if !hub.ui.is_interactive() {
+        return Err(Error::message(Kind::Refused, format!("{question} Nobody can be asked here"))
+            .hint("--yes answers with yes"));
+    }
+    let (question, modes) = (question.to_owned(), tcgetattr(std::io::stdin()));
+    // On a thread of its own, so that signals are heard meanwhile.
+    let asking = tokio::task::spawn_blocking(move || Confirm::new(&question).with_default(false).prompt());
+    let Some(answered) = hub.cancel.unless(Level::Soft, asking).await else {
+        if let Ok(modes) = modes {
+            // A prompt that is left in its middle leaves the terminal without echo. One that is gone needs no modes.
+            let _ = tcsetattr(std::io::stdin(), OptionalActions::Flush, &modes);
+        }
+        return Err(declined());
+    };
+    match answered.map_err(|error| Error::new(Kind::Failed, error))? {
+        Ok(true) => Ok(()),
+        Ok(false) | Err(InquireError::OperationCanceled | InquireError::OperationInterrupted) => Err(declined()),
+        Err(error) => Err(Error::new(Kind::Failed, error)),
+    }
+}
+
+fn declined() -> Error {
+    Error::message(Kind::Cancelled, "nothing was changed")
+}
