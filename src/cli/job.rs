@@ -9,10 +9,11 @@ use jiff::Timestamp;
 use super::hub::{Fleet, Hub, this_machine};
 use super::passwords;
 use crate::error::{Error, Exit, Kind, Result};
-use crate::fleet::Host;
+use crate::fleet::{Host, HostName};
 use crate::nix::{Source, StorePath, Validity};
 use crate::plan::{Goal, Rule};
-use crate::report::{Cell, Event, HostFinished, Outcome, Reporter, Style, Summary, Table, exit_of};
+use crate::remote::{Connect, Elevation};
+use crate::report::{Cell, Event, EventSender, HostFinished, Outcome, Reporter, Style, Summary, Table, exit_of};
 use crate::run::{Builders, Context, HubCache, Job, Places, Planned, Wants, execute, plan};
 use crate::state::{Deployment, HostRecord, State, StateDirs};
 
@@ -47,37 +48,11 @@ pub(super) async fn run(hub: &Hub, fleet: Fleet, wish: Wish) -> Result<Exit> {
     let ui = if wish.dry_run { hub.ui.without_events() } else { hub.ui.clone() };
     let (reporter, events) = Reporter::start(&ui).map_err(|error| Error::new(Kind::Failed, error))?;
 
-    let expected = known_outputs(&wish);
-    let context = Arc::new(Context {
-        job: Job {
-            id: id.clone(),
-            operator: operator(),
-            command: wish.command.to_owned(),
-            goal: wish.goal,
-            rule: wish.rule,
-            hosts: wish.hosts,
-            parallel: wish.parallel,
-            accept_hostname: wish.accept_hostname,
-        },
-        nix: fleet.nix.clone(),
-        validity: Validity::new(fleet.nix.clone()).expecting(expected),
-        // Nothing is built in a dry run.
-        substituters: fleet.substituters(!wish.dry_run),
-        wants: wish.wants,
-        fleet: fleet.hosts(),
-        connect,
-        elevations,
-        this_machine: this_machine(),
-        builders: Builders::default(),
-        cache: wish.cache.map(Arc::new),
-        places: Places { logs: dirs.logs(&id), gcroots },
-        runs: dirs.runs(),
-        told: Arc::default(),
-        events: events.clone(),
-        cancel: hub.cancel.clone(),
-    });
+    let dry_run = wish.dry_run;
+    let places = Places { logs: dirs.logs(&id), gcroots };
+    let context = Arc::new(context(hub, &fleet, wish, Reaching { connect, elevations }, places, &dirs, &events));
 
-    if wish.dry_run {
+    if dry_run {
         let planned = plan(&context).await;
         reporter.finish().await;
         return show_plan(hub, &planned);
@@ -105,6 +80,54 @@ pub(super) async fn run(hub: &Hub, fleet: Fleet, wish: Wish) -> Result<Exit> {
     reporter.finish().await;
     prune_logs(&dirs);
     Ok(exit)
+}
+
+/// How a run gets to its hosts.
+struct Reaching {
+    connect: Arc<dyn Connect>,
+    elevations: BTreeMap<HostName, Elevation>,
+}
+
+/// All that the hosts' parts of a run share.
+fn context(
+    hub: &Hub,
+    fleet: &Fleet,
+    wish: Wish,
+    reaching: Reaching,
+    places: Places,
+    dirs: &StateDirs,
+    events: &EventSender,
+) -> Context {
+    let id = hub.run_id(dirs).to_owned();
+    let expected = known_outputs(&wish);
+    Context {
+        job: Job {
+            id,
+            operator: operator(),
+            command: wish.command.to_owned(),
+            goal: wish.goal,
+            rule: wish.rule,
+            hosts: wish.hosts,
+            parallel: wish.parallel,
+            accept_hostname: wish.accept_hostname,
+        },
+        nix: fleet.nix.clone(),
+        validity: Validity::new(fleet.nix.clone()).expecting(expected),
+        // Nothing is built in a dry run.
+        substituters: fleet.substituters(!wish.dry_run),
+        wants: wish.wants,
+        fleet: fleet.hosts(),
+        connect: reaching.connect,
+        elevations: reaching.elevations,
+        this_machine: this_machine(),
+        builders: Builders::default(),
+        cache: wish.cache.map(Arc::new),
+        places,
+        runs: dirs.runs(),
+        told: Arc::default(),
+        events: events.clone(),
+        cancel: hub.cancel.clone(),
+    }
 }
 
 /// What hosts that are only built are known to be, so that their outputs are looked for all at once.
