@@ -453,10 +453,11 @@ impl Config {
     }
 }
 
-/// How many evaluations run at once: as many as there are cores, unless `hub.toml` says it.
+/// How many evaluations run at once: one more than there are cores, unless `hub.toml` says it. One that begins, ends or waits for
+/// the disk leaves its core to another.
 fn evaluations_at_once(config: &Config) -> usize {
     let cores = available_parallelism().map_or(1, NonZeroUsize::get);
-    config.nix().eval_jobs.map_or(cores, NonZeroUsize::get)
+    config.nix().eval_jobs.map_or(cores + 1, NonZeroUsize::get)
 }
 
 fn not_locked(flake: &FlakeRef, failure: &Failure) -> Error {

@@ -108,10 +108,11 @@ impl Locking<'_> {
             return Ok(source);
         }
         // A tree that is touched while it is locked may give a source of any state that it was in meanwhile. So its state is
-        // told again, and nothing may move from before that until after the locking.
+        // told again meanwhile, and nothing may move from before that until after it.
         let before = moment(self.flake, cancel).await;
-        let print = fingerprint(self.flake, cancel).await;
-        let source = lock(self.nix, self.flake, cancel).await?;
+        let locking = Box::pin(lock(self.nix, self.flake, cancel));
+        let (print, source) = tokio::join!(fingerprint(self.flake, cancel), locking);
+        let source = source?;
         let after = moment(self.flake, cancel).await;
         if let Some(print) = print
             && before.is_some()

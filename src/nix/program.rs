@@ -15,6 +15,9 @@ use crate::process::{Cancel, Cmd, Failure};
 /// The features that hubctl's calls of Nix need.
 const FEATURES: &str = "nix-command flakes";
 
+/// How long Nix may take to tell of itself.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(20);
+
 /// What the user wants every call of Nix to be told.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Settings {
@@ -93,11 +96,15 @@ impl NixError {
 }
 
 impl Nix {
-    /// Finds `nix` on PATH and asks its version.
+    /// Finds `nix` on PATH and asks its version, and at the same time for its settings, which nearly every command wants next.
     pub async fn detect(settings: Settings, cancel: &Cancel) -> Result<Self, NixError> {
         let program = which::which("nix").map_err(|_| NixError::NotFound)?;
-        let asked = Cmd::new(&program).arg("--version").ends_by_itself().deadline(Duration::from_secs(20));
-        let printed = asked.output(cancel).await.map_err(NixError::Failed)?.text();
+        let version = Cmd::new(&program).arg("--version").ends_by_itself().deadline(ANSWERS_WITHIN);
+        let all_settings = bare_cmd(&program, Version::OLD_SHOW_CONFIG).args(settings.flags()).deadline(ANSWERS_WITHIN);
+        let (printed, all_settings) = tokio::join!(version.output(cancel), all_settings.output(cancel));
+        let printed = printed.map_err(NixError::Failed)?.text();
+        // Where this did not work, they are asked for again when they are wanted, by the version's own name for them.
+        let all_settings = all_settings.ok().map(|output| output.text());
         match Version::parse(&printed) {
             Some(version) if version.is_supported() => Ok(Self {
                 program,
@@ -106,7 +113,7 @@ impl Nix {
                 caches: None,
                 build_options: Vec::new(),
                 db: None,
-                effective: Arc::default(),
+                effective: Arc::new(OnceCell::new_with(all_settings)),
             }),
             _ => Err(NixError::Unsupported(printed)),
         }
@@ -218,7 +225,7 @@ impl Nix {
     /// All settings that Nix goes by, from its files, the environment and the command line, as JSON.
     pub async fn effective_settings(&self, cancel: &Cancel) -> Result<&str, Failure> {
         let ask = || async {
-            let cmd = self.cmd(self.version.show_config()).deadline(Duration::from_secs(20));
+            let cmd = self.cmd(self.version.show_config()).deadline(ANSWERS_WITHIN);
             Ok(cmd.output(cancel).await?.text())
         };
         self.effective.get_or_try_init(ask).await.map(String::as_str)
@@ -229,7 +236,7 @@ impl Nix {
         if self.build_options.is_empty() {
             return self.effective_settings(cancel).await.map(str::to_owned);
         }
-        let cmd = self.build_cmd(self.version.show_config()).deadline(Duration::from_secs(20));
+        let cmd = self.build_cmd(self.version.show_config()).deadline(ANSWERS_WITHIN);
         Ok(cmd.output(cancel).await?.text())
     }
 
@@ -239,6 +246,10 @@ impl Nix {
     }
 
     fn bare_cmd(&self, subcommand: &[&str]) -> Cmd {
-        Cmd::new(&self.program).args(["--extra-experimental-features", FEATURES]).args(subcommand)
+        bare_cmd(&self.program, subcommand)
     }
+}
+
+fn bare_cmd(program: &Path, subcommand: &[&str]) -> Cmd {
+    Cmd::new(program).args(["--extra-experimental-features", FEATURES]).args(subcommand)
 }

@@ -69,10 +69,13 @@ impl Version {
         self.flavour == Flavour::Nix && self.at_least(2, 27)
     }
 
-    /// The subcommand that prints all settings as JSON. `show-config` became `config show` in Nix 2.20; the old name still works,
-    /// with a warning.
+    /// The subcommand that prints all settings as JSON, for a Nix whose version is not known yet. It became `config show` in Nix
+    /// 2.20; the old name still works, with a warning.
+    pub(super) const OLD_SHOW_CONFIG: &[&str] = &["show-config", "--json"];
+
+    /// The subcommand that prints all settings as JSON.
     pub fn show_config(&self) -> &'static [&'static str] {
-        if self.at_least(2, 20) { &["config", "show", "--json"] } else { &["show-config", "--json"] }
+        if self.at_least(2, 20) { &["config", "show", "--json"] } else { Self::OLD_SHOW_CONFIG }
     }
 
     /// The subcommand that asks a store whether it is there. `store ping` became `store info` in Nix 2.20; the old name still works,
