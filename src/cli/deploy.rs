@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::hub::{Fleet, Hub, local_host, this_machine};
 use super::job::{self, Wish};
-use super::select::{Build, Cached, Parallel};
+use super::select::{Build, Cached, Despite, Parallel};
 use crate::error::{Error, Exit, Kind, Result, nearest};
 use crate::evaluate::Evaluator;
 use crate::fleet::Host;
@@ -48,9 +48,8 @@ pub(super) struct How {
     /// Shows what would be done with each host, and does nothing.
     #[arg(long, short = 'n')]
     pub(super) dry_run: bool,
-    /// Takes each host for the right one whatever it calls itself, such as before its first deployment.
-    #[arg(long)]
-    pub(super) accept_hostname: bool,
+    #[command(flatten)]
+    pub(super) despite: Despite,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -120,7 +119,7 @@ pub(super) async fn deploy(
         rule: command.rule,
         hosts,
         parallel,
-        accept_hostname: how.accept_hostname,
+        overruled: how.despite.doubts(),
         dry_run: how.dry_run,
         wants: Wants::Flake(evaluator),
         cache,

@@ -1,6 +1,6 @@
 //! A run as the commands that build and deploy have it in common: set up, shown, carried out, written down.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,11 +11,11 @@ use super::passwords;
 use crate::error::{Error, Exit, Kind, Result};
 use crate::fleet::{Host, HostName};
 use crate::nix::{Source, StorePath, Validity};
-use crate::plan::{Goal, Rule};
+use crate::plan::{Doubt, Goal, Rule};
 use crate::remote::{Connect, Elevation};
 use crate::report::{Cell, Event, EventSender, HostFinished, Outcome, Reporter, Style, Summary, Table, exit_of};
-use crate::run::{Builders, Context, HubCache, Job, Places, Planned, Wants, execute, plan};
-use crate::state::{Deployment, HostRecord, State, StateDirs};
+use crate::run::{Builders, Context, HubCache, Job, Machines, Places, Planned, Wants, execute, plan};
+use crate::state::{Deployment, HostRecord, State, StateDirs, StateError};
 
 /// What a command wants done, beside what every run has.
 pub(super) struct Wish {
@@ -24,7 +24,7 @@ pub(super) struct Wish {
     pub(super) rule: Rule,
     pub(super) hosts: Vec<Host>,
     pub(super) parallel: usize,
-    pub(super) accept_hostname: bool,
+    pub(super) overruled: BTreeSet<Doubt>,
     pub(super) dry_run: bool,
     pub(super) wants: Wants,
     /// The cache that closures go by, if they do.
@@ -50,7 +50,8 @@ pub(super) async fn run(hub: &Hub, fleet: Fleet, wish: Wish) -> Result<Exit> {
 
     let dry_run = wish.dry_run;
     let places = Places { logs: dirs.logs(&id), gcroots };
-    let context = Arc::new(context(hub, &fleet, wish, Reaching { connect, elevations }, places, &dirs, &events));
+    let context =
+        Arc::new(context(hub, &fleet, wish, Reaching { connect, elevations }, places, (&state, &dirs), &events));
 
     if dry_run {
         let planned = plan(&context).await;
@@ -71,7 +72,7 @@ pub(super) async fn run(hub: &Hub, fleet: Fleet, wish: Wish) -> Result<Exit> {
     }
     let finished = execute(&context, |ended| {
         record.host(ended);
-        remember_system(&state, &fleet, ended);
+        remember(&state, &fleet, &context, ended);
     })
     .await;
     let exit = exit_of(finished.iter().map(|ended| ended.outcome));
@@ -95,11 +96,13 @@ fn context(
     wish: Wish,
     reaching: Reaching,
     places: Places,
-    dirs: &StateDirs,
+    (state, dirs): (&State, &StateDirs),
     events: &EventSender,
 ) -> Context {
     let id = hub.run_id(dirs).to_owned();
     let expected = known_outputs(&wish);
+    // Without them nothing speaks against a machine.
+    let machines = Machines::known(state.machines_of(&fleet.flake_key()).unwrap_or_default());
     Context {
         job: Job {
             id,
@@ -109,7 +112,7 @@ fn context(
             rule: wish.rule,
             hosts: wish.hosts,
             parallel: wish.parallel,
-            accept_hostname: wish.accept_hostname,
+            overruled: wish.overruled,
         },
         nix: fleet.nix.clone(),
         validity: Validity::new(fleet.nix.clone()).expecting(expected),
@@ -119,6 +122,7 @@ fn context(
         fleet: fleet.hosts(),
         connect: reaching.connect,
         elevations: reaching.elevations,
+        machines,
         this_machine: this_machine(),
         builders: Builders::default(),
         cache: wish.cache.map(Arc::new),
@@ -190,24 +194,33 @@ impl<'a> Record<'a> {
         self.write(|state| state.finish(&self.id, exit.code(), Timestamp::now()));
     }
 
-    fn write(&self, write: impl FnOnce(&State) -> Result<(), crate::state::StateError>) {
+    fn write(&self, write: impl FnOnce(&State) -> Result<(), StateError>) {
         if let Some(Err(error)) = self.state.map(write) {
             self.hub.ui.warning(&format!("this deployment is not fully recorded: {error}"), None);
         }
     }
 }
 
-/// Remembers what `hubctl hosts` shows without evaluating. Losing it loses a column of a table.
-fn remember_system(state: &State, fleet: &Fleet, ended: &HostFinished) {
-    if let Some(system) = &ended.system
-        && let Err(error) = state.remember_system(&fleet.flake_key(), &ended.host, system)
-    {
-        tracing::warn!(%error, host = %ended.host, "the system is not remembered");
+/// Remembers what later runs want to know of a host beside its record. Losing it loses a column of a table, an order, a doubt.
+fn remember(state: &State, fleet: &Fleet, context: &Context, ended: &HostFinished) {
+    let (flake, host) = (fleet.flake_key(), &ended.host);
+    let note = |what: &str, written: Result<(), StateError>| {
+        if let Err(error) = written {
+            tracing::warn!(%error, %host, "{what} is not remembered");
+        }
+    };
+    if let Some(system) = &ended.system {
+        note("the system", state.remember_system(&flake, host, system));
     }
-    if let Some(build_ms) = ended.build_ms
-        && let Err(error) = state.remember_build_time(&fleet.flake_key(), &ended.host, build_ms)
+    if let Some(build_ms) = ended.build_ms {
+        note("the time that it took to build", state.remember_build_time(&flake, host, build_ms));
+    }
+    if let Some(machine) = context
+        .machines
+        .accepted(host)
+        .filter(|_| matches!(ended.outcome, Outcome::Degraded) || ended.outcome.is_success())
     {
-        tracing::warn!(%error, host = %ended.host, "the time that it took to build is not remembered");
+        note("the machine", state.remember_machine(&flake, host, &machine, Timestamp::now()));
     }
 }
 

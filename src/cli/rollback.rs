@@ -4,9 +4,9 @@ use clap::Args;
 
 use super::hub::Hub;
 use super::job::{self, Wish};
-use super::select::{Hosts, Parallel};
+use super::select::{Despite, Hosts, Parallel};
 use crate::error::{Exit, Result};
-use crate::plan::{Goal, Rule};
+use crate::plan::{Doubt, Goal, Rule};
 use crate::run::Wants;
 
 /// Brings hosts back to the generation before their profile's own, or to one that is named.
@@ -21,6 +21,8 @@ pub(super) struct RollbackArgs {
     to: Option<u64>,
     #[command(flatten)]
     parallel: Parallel,
+    #[command(flatten)]
+    despite: Despite,
     /// Shows what would be done with each host, and does nothing.
     #[arg(long, short = 'n')]
     dry_run: bool,
@@ -29,13 +31,15 @@ pub(super) struct RollbackArgs {
 pub(super) async fn run(hub: &Hub, args: RollbackArgs) -> Result<Exit> {
     let fleet = hub.reachable(&args.hosts.hosts).await?;
     let hosts = hub.select(&fleet.inventory, &args.hosts.hosts)?;
+    // Its name is not known without the flake, and going back is urgent and costs little.
+    let overruled = args.despite.doubts().into_iter().chain([Doubt::Battery]).collect();
     let wish = Wish {
         command: "rollback",
         goal: Goal::Switch,
         rule: Rule::IfChanged,
         hosts,
         parallel: args.parallel.by_default(&fleet.config),
-        accept_hostname: true,
+        overruled,
         dry_run: args.dry_run,
         wants: Wants::Generation(args.to),
         cache: None,

@@ -1,12 +1,15 @@
 //! Arguments that several commands share: which hosts, how many at once, where to build.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 
 use super::hub::{Config, Fleet, Hub};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, nearest};
 use crate::fleet::config::Cache as CacheSettings;
 use crate::fleet::{BuildOn, Host};
 use crate::nix::Cache;
+use crate::plan::Doubt;
 use crate::run::HubCache;
 
 /// Hosts that must be named.
@@ -68,6 +71,30 @@ impl Parallel {
 
 fn configured(config: &Config) -> usize {
     config.deploy().parallel.map_or(HOSTS_AT_ONCE, std::num::NonZeroUsize::get)
+}
+
+/// What speaks against hosts in vain.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Despite {
+    /// Deploys although the host calls itself otherwise than its configuration (`host-name`), is another machine than before
+    /// (`machine`), runs on a nearly empty `battery`, or seems to have too little `space`.
+    #[arg(long, value_name = "DOUBT,..", value_delimiter = ',', value_parser = parse_doubt)]
+    despite: Vec<Doubt>,
+}
+
+impl Despite {
+    /// What is overruled.
+    pub(super) fn doubts(&self) -> BTreeSet<Doubt> {
+        self.despite.iter().copied().collect()
+    }
+}
+
+fn parse_doubt(word: &str) -> std::result::Result<Doubt, String> {
+    let words = Doubt::ALL.map(Doubt::as_str);
+    Doubt::ALL.into_iter().find(|doubt| doubt.as_str() == word).ok_or_else(|| {
+        let near = nearest(word, words).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        format!("there are {}{near}", words.join(", "))
+    })
 }
 
 /// Where toplevels are built.

@@ -1,5 +1,7 @@
 //! `hubctl test-host`.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 
 use super::hub::Hub;
@@ -33,7 +35,7 @@ pub(super) async fn run(hub: &Hub, args: TestHostArgs) -> Result<Exit> {
         rule: Rule::Always,
         hosts,
         parallel: args.parallel.by_default(&fleet.config),
-        accept_hostname: false,
+        overruled: BTreeSet::new(),
         dry_run: false,
         wants: Wants::Flake(evaluator),
         cache,

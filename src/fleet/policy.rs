@@ -18,13 +18,15 @@ pub enum FailedUnits {
     Rollback,
 }
 
-/// How an activation on a host is judged, and for how long it is waited for.
+/// What a host has to fulfil to be deployed to, how an activation on it is judged, and for how long it is waited for.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Policy {
     /// How long an activation may take, lost contact included.
     pub activation_timeout: Duration,
     /// How long after its end an activation waits to be confirmed before the host takes it back; zero for ever.
     pub confirm: Duration,
+    /// How full the battery of a host that runs on it has to be, in percent.
+    pub min_battery: u8,
     /// What becomes of a system whose units fail.
     pub failed_units: FailedUnits,
     /// What differs from that for single units.
@@ -36,6 +38,7 @@ impl Default for Policy {
         Self {
             activation_timeout: Duration::from_secs(30 * 60),
             confirm: Duration::from_secs(60),
+            min_battery: 20,
             failed_units: FailedUnits::default(),
             units: UnitPolicies::default(),
         }

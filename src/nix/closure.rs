@@ -45,6 +45,11 @@ impl Closure {
         self.0.values().sum()
     }
 
+    /// Its paths, each with the size of its NAR in bytes.
+    pub fn iter(&self) -> impl Iterator<Item = (&StorePath, u64)> {
+        self.0.iter().map(|(path, size)| (path, *size))
+    }
+
     /// Whether it has no path, which no closure of a store path is.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -70,6 +75,9 @@ struct Package<'a> {
 
 /// The closure of a path in this machine's store.
 pub async fn local_closure(nix: &Nix, path: &StorePath, cancel: &Cancel) -> Result<Closure, Failure> {
+    if let Some(known) = nix.db().and_then(|db| db.closure(path)) {
+        return Ok(Closure(known));
+    }
     let cmd = nix.cmd(&["path-info", "--size", "--recursive"]).arg(path.as_str()).deadline(DEADLINE);
     Ok(Closure::parse(&cmd.output(cancel).await?.text()))
 }

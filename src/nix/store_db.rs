@@ -4,6 +4,7 @@
 //! Source: `schema.sql` of Nix, whose tables are the same from 2.0 to 2.34 and in Lix. Whatever is not as expected gives no answer,
 //! and Nix is asked.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -70,6 +71,24 @@ impl StoreDb {
         paths.iter().map(|path| path.parse().ok()).collect()
     }
 
+    /// A path and all that it refers to, directly or not, each with the size of its NAR in bytes; none where the database does not
+    /// tell, or has no such path.
+    pub(super) fn closure(&self, path: &StorePath) -> Option<BTreeMap<StorePath, u64>> {
+        let select = "WITH RECURSIVE part (id) AS (
+                        SELECT id FROM ValidPaths WHERE path = ?
+                        UNION SELECT reference FROM Refs JOIN part ON Refs.referrer = part.id)
+                      SELECT path, narSize FROM ValidPaths JOIN part USING (id)";
+        let rows = self.with(|connection| {
+            let mut select = connection.prepare_cached(select)?;
+            let rows = select.query_map(params![path.as_str()], |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, Option<i64>>(1)?))
+            })?;
+            rows.collect::<Result<Vec<_>, _>>()
+        })?;
+        let parts = rows.iter().map(|(path, size)| Some((path.parse().ok()?, u64::try_from((*size)?).ok()?)));
+        parts.collect::<Option<BTreeMap<_, _>>>().filter(|parts| !parts.is_empty())
+    }
+
     fn with<T>(&self, ask: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Option<T> {
         let connection = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         ask(&connection).inspect_err(|error| tracing::debug!(%error, "the store's database does not tell")).ok()
@@ -95,11 +114,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("schema"), schema).unwrap();
         let connection = Connection::open(dir.path().join("db.sqlite")).unwrap();
-        let tables = "CREATE TABLE ValidPaths (id INTEGER PRIMARY KEY, path TEXT UNIQUE NOT NULL);
+        let tables = "CREATE TABLE ValidPaths (id INTEGER PRIMARY KEY, path TEXT UNIQUE NOT NULL, narSize INTEGER);
                       CREATE TABLE Refs (referrer INTEGER NOT NULL, reference INTEGER NOT NULL);";
         connection.execute_batch(tables).unwrap();
         for (id, name) in (1..).zip(names) {
-            connection.execute("INSERT INTO ValidPaths VALUES (?, ?)", params![id, path(name).as_str()]).unwrap();
+            connection
+                .execute("INSERT INTO ValidPaths VALUES (?, ?, ?)", params![id, path(name).as_str(), id * 10])
+                .unwrap();
             connection.execute("INSERT INTO Refs VALUES (?, ?)", params![id, (id - 1).max(1)]).unwrap();
         }
         dir
@@ -113,6 +134,8 @@ mod tests {
         assert_eq!(db.derivations_taking(&path("source")), Some(vec![path("a.drv"), path("b.drv")]));
         assert_eq!(db.derivations_taking(&path("b.drv")), Some(vec![path("b.drv")]));
         assert_eq!(db.derivations_taking(&path("other")), Some(Vec::new()));
+        let closure = [(path("source"), 10), (path("a.drv"), 20), (path("b.drv"), 30)].into();
+        assert_eq!((db.closure(&path("b.drv")), db.closure(&path("other"))), (Some(closure), None));
     }
 
     #[test]

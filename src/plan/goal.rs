@@ -40,6 +40,11 @@ impl Goal {
         !matches!(self, Self::Build)
     }
 
+    /// Whether the host is not what it was afterwards.
+    pub const fn changes_host(self) -> bool {
+        self.sets_profile() || self.makes_current()
+    }
+
     /// Whether the system becomes the profile's newest generation.
     pub const fn sets_profile(self) -> bool {
         matches!(self, Self::Switch | Self::Boot)

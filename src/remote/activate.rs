@@ -134,7 +134,7 @@ impl Refusal {
         match self {
             Self::WrongHost { .. } => {
                 "is the address somebody else's by now? set `target` in hub.toml; a host that was renamed takes \
-                 --accept-hostname once"
+                 `--despite host-name` once"
             }
             Self::NotASystem(_) => "copy it there first: `hubctl deploy HOST`",
             Self::NoSystemd => "hubctl activates under systemd; start the host as NixOS does",

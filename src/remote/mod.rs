@@ -1,5 +1,6 @@
 //! Targets: how to reach one, what it runs, and how to make it run something else. Knows targets and store paths, no hosts.
 
+mod absent;
 mod activate;
 mod connection;
 mod elevate;
@@ -17,6 +18,7 @@ mod ssh_error;
 mod ssh_options;
 mod target;
 
+pub use absent::absent;
 pub use activate::{Activation, ActivationError, Ended, ProfileStep, Refusal, Seen, Stage};
 pub use connection::{Connect, ConnectError, Connection, Executed, Lost, Password};
 pub use elevate::{Elevate, Elevation};

@@ -49,6 +49,8 @@ pub struct Facts {
     pub store_space: Option<Space>,
     /// The file system of `/boot`.
     pub boot_space: Option<Space>,
+    /// How full the fullest of its batteries is, in percent, where it runs on them.
+    pub battery: Option<u8>,
     /// Whether systemd runs there.
     pub systemd: bool,
     /// Who began an activation that is under way.
@@ -197,7 +199,7 @@ pub async fn probe(remote: &Remote) -> Result<Facts, ProbeError> {
 /// Reads what the probe's script prints; nothing when that script did not run.
 pub fn parse(printed: &str) -> Option<Facts> {
     let mut facts = Facts::default();
-    let mut complete = false;
+    let (mut complete, mut has_mains) = (false, false);
     for (key, value) in printed.lines().filter_map(|line| line.split_once('=')) {
         let text = || Some(value.to_owned());
         match key {
@@ -216,6 +218,8 @@ pub fn parse(printed: &str) -> Option<Facts> {
             "reboot" => facts.reboot.extend(RebootReason::parse(value)),
             "store-space" => facts.store_space = Space::parse(value),
             "boot-space" => facts.boot_space = Space::parse(value),
+            "discharging" => facts.battery = facts.battery.max(value.parse().ok()),
+            "mains" => has_mains = true,
             "systemd" => facts.systemd = true,
             "activating" if value == "hubctl" => facts.activating = Some(Activator::Hubctl),
             "activating" => facts.activating = Some(Activator::Other),
@@ -229,6 +233,7 @@ pub fn parse(printed: &str) -> Option<Facts> {
         }
     }
     facts.interrupted &= facts.activating.is_none();
+    facts.battery = facts.battery.filter(|_| !has_mains);
     complete.then_some(facts)
 }
 
@@ -254,6 +259,14 @@ mod tests {
         assert_eq!(facts.lock.unwrap().owner, "me@here");
         let reverted = facts.reverted.unwrap();
         assert_eq!((reverted.at, reverted.reason.as_str()), (1_760_000_000, "it hung for long"));
+    }
+
+    #[test]
+    fn the_fullest_battery_counts_where_there_is_no_mains() {
+        let battery = |printed: &str| parse(&format!("probe=1\n{printed}")).unwrap().battery;
+        assert_eq!(battery("discharging=7\ndischarging=93"), Some(93));
+        assert_eq!(battery("discharging=7\nmains=1"), None);
+        assert_eq!(battery("discharging="), None);
     }
 
     #[test]

@@ -15,8 +15,15 @@ first /proc/sys/kernel/random/boot_id
 say boot-id "$first"
 first /proc/uptime
 say uptime "${first%%.*}"
-say system "$(uname -m)-$(uname -s)"
-say uid "$(id -u)"
+first /proc/sys/kernel/arch
+machine=${first:-$(uname -m)}
+first /proc/sys/kernel/ostype
+say system "$machine-${first:-$(uname -s)}"
+uid=
+[ -r /proc/self/status ] && while read -r key _ effective _; do
+  [ "$key" = Uid: ] && uid=$effective && break
+done </proc/self/status
+say uid "${uid:-$(id -u)}"
 now=$(date +%s)
 say now "$now"
 
@@ -43,8 +50,31 @@ if [ -n "$booted" ] && [ -n "$current" ] && [ "$booted" != "$current" ]; then
   [ "$params" = "$first" ] || say reboot kernel-params
 fi
 
-say store-space "$(df -kP /nix/store 2>/dev/null | tail -n 1)"
-[ -d /boot ] && say boot-space "$(df -kP /boot 2>/dev/null | tail -n 1)"
+names= places=
+for place in store:/nix/store boot:/boot; do
+  [ -d "${place#*:}" ] && names="$names ${place%%:*}" places="$places ${place#*:}"
+done
+[ -n "$places" ] && df -kP $places 2>/dev/null | {
+  read -r _
+  for name in $names; do
+    read -r line && say "$name-space" "$line"
+  done
+}
+for supply in /sys/class/power_supply/*; do
+  first "$supply/type"
+  if [ "$first" = Battery ]; then
+    # That of a mouse is none of the host's own.
+    first "$supply/scope"
+    [ "$first" = Device ] && continue
+    first "$supply/status"
+    [ "$first" = Discharging ] || continue
+    first "$supply/capacity"
+    say discharging "$first"
+  else
+    first "$supply/online"
+    [ "$first" = 1 ] && say mains 1
+  fi
+done
 set -- /nix/var/nix/gcroots/hubctl-*
 { [ -d /run/hubctl ] || [ -L "$1" ]; } && say remains 1
 if [ -L /run/hubctl/lock ]; then

@@ -9,7 +9,7 @@ use super::host::{HostPart, Reached};
 use super::prepare::Prepared;
 use super::stop::Stop;
 use crate::fleet::FailedUnits;
-use crate::plan::{Goal, Verdict, Why, verdict};
+use crate::plan::{Doubt, Goal, Verdict, Why, verdict};
 use crate::process::Level;
 use crate::remote::{
     Activation, ActivationError, Ended, Facts, ProfileStep, Remote, RunError, Script, Seen, Stage, forget, probe,
@@ -82,7 +82,7 @@ pub(super) fn activation(
         toplevel: prepared.wanted.toplevel.clone(),
         verb: verb.as_str(),
         profile,
-        hostname: prepared.wanted.host_name().filter(|_| !job.accept_hostname).map(str::to_owned),
+        hostname: prepared.wanted.host_name().filter(|_| !job.overruled.contains(&Doubt::HostName)).map(str::to_owned),
         guard: None,
         locked: part.lock.as_ref().map(|lock| lock.id().to_owned()),
     }

@@ -1,6 +1,6 @@
 //! What a run is to do, and what every host's part of it shares.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,7 +11,7 @@ use super::told::Told;
 use crate::evaluate::Evaluator;
 use crate::fleet::{Host, HostName};
 use crate::nix::{Nix, Silent, Substituters, Validity};
-use crate::plan::{Goal, Rule};
+use crate::plan::{Doubt, Goal, KnownMachine, Rule};
 use crate::process::Cancel;
 use crate::remote::{Connect, Elevation, SshTarget, Target};
 use crate::report::{Event, EventSender};
@@ -34,8 +34,8 @@ pub struct Job {
     pub hosts: Vec<Host>,
     /// How many hosts are worked on at once.
     pub parallel: usize,
-    /// Takes a host for the right one whatever it calls itself.
-    pub accept_hostname: bool,
+    /// What speaks against hosts in vain.
+    pub overruled: BTreeSet<Doubt>,
 }
 
 /// Where a run leaves things on this machine.
@@ -74,6 +74,8 @@ pub struct Context {
     pub connect: Arc<dyn Connect>,
     /// How to become root on each host that needs more than its ssh user.
     pub elevations: BTreeMap<HostName, Elevation>,
+    /// The machines that the hosts are.
+    pub machines: Machines,
     /// This machine's own name, to recognise it among the hosts.
     pub this_machine: Option<String>,
     /// Bounds the builds that run at once on each machine but this one.
@@ -90,6 +92,36 @@ pub struct Context {
     pub events: EventSender,
     /// The user's wish to stop.
     pub cancel: Cancel,
+}
+
+/// The machines that hosts are, by their machine ids.
+#[derive(Debug, Default)]
+pub struct Machines {
+    /// Those that they were when they were deployed to last.
+    known: BTreeMap<HostName, KnownMachine>,
+    /// Those that nothing speaks against now.
+    accepted: Mutex<BTreeMap<HostName, String>>,
+}
+
+impl Machines {
+    /// Those that the hosts were when they were deployed to last.
+    pub fn known(known: BTreeMap<HostName, KnownMachine>) -> Self {
+        Self { known, ..Self::default() }
+    }
+
+    /// The machine that `host` was when it was deployed to last.
+    pub(super) fn before(&self, host: &HostName) -> Option<&KnownMachine> {
+        self.known.get(host)
+    }
+
+    pub(super) fn accept(&self, host: &HostName, id: String) {
+        self.accepted.lock().unwrap_or_else(PoisonError::into_inner).insert(host.clone(), id);
+    }
+
+    /// The machine that answered as `host` in this run, where nothing speaks against it.
+    pub fn accepted(&self, host: &HostName) -> Option<String> {
+        self.accepted.lock().unwrap_or_else(PoisonError::into_inner).get(host).cloned()
+    }
 }
 
 /// How many builds run at once on a machine that is not this one. Each takes one of the few sessions of the connection there

@@ -12,6 +12,7 @@ use super::copy::copy_to_host;
 use super::lock::{HostLock, beside};
 use super::log::HostLog;
 use super::prepare::{Origin, Prepared, evaluate_host, prepare};
+use super::space::check_space;
 use super::stop::Stop;
 use super::told::Told;
 use crate::evaluate::{Answer, Whence};
@@ -168,6 +169,7 @@ impl HostPart {
         let Some(Ready { built }) = self.lock_and_build(prepared).await? else { return Ok(None) };
         if let Some((place, _)) = &built {
             self.stop_if_asked()?;
+            check_space(self, place, prepared, verb).await?;
             copy_to_host(self, place, prepared).await?;
             self.stop_if_asked()?;
         }

@@ -15,12 +15,13 @@ mod long;
 mod prepare;
 mod reach;
 mod settle;
+mod space;
 mod stop;
 mod supervisor;
 mod told;
 
 pub use cache::HubCache;
-pub use context::{Builders, Context, Job, Places, Wants, target_of};
+pub use context::{Builders, Context, Job, Machines, Places, Wants, target_of};
 pub use fan_out::fan_out;
 pub use health::{Tries, check_health};
 pub use host::{HostPart, Planned};

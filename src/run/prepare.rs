@@ -1,18 +1,19 @@
 //! The first half of a host's part: ask it what it runs while its configuration is evaluated, and decide.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::context::{Context, Wants};
-use super::host::HostPart;
+use super::host::{HostEvents, HostPart};
 use super::reach::Access;
 use super::stop::Stop;
 use crate::evaluate::{Answer, Evaluator, Watcher};
 use crate::fleet::{BuildOn, Host};
 use crate::nix::{Evaluation, StorePath};
-use crate::plan::{Action, Decision, decide};
+use crate::plan::{Action, Decision, Look, decide, objection};
 use crate::process::LineSink;
-use crate::remote::{Activator, Facts, Generation, ProfileStep, generations};
-use crate::report::{Outcome, StepName};
+use crate::remote::{Facts, Generation, ProfileStep, generations};
+use crate::report::{Outcome, StepName, units};
 
 /// A host that answered, what it is to run, and what is to be done for that.
 #[derive(Debug)]
@@ -99,11 +100,17 @@ pub(super) async fn prepare(part: &mut HostPart) -> Result<Prepared, Stop> {
         Wants::Flake(evaluator) => ask_and_evaluate(part, evaluator).await?,
         Wants::Generation(number) => ask_for_generation(part, *number).await?,
     };
+    if let Some(skew) = access.clock_skew {
+        warn_of_clock(&part.events(), &part.host, skew);
+    }
     part.old.clone_from(&access.facts.current);
     part.generation = access.facts.generation;
     part.wanted = Some(wanted.toplevel.clone());
     part.system = wanted.system().map(str::to_owned);
     check_host(&context, &part.host, &access.facts, &wanted)?;
+    if let Some(id) = &access.facts.machine_id {
+        context.machines.accept(&part.host.name, id.clone());
+    }
     let decision = decide(context.job.goal, context.job.rule, &wanted.toplevel, &access.facts);
     Ok(Prepared { access, wanted, decision })
 }
@@ -169,37 +176,25 @@ pub(super) async fn evaluate_host(
     }
 }
 
-/// Declines a host that cannot be what the configuration is for, before anything is built or copied.
+/// Declines a host that must not be deployed to as it is, before anything is built or copied.
 fn check_host(context: &Context, host: &Host, facts: &Facts, wanted: &Wanted) -> Result<(), Stop> {
-    let refused = |message: String| Stop::failed(Outcome::Refused, StepName::Probe, message);
-    let expected = wanted.host_name().filter(|_| !context.job.accept_hostname);
-    match (expected, facts.hostname.as_deref()) {
-        (Some(expected), Some(found)) if expected != found => {
-            let hint = "is the address somebody else's by now? set `target` in hub.toml; for a host that is to be renamed \
-                        give --accept-hostname once";
-            let message = format!("{} answers as `{found}`, but its configuration is for `{expected}`", host.target);
-            return Err(refused(message).hint(Some(hint)));
-        }
-        _ => {}
+    let (goal, name, machine) = (context.job.goal, wanted.host_name(), context.machines.before(&host.name));
+    let look = Look { host, facts, goal, name, machine };
+    match objection(&look, |doubt| context.job.overruled.contains(&doubt)) {
+        Some(objection) => Err(Stop::objection(StepName::Probe, objection)),
+        None => Ok(()),
     }
-    if facts.nix.is_none() {
-        let hint =
-            "install Nix there, so that `ssh HOST command -v nix-daemon` finds it: on PATH of non-interactive shells";
-        return Err(refused(format!("{} has no Nix that an ssh command can run", host.name)).hint(Some(hint)));
-    }
-    if let Some(activator) = facts.activating {
-        let message = match activator {
-            Activator::Hubctl => format!(
-                "an activation that hubctl began earlier goes on on {}, longer than `activation-timeout` allows",
-                host.name
-            ),
-            Activator::Other => format!("another activation is under way on {}", host.name),
-        };
-        let hint =
-            "`systemctl status nixos-rebuild-switch-to-configuration` there shows it; run the command again after it";
-        return Err(refused(message).hint(Some(hint)));
-    }
-    Ok(())
+}
+
+/// Says that a host's clock is wrong, or ours.
+fn warn_of_clock(events: &HostEvents, host: &Host, skew: i64) {
+    let by = units::elapsed(Duration::from_secs(skew.unsigned_abs()));
+    let way = if skew > 0 { "ahead of" } else { "behind" };
+    let message = format!("the clock of {} is {by} {way} this machine's", host.name);
+    events.warning(
+        message,
+        Some("certificates and timers go by it: `timedatectl` there, and here, shows whether it is synchronised"),
+    );
 }
 
 #[cfg(test)]

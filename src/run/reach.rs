@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
 use super::context::Context;
 use super::stop::Stop;
 use crate::fleet::Host;
+use crate::plan::clock_skew;
 use crate::process::{Cancel, Level};
 use crate::remote::{Connect, Connection, Elevate, Elevation, Facts, ProbeError, Remote, Script, Target, probe};
 use crate::report::{Outcome, StepName};
@@ -20,6 +23,8 @@ pub struct Access {
     pub remote: Remote,
     /// What it runs.
     pub facts: Facts,
+    /// By how many seconds its clock is ahead of ours, where that is worth a word.
+    pub clock_skew: Option<i64>,
 }
 
 /// Connects and asks the host what it runs. A connection from an earlier run that turns out dead is made anew, once.
@@ -33,6 +38,7 @@ pub async fn reach(
         let mut connection = connect.connect(target, cancel).await.map_err(|error| Stop::unreachable(&error))?;
         let reused = connection.is_reused();
         let mut remote = Remote::new(connection, elevation);
+        let mut asked = Timestamp::now();
         let mut probed = probe(&remote).await;
         if reused && probed.as_ref().is_err_and(ProbeError::is_connection) {
             // One that the host answered over meanwhile is only slow, and others are using it.
@@ -41,10 +47,12 @@ pub async fn reach(
                 connection = connect.connect(target, cancel).await.map_err(|error| Stop::unreachable(&error))?;
                 remote = remote.over(connection);
             }
+            asked = Timestamp::now();
             probed = probe(&remote).await;
         }
         let facts = probed.map_err(|error| Stop::not_probed(&error))?;
-        Ok(Access { remote, facts })
+        let skew_of = |told| clock_skew(asked.as_second(), Timestamp::now().as_second(), told);
+        Ok(Access { remote, clock_skew: facts.now.and_then(skew_of), facts })
     };
     tokio::select! {
         access = asking => access,

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use crate::nix::{BuildError, Cache, CopyError, EvalError, Missed, PushError};
+use crate::plan::Objection;
 use crate::process::Failure;
 use crate::remote::{ActivationError, ConnectError, ProbeError, RunError};
 use crate::report::{Failed, Outcome, StepName};
@@ -52,6 +53,11 @@ impl Stop {
             failed.output = output;
         }
         self
+    }
+
+    /// Something that speaks against changing a host.
+    pub fn objection(step: StepName, objection: Objection) -> Self {
+        Self::failed(Outcome::Refused, step, objection.message).hint(Some(objection.hint))
     }
 
     /// A host that cannot be reached.

@@ -199,7 +199,7 @@ fn select(connection: &Connection, filter: &Filter) -> Result<Vec<Deployment>, S
     Ok(found)
 }
 
-fn timestamp(millisecond: i64) -> Timestamp {
+pub(super) fn timestamp(millisecond: i64) -> Timestamp {
     Timestamp::from_millisecond(millisecond).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 

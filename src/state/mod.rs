@@ -5,6 +5,7 @@ mod db;
 mod deployments;
 mod dirs;
 mod evaluations;
+mod machines;
 mod runs;
 
 pub use db::{State, StateError};

@@ -285,13 +285,13 @@ fn hosts_that_cannot_take_a_deployment_refuse_it_before_it_begins() {
     ]);
     told(&run, "p510", "p510 has no Nix that an ssh command can run", "install Nix there");
     told(&run, "razer", "another activation is under way on razer", "systemctl status nixos-rebuild");
-    told(&run, "samsung", "samsung answers as `samsung`, but its configuration is for `galaxy`", "--accept-hostname");
+    told(&run, "samsung", "samsung answers as `samsung`, but its configuration is for `galaxy`", "--despite host-name");
     for host in 1..4 {
         assert_eq!(lab.traces(hosts[host]), before[host]);
     }
 
     lab.console("razer", "systemctl stop nixos-rebuild-switch-to-configuration.service");
-    let run = hub.json(&["quick-deploy", "razer", "samsung", "--accept-hostname"]).exits(0);
+    let run = hub.json(&["quick-deploy", "razer", "samsung", "--despite", "host-name"]).exits(0);
     run.ends(&[("razer", "deployed"), ("samsung", "deployed")]);
     // From now on it has the name that it is meant to have.
     hub.json(&["quick-deploy", "samsung"]).exits(0).ends(&[("samsung", "unchanged")]);
@@ -333,7 +333,7 @@ fn a_store_that_is_full_is_told_as_such() {
         hub.set_host(host, "closureMiB = 32;");
     }
     let before = lab.traces("p620");
-    let run = hub.json(&["quick-deploy", "p620", "p510"]).exits(1);
+    let run = hub.json(&["quick-deploy", "p620", "p510", "--despite", "space"]).exits(1);
     let run = run.ends(&[("p620", "copy-failed"), ("p510", "deployed")]);
     told(&run, "p620", "the host's store is full", "nix-collect-garbage");
     assert_eq!(lab.traces("p620"), before);

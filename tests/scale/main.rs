@@ -17,7 +17,7 @@ use hubctl::plan::{Goal, Rule};
 use hubctl::process::Cancel;
 use hubctl::remote::Elevate;
 use hubctl::report::{Event, HostFinished, Outcome, Output, Reporter, Size, Summary, Ui, exit_of};
-use hubctl::run::{Builders, Context, Job, Places, Wants, execute};
+use hubctl::run::{Builders, Context, Job, Machines, Places, Wants, execute};
 use hubctl::state::{State, StateDirs, new_id};
 use tempfile::TempDir;
 
@@ -154,7 +154,7 @@ impl Fleet {
                 rule: Rule::IfChanged,
                 hosts,
                 parallel: AT_ONCE,
-                accept_hostname: false,
+                overruled: BTreeSet::new(),
             },
             nix: self.nix.clone(),
             substituters: Substituters::unasked(self.nix.clone()),
@@ -164,6 +164,7 @@ impl Fleet {
             connect: Arc::new(StandIns(self.world.clone())),
             elevations: BTreeMap::new(),
             this_machine: None,
+            machines: Machines::default(),
             builders: Builders::default(),
             cache: None,
             places: Places { logs: dirs.logs(&id), gcroots: dirs.gcroots() },

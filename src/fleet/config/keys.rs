@@ -45,6 +45,7 @@ const HOST: &[Key<HostSettings>] = &[
         set: |host, entry| host.policy.activation_timeout = entry.read(&shapes::DEADLINE),
     },
     Key { name: "confirm", set: |host, entry| host.policy.confirm = entry.read(&shapes::DURATION) },
+    Key { name: "min-battery", set: |host, entry| host.policy.min_battery = entry.read(&shapes::PERCENT) },
     Key { name: "failed-units", set: |host, entry| host.policy.failed_units = entry.read(&shapes::FAILED_UNITS) },
     Key {
         name: "unit-policy",
@@ -67,6 +68,10 @@ const DEPLOY: &[Key<Deploy>] = &[
         set: |deploy, entry| keep(&mut deploy.policy.activation_timeout, entry.read(&shapes::DEADLINE)),
     },
     Key { name: "confirm", set: |deploy, entry| keep(&mut deploy.policy.confirm, entry.read(&shapes::DURATION)) },
+    Key {
+        name: "min-battery",
+        set: |deploy, entry| keep(&mut deploy.policy.min_battery, entry.read(&shapes::PERCENT)),
+    },
     Key {
         name: "failed-units",
         set: |deploy, entry| keep(&mut deploy.policy.failed_units, entry.read(&shapes::FAILED_UNITS)),

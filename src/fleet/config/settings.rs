@@ -34,6 +34,7 @@ pub(in crate::fleet) struct HostSettings {
 pub(in crate::fleet) struct PolicySettings {
     pub(super) activation_timeout: Option<Duration>,
     pub(super) confirm: Option<Duration>,
+    pub(super) min_battery: Option<u8>,
     pub(super) failed_units: Option<FailedUnits>,
     pub(super) units: UnitPolicies,
 }
@@ -44,6 +45,7 @@ impl PolicySettings {
         Self {
             activation_timeout: self.activation_timeout.or(general.activation_timeout),
             confirm: self.confirm.or(general.confirm),
+            min_battery: self.min_battery.or(general.min_battery),
             failed_units: self.failed_units.or(general.failed_units),
             units: self.units,
         }
@@ -54,6 +56,7 @@ impl PolicySettings {
         Policy {
             activation_timeout: self.activation_timeout.unwrap_or(general.activation_timeout),
             confirm: self.confirm.unwrap_or(general.confirm),
+            min_battery: self.min_battery.unwrap_or(general.min_battery),
             failed_units: self.failed_units.unwrap_or(general.failed_units),
             units: self.units,
         }

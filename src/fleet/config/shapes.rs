@@ -198,6 +198,12 @@ pub(super) const DEADLINE: Shape<Duration> = Shape {
 /// Bounded, so that it fits every counter that it may be given to.
 const MOST: usize = 10_000;
 
+pub(super) const PERCENT: Shape<u8> = Shape {
+    wanted: "a whole number of percent, from 0 to 100",
+    example: "20",
+    read: |value| whole(value)?.try_into().ok().filter(|percent| *percent <= 100).ok_or(Misfit::Plain),
+};
+
 pub(super) const COUNT: Shape<NonZeroUsize> = Shape {
     wanted: "a whole number from 1 to 10000",
     example: "8",

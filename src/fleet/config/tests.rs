@@ -29,6 +29,7 @@ system = "x86_64-linux"
 kind = "nixos"
 build-on = "target"
 confirm = "90s"
+min-battery = 0
 unit-policy = { "nginx.service" = "rollback", "foo-*" = "tolerate" }
 
 [roles.server.health]
@@ -54,6 +55,7 @@ connect-timeout = "5s"
 parallel = 0x10
 activation-timeout = "1h"
 confirm = "2m"
+min-battery = 35
 failed-units = "rollback"
 
 [nix]
@@ -126,6 +128,7 @@ fn every_key_is_read() {
     assert_eq!(hub.ssh().connect_timeout.as_secs(), 5);
     assert_eq!(hub.deploy().parallel.unwrap().get(), 16);
     assert_eq!(hub.deploy().policy.activation_timeout.as_secs(), 3600);
+    assert_eq!(hub.deploy().policy.min_battery, 35);
     assert_eq!(hub.deploy().policy.confirm.as_secs(), 120);
     assert_eq!(hub.deploy().policy.failed_units, FailedUnits::Rollback);
     assert_eq!(hub.nix().eval_jobs.unwrap().get(), 4);
@@ -212,7 +215,10 @@ fn hints_know_the_usual_slips() {
         ("[hosts.a]\nbuild_on = 'here'", "did you mean `build-on`?"),
         ("parallel = 3", "`parallel` is a key of `[deploy]`"),
         ("user = 'root'", "`user` is a key of `[hosts.<name>]`"),
-        ("[deploy]\nzzz = 3", "the keys here are `parallel`, `activation-timeout`, `confirm` and `failed-units`"),
+        (
+            "[deploy]\nzzz = 3",
+            "the keys here are `parallel`, `activation-timeout`, `confirm`, `min-battery` and `failed-units`",
+        ),
         ("[hosts.a]\nkind = 'NixOS'", "did you mean \"nixos\"?"),
         ("[hosts.a]\nsystem = 'x86-64-linux'", "did you mean \"x86_64-linux\"?"),
         ("[hosts.a]\ntarget = 'root@a.lan'", "write `target = \"a.lan\"` and `user = \"root\"`"),
@@ -268,7 +274,14 @@ fn bad_values_are_refused() {
     for text in ["config-file = ''", "config-file = '~/x'", "host-keys = 'no'", "connect-timeout = '0s'"] {
         line(&format!("[ssh]\n{text}"));
     }
-    for text in ["parallel = 0", "parallel = 10001", "parallel = -1", "parallel = 'all'", "activation-timeout = '0s'"] {
+    for text in [
+        "parallel = 0",
+        "parallel = 10001",
+        "parallel = -1",
+        "parallel = 'all'",
+        "activation-timeout = '0s'",
+        "min-battery = 101",
+    ] {
         line(&format!("[deploy]\n{text}"));
     }
     for text in ["nginx = 'fail'", "'-x.service' = 'fail'", "'a b.service' = 'fail'", "'a[.service' = 'fail'"] {
