@@ -85,11 +85,16 @@ async fn keep(
 ) -> Result<(Contact, Facts), Stop> {
     let second = activation(part, prepared, "-boot", Goal::Boot, prepared.profile_step());
     let (contact, made) = see_through(part, &second, contact, output).await.map_err(not_begun)?;
-    let looked = look_and_forget(part, contact, &[first, &second]).await?;
-    if made == (Ended::Exited { stage: Stage::Switch, code: 0 }) {
-        return Ok(looked);
+    let (contact, looked) = look_and_forget(part, contact, &[first, &second]).await?;
+    let (before, wanted) = (&prepared.access.facts, Some(&prepared.wanted.toplevel));
+    let is_wanted = (looked.current.as_ref() == wanted, looked.profile.as_ref() == wanted);
+    match (made, is_wanted) {
+        (Ended::Exited { stage: Stage::Switch, code: 0 }, _) => Ok((contact, looked)),
+        // Whatever was missing when the host went down, it found what it was to boot.
+        (Ended::Vanished, (true, true)) if before.boot_id != looked.boot_id => Ok((contact, looked)),
+        (Ended::Vanished, (false, _)) if is_back(before, &looked) => Err(went_down_late(before, &looked)),
+        _ => Err(not_boot_default(made, &second, output)),
     }
-    Err(not_boot_default(made, &second, output))
 }
 
 /// What became of a system that runs as a test.
@@ -228,6 +233,17 @@ fn taken_back_for(revert: &Revert, ailments: &[Ailment]) -> Stop {
 fn went_down() -> Stop {
     let message = "the host went down during the activation and came back with its old system";
     Stop::failed(Outcome::RolledBack, StepName::Activate, message)
+}
+
+/// A host that went down after its system was confirmed, before that was the boot default.
+fn went_down_late(before: &Facts, after: &Facts) -> Stop {
+    if before.profile == after.profile {
+        return went_down();
+    }
+    let message = "the host went down while its new system was made the boot default, and came back with the old one; the system \
+                   profile has the new one";
+    Stop::failed(Outcome::ActivateFailed, StepName::Confirm, message)
+        .hint(Some("run the command again: it does what is left to do"))
 }
 
 /// What is refused only now leaves a host that was changed.

@@ -28,3 +28,4 @@ mod readme;
 mod ssh;
 mod substituters;
 mod support;
+mod sweep;

@@ -216,18 +216,29 @@ impl Running {
     /// Waits until the program printed a line with `text`; fails after two minutes.
     #[track_caller]
     pub(crate) fn wait_for(&mut self, text: &str) {
+        let is_seen = self.seen.lines().any(|line| line.contains(text));
+        assert!(is_seen || self.reaches(|line| line.contains(text)), "no `{text}` until the end of:\n{}", self.seen);
+    }
+
+    /// Waits until the program prints a line of which `is_it` is true, and tells whether it did before its end; fails after two
+    /// minutes.
+    #[track_caller]
+    pub(crate) fn reaches(&mut self, mut is_it: impl FnMut(&str) -> bool) -> bool {
         let begun = Instant::now();
-        let mut found = self.seen.lines().any(|line| line.contains(text));
-        while !found {
+        loop {
             let start = self.seen.len();
             while !self.seen[start..].ends_with('\n') {
-                assert!(begun.elapsed() < Duration::from_secs(120), "no `{text}` in:\n{}", self.seen);
+                assert!(begun.elapsed() < Duration::from_secs(120), "not so far in two minutes:\n{}", self.seen);
                 let mut byte = [0];
                 let stdout = self.child.as_mut().unwrap().stdout.as_mut().unwrap();
-                assert!(stdout.read(&mut byte).unwrap() > 0, "no `{text}` until the end of:\n{}", self.seen);
+                if stdout.read(&mut byte).unwrap() == 0 {
+                    return false;
+                }
                 self.seen.push(char::from(byte[0]));
             }
-            found = self.seen[start..].contains(text);
+            if is_it(&self.seen[start..]) {
+                return true;
+            }
         }
     }
 
