@@ -214,9 +214,16 @@ ExecStart=/usr/local/libexec/hubctl-lab-boot
 TEXT
   cat >"$layer/usr/local/libexec/hubctl-lab-boot" <<'TEXT'
 #!/bin/sh
-# Stands in for firmware, boot loader and kernel: finds the default entry and runs the init that it names.
+# Stands in for firmware, boot loader and kernel: finds the entry that is set for this boot alone, or else the default one,
+# and runs the init that it names.
 set -eu
 entry=$(sed -n 's/^default //p' /boot/loader/loader.conf | tail -n 1)
+if [ -s /boot/loader/lab-oneshot ]; then
+  once=$(cat /boot/loader/lab-oneshot)
+  rm /boot/loader/lab-oneshot
+  sync -f /boot
+  if [ -e "/boot/loader/entries/$once" ]; then entry=$once; fi
+fi
 init=$(sed -n 's/^options init=\([^ ]*\).*/\1/p' "/boot/loader/entries/$entry" | tail -n 1)
 if [ ! -x "$init" ]; then
   echo "boot entry $entry: there is no $init in the store" >&2

@@ -6,7 +6,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use super::{
     cache, ci, completions, deploy, deploy_all, diff, generations, history, hosts, lock, man, ping, quick_deploy,
-    rollback, status, test_all, test_host, why,
+    reboot, rollback, status, test_all, test_host, why,
 };
 use crate::error::Exit;
 
@@ -100,6 +100,7 @@ pub(super) enum Command {
     #[command(hide = true)]
     DiffHosts(diff::DiffHostsArgs),
     Rollback(rollback::RollbackArgs),
+    Reboot(reboot::RebootArgs),
     History(history::HistoryArgs),
     Lock(lock::LockArgs),
     Generations(generations::GenerationsArgs),

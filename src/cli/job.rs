@@ -166,7 +166,7 @@ impl<'a> Record<'a> {
         let job = &context.job;
         let source = match &context.wants {
             Wants::Flake(evaluator) => Some(evaluator.source()),
-            Wants::Generation(_) => None,
+            Wants::Generation(_) | Wants::BootDefault => None,
         };
         let record = Self { state, hub, id: job.id.clone() };
         let deployment = Deployment {

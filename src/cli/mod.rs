@@ -20,6 +20,7 @@ mod man;
 mod passwords;
 mod ping;
 mod quick_deploy;
+mod reboot;
 mod rollback;
 mod select;
 mod status;

@@ -12,6 +12,6 @@ mod shown;
 pub use host::{BuildOn, Host, HostName, HostNameError, Kind};
 pub use inventory::{FlakeHosts, Inventory};
 pub use note::InventoryNote;
-pub use policy::{FailedUnits, Policy, UnitPolicies};
+pub use policy::{FailedUnits, Policy, Reboots, UnitPolicies};
 pub use select_error::SelectError;
 pub use selector::{Selection, Selector};

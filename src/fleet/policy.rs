@@ -18,6 +18,16 @@ pub enum FailedUnits {
     Rollback,
 }
 
+/// Whether a host may be rebooted.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Reboots {
+    /// It may, and comes back by itself.
+    #[default]
+    Allowed,
+    /// It needs a person for that: somebody who types a passphrase, or switches it on.
+    Never,
+}
+
 /// What a host has to fulfil to be deployed to, how an activation on it is judged, and for how long it is waited for.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Policy {
@@ -31,6 +41,10 @@ pub struct Policy {
     pub failed_units: FailedUnits,
     /// What differs from that for single units.
     pub units: UnitPolicies,
+    /// Whether it may be rebooted.
+    pub reboots: Reboots,
+    /// How long it may take until it is back after a reboot, and how long that boot waits to be confirmed.
+    pub reboot_timeout: Duration,
 }
 
 impl Default for Policy {
@@ -41,6 +55,9 @@ impl Default for Policy {
             min_battery: 20,
             failed_units: FailedUnits::default(),
             units: UnitPolicies::default(),
+            reboots: Reboots::default(),
+            // Servers with much memory take minutes to test it.
+            reboot_timeout: Duration::from_secs(5 * 60),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::boot::{Trial, WayBack};
 use super::goal::Goal;
 use crate::nix::StorePath;
 use crate::remote::{Facts, RebootReason};
@@ -16,7 +17,7 @@ pub enum Rule {
 }
 
 /// What is to be done with a host.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Action {
     /// Nothing: it is as wanted.
     Nothing,
@@ -29,6 +30,8 @@ pub enum Action {
         /// Whether the profile is set first.
         set_profile: bool,
     },
+    /// Boot it.
+    Reboot(Trial),
 }
 
 /// What is to be done with a host, and why.
@@ -62,6 +65,15 @@ pub enum Reason {
     UnknownSystem,
     /// The user asked for it.
     Asked,
+    /// A boot would change nothing.
+    NoBootNeeded,
+    /// The host is to be booted.
+    Boot {
+        /// Whether its boot default runs already, as far as that is possible without a boot.
+        default_runs: bool,
+        /// How it goes back.
+        way_back: WayBack,
+    },
 }
 
 /// Decides what is to be done to reach `goal`. Pure: `facts` are all that is known of the host.
@@ -76,7 +88,7 @@ pub fn decide(goal: Goal, rule: Rule, wanted: &StorePath, facts: &Facts) -> Deci
         Goal::Switch => runs && boots,
         Goal::Boot => boots,
         Goal::Test => runs,
-        Goal::DryActivate => false,
+        Goal::DryActivate | Goal::Reboot => false,
     };
     match goal {
         _ if as_wanted && (rule == Rule::IfChanged || goal == Goal::Build) => left_alone(runs, facts),
@@ -115,6 +127,11 @@ impl fmt::Display for Reason {
             Self::OtherBootDefault => f.write_str("another system is the boot default"),
             Self::UnknownSystem => f.write_str("the host runs no system that Nix knows"),
             Self::Asked => f.write_str("asked for"),
+            Self::NoBootNeeded => f.write_str("it runs what it boots; a boot would change nothing"),
+            Self::Boot { default_runs: true, way_back } => write!(f, "asked for; {way_back}"),
+            Self::Boot { default_runs: false, way_back } => {
+                write!(f, "only a boot brings its boot default; {way_back}")
+            }
         }
     }
 }
@@ -137,19 +154,19 @@ mod tests {
 
     #[test]
     fn the_table_of_decisions() {
-        let switch = Action::Activate { verb: Goal::Switch, set_profile: true };
-        let boot = Action::Activate { verb: Goal::Boot, set_profile: true };
+        let switch = || Action::Activate { verb: Goal::Switch, set_profile: true };
+        let boot = || Action::Activate { verb: Goal::Boot, set_profile: true };
         let test = Action::Activate { verb: Goal::Test, set_profile: false };
         let dry = Action::Activate { verb: Goal::DryActivate, set_profile: false };
         let table = [
             // goal, rule, what runs, boot default (w is what is wanted), action
             (Goal::Switch, Rule::IfChanged, 'w', 'w', Action::Nothing),
-            (Goal::Switch, Rule::IfChanged, 'w', 'a', boot),
-            (Goal::Switch, Rule::IfChanged, 'a', 'w', switch),
-            (Goal::Switch, Rule::IfChanged, 'a', 'a', switch),
-            (Goal::Switch, Rule::Always, 'w', 'w', switch),
-            (Goal::Switch, Rule::Always, 'w', 'a', switch),
-            (Goal::Boot, Rule::IfChanged, 'w', 'a', boot),
+            (Goal::Switch, Rule::IfChanged, 'w', 'a', boot()),
+            (Goal::Switch, Rule::IfChanged, 'a', 'w', switch()),
+            (Goal::Switch, Rule::IfChanged, 'a', 'a', switch()),
+            (Goal::Switch, Rule::Always, 'w', 'w', switch()),
+            (Goal::Switch, Rule::Always, 'w', 'a', switch()),
+            (Goal::Boot, Rule::IfChanged, 'w', 'a', boot()),
             (Goal::Boot, Rule::IfChanged, 'a', 'w', Action::Nothing),
             (Goal::Test, Rule::IfChanged, 'w', 'a', Action::Nothing),
             (Goal::Test, Rule::IfChanged, 'a', 'w', test),

@@ -16,6 +16,8 @@ pub enum Goal {
     Test,
     /// It is known what switching would do.
     DryActivate,
+    /// The host is booted with its boot default.
+    Reboot,
 }
 
 /// A word that names no goal.
@@ -24,7 +26,7 @@ pub enum Goal {
 pub struct UnknownGoal(String);
 
 impl Goal {
-    /// The goal's name; for goals that activate, the verb of `switch-to-configuration`.
+    /// The goal's name; for goals that activate a system, the verb of `switch-to-configuration`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Build => "build",
@@ -32,6 +34,7 @@ impl Goal {
             Self::Boot => "boot",
             Self::Test => "test",
             Self::DryActivate => "dry-activate",
+            Self::Reboot => "reboot",
         }
     }
 

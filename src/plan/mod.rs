@@ -1,5 +1,6 @@
 //! What to do with a host, decided by pure functions of the goal, what the host runs, and what the flake wants.
 
+mod boot;
 mod checks;
 mod decide;
 mod drift;
@@ -7,6 +8,7 @@ mod goal;
 mod matrix;
 mod verdict;
 
+pub use boot::{Booted, NoWayBack, Trial, WayBack, booted, decide_boot, units_after_boot};
 pub use checks::{Doubt, KnownMachine, Look, Objection, clock_skew, objection, too_full};
 pub use decide::{Action, Decision, Reason, Rule, decide};
 pub use drift::{Drift, drift};

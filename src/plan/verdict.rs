@@ -112,7 +112,7 @@ fn check_reached(verb: Goal, wanted: &StorePath, after: &Facts) -> Result<(), Wh
     Ok(())
 }
 
-fn units_failed(before: &Facts, after: &Facts) -> Verdict {
+pub(super) fn units_failed(before: &Facts, after: &Facts) -> Verdict {
     let new = newly_failed(before, after);
     let known = after.failed_units.iter().filter(|unit| !new.contains(unit)).cloned().collect();
     Verdict::UnitsFailed { new, known }

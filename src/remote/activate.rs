@@ -8,6 +8,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::boot::{OneTime, boot_script};
 use super::guard::{Guard, arm_script, disarm_script};
 use super::lock::{LOCK, Lock};
 use super::profile::SYSTEM_PROFILE;
@@ -31,8 +32,8 @@ pub struct Activation {
     pub id: String,
     /// The system.
     pub toplevel: StorePath,
-    /// The verb for `switch-to-configuration`.
-    pub verb: &'static str,
+    /// What is done with it.
+    pub work: Work,
     /// What becomes of the profile first, and so of the boot default.
     pub profile: ProfileStep,
     /// The name that the host must have, where one is known.
@@ -41,6 +42,22 @@ pub struct Activation {
     pub guard: Option<Guard>,
     /// The deployment that must hold the host's lock, where it took it.
     pub locked: Option<String>,
+}
+
+/// What is done with a system.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Work {
+    /// `switch-to-configuration` runs, with this verb.
+    Switch(&'static str),
+    /// The host boots it, as its boot default.
+    Boot {
+        /// The boot that it runs in now, where that is known: in any other, this is done.
+        from: Option<String>,
+        /// How it goes back to the system before, where it can.
+        one_time: Option<OneTime>,
+        /// How long a boot waits to be confirmed.
+        patience: Duration,
+    },
 }
 
 /// What becomes of the system profile before a system is activated.
@@ -179,11 +196,29 @@ impl Activation {
     /// The shell command of a step.
     pub fn command(&self, stage: Stage) -> String {
         match (stage, self.profile) {
-            (Stage::Switch, _) => format!("{}/bin/switch-to-configuration {}", self.toplevel, self.verb),
+            (Stage::Switch, _) => match &self.work {
+                Work::Switch(verb) => format!("{}/bin/switch-to-configuration {verb}", self.toplevel),
+                Work::Boot { .. } => "systemctl reboot".to_owned(),
+            },
             (Stage::Profile, ProfileStep::Keep) => "true".to_owned(),
             (Stage::Profile, ProfileStep::Set) => format!("nix-env --profile {SYSTEM_PROFILE} --set {}", self.toplevel),
             (Stage::Profile, ProfileStep::SwitchTo(number)) => {
                 format!("nix-env --profile {SYSTEM_PROFILE} --switch-generation {number}")
+            }
+        }
+    }
+
+    /// Whether the host goes down with it, so that a connection that breaks is no surprise.
+    pub fn goes_down(&self) -> bool {
+        matches!(self.work, Work::Boot { .. })
+    }
+
+    /// The shell commands that do the work.
+    fn work_script(&self) -> String {
+        match &self.work {
+            Work::Switch(_) => self.command(Stage::Switch),
+            Work::Boot { one_time, patience, .. } => {
+                boot_script(&self.id, &self.toplevel, one_time.as_ref(), *patience)
             }
         }
     }
@@ -197,11 +232,18 @@ impl Activation {
             toplevel = self.toplevel,
             hostname = shell_quote(self.hostname.as_deref().unwrap_or_default()),
             set_profile = self.command(Stage::Profile),
-            switch = self.command(Stage::Switch),
+            switch = self.work_script(),
             lock_check = self.lock_check(),
+            boot_check = self.boot_check(),
             arm = arm_script(&self.id, self.guard),
             disarm = disarm_script(&self.id, self.guard),
         )
+    }
+
+    /// The part of the start script that tells a boot that has been from one that is still to be begun.
+    fn boot_check(&self) -> String {
+        let Work::Boot { from: Some(boot_id), .. } = &self.work else { return String::new() };
+        format!("[ \"$(cat /proc/sys/kernel/random/boot_id)\" = {} ] || answer started", shell_quote(boot_id))
     }
 
     /// The part of the start script that declines where the deployment does not have the lock any more.
@@ -332,7 +374,7 @@ mod tests {
         Activation {
             id: "7-p620".to_owned(),
             toplevel: "/nix/store/0i3kvkpqpr1i9zx4dbdzvj6dcpqnmhhb-nixos-system-p620-25.11".parse().unwrap(),
-            verb: "switch",
+            work: Work::Switch("switch"),
             profile: ProfileStep::Set,
             hostname: Some("p620".to_owned()),
             guard: None,

@@ -9,6 +9,7 @@ active() {{ case $(systemctl is-active "$unit.service") in active | activating |
 # This very activation may have begun over a connection that broke before it could say so.
 [ -e "$directory/exit" ] && answer started
 [ -e "$directory/run" ] && active && answer started
+{boot_check}
 rm -rf "$directory"
 [ "$(id -u)" = 0 ] || answer not-root "$(id -u)"
 hostname=$(cat /proc/sys/kernel/hostname)

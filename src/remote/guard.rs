@@ -75,7 +75,8 @@ pub async fn confirm(remote: &Remote, id: &str) -> Result<Guarded, RunError> {
     let script = format!(
         "d=/run/hubctl/{id}\nif [ -d \"$d\" ] && ln -s confirmed \"$d/decided\" 2>/dev/null; then\n\
          systemctl stop hubctl-revert-{id}.timer hubctl-confirm-{id}.timer hubctl-confirm-{id}-longer.timer\n\
-         rm -f /nix/var/nix/gcroots/hubctl-{id} /run/hubctl/reverted\nfi\n{}",
+         rm -f /nix/var/nix/gcroots/hubctl-{id} /run/hubctl/reverted /var/lib/hubctl/reverted\n\
+         rmdir /var/lib/hubctl 2>/dev/null\nfi\n{}",
         state_script()
     );
     ask(remote, script, SLACK).await

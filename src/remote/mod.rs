@@ -2,6 +2,7 @@
 
 mod absent;
 mod activate;
+mod boot;
 mod connection;
 mod elevate;
 mod guard;
@@ -19,7 +20,8 @@ mod ssh_options;
 mod target;
 
 pub use absent::absent;
-pub use activate::{Activation, ActivationError, Ended, ProfileStep, Refusal, Seen, Stage};
+pub use activate::{Activation, ActivationError, Ended, ProfileStep, Refusal, Seen, Stage, Work};
+pub use boot::{BootGuard, BootWays, OneTime, boot_ways, confirm_boot, forget_boot, settled_boot, take_back_boot};
 pub use connection::{Connect, ConnectError, Connection, Executed, Lost, Password};
 pub use elevate::{Elevate, Elevation};
 pub use guard::{Guard, Guarded, Revert, confirm, prolong, settled_guard, take_back};

@@ -82,6 +82,8 @@ if [ -L /run/hubctl/lock ]; then
   seen=$(stat -c %Y /run/hubctl/lock 2>/dev/null) && say lock "$((now - seen)) $(readlink /run/hubctl/lock)"
 fi
 first /run/hubctl/reverted
+# What a boot was taken back for outlives the next one.
+[ -n "$first" ] || first /var/lib/hubctl/reverted
 say reverted "$first"
 # The plan that a switch leaves behind when it does not come to its end; while one is under way it is as it should be.
 for plan in start restart reload; do

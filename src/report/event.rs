@@ -31,7 +31,7 @@ pub enum Event {
         deployment: Option<String>,
         /// The canonical command, such as `quick-deploy`.
         command: String,
-        /// What is to be reached on each host: `build`, `switch`, `boot`, `test` or `dry-activate`.
+        /// What is to be reached on each host: `build`, `switch`, `boot`, `test`, `dry-activate` or `reboot`.
         goal: String,
         /// The selected hosts, in order.
         hosts: Vec<HostName>,
@@ -158,6 +158,8 @@ pub enum StepName {
     Copy,
     /// Set the profile and switch to the configuration.
     Activate,
+    /// Reboot the host and wait until it is back.
+    Reboot,
     /// Look at what the host really runs now, and have it keep that or take it back.
     Verify,
     /// Run the health checks, while it is verified.
@@ -176,6 +178,7 @@ impl StepName {
             Self::Push => "push",
             Self::Copy => "copy",
             Self::Activate => "activate",
+            Self::Reboot => "reboot",
             Self::Verify => "verify",
             Self::Health => "health",
             Self::Confirm => "confirm",

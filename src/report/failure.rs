@@ -19,6 +19,7 @@ pub(super) const fn doing(step: StepName) -> &'static str {
         StepName::Push => "pushing",
         StepName::Copy => "copying",
         StepName::Activate => "activating",
+        StepName::Reboot => "rebooting",
         StepName::Verify => "verifying",
         StepName::Health => "checking its health",
         StepName::Confirm => "confirming",

@@ -1,6 +1,5 @@
 //! What the user may do after a run.
 
-use super::failure::listed;
 use super::outcome::Outcome;
 use super::state::RunState;
 use crate::fleet::HostName;
@@ -18,9 +17,18 @@ pub(super) fn steps(state: &RunState) -> Vec<String> {
     steps.extend(again(state));
     let waiting = with(Outcome::RebootNeeded);
     if !waiting.is_empty() {
-        steps.push(format!("reboot {} when it suits: the rest takes effect with the next boot", listed(&waiting)));
+        let hosts = if waiting.len() <= HOSTS_ON_A_LINE { spaced(&waiting) } else { "HOST..".to_owned() };
+        steps.push(format!("`hubctl reboot {hosts}` when it suits: the rest takes effect with the next boot"));
     }
     let live = with(Outcome::Deployed);
+    if state.goal == "boot" {
+        ask(
+            &mut steps,
+            &live,
+            "reboot",
+            "brings it with a boot, and takes it back if it does not come up and the boot loader can",
+        );
+    }
     if state.goal == "test" {
         ask(&mut steps, &live, "deploy", "makes this the boot default too; without it, a reboot goes back");
     }
@@ -91,7 +99,7 @@ mod tests {
                 "`hubctl status razer` shows what really runs there",
                 "`hubctl ping p510` tells whether the connection is back",
                 "`hubctl quick-deploy p620 p510` does what is left to do",
-                "reboot samsung when it suits: the rest takes effect with the next boot",
+                "`hubctl reboot samsung` when it suits: the rest takes effect with the next boot",
             ]
         );
     }
@@ -104,7 +112,9 @@ mod tests {
         assert_eq!(steps(&state), ["`hubctl deploy p620` does what is left to do"]);
         state.goal = "boot".to_owned();
         assert!(steps(&state)[0].starts_with("the same command again"));
+        assert!(steps(&state)[1].starts_with("`hubctl reboot p510` brings it"));
         state.command = "rollback".to_owned();
+        state.goal = "switch".to_owned();
         assert_eq!(steps(&state), [""; 0]);
     }
 }

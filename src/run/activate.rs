@@ -12,7 +12,7 @@ use crate::fleet::FailedUnits;
 use crate::plan::{Doubt, Goal, Verdict, Why, verdict};
 use crate::process::Level;
 use crate::remote::{
-    Activation, ActivationError, Ended, Facts, ProfileStep, Remote, RunError, Script, Seen, Stage, forget, probe,
+    Activation, ActivationError, Ended, Facts, ProfileStep, Remote, RunError, Script, Seen, Stage, Work, forget, probe,
 };
 use crate::report::{Outcome, StepName};
 
@@ -80,7 +80,7 @@ pub(super) fn activation(
     Activation {
         id: format!("{}-{}{suffix}", job.id, part.host.name),
         toplevel: prepared.wanted.toplevel.clone(),
-        verb: verb.as_str(),
+        work: Work::Switch(verb.as_str()),
         profile,
         hostname: prepared.wanted.host_name().filter(|_| !job.overruled.contains(&Doubt::HostName)).map(str::to_owned),
         guard: None,
@@ -213,11 +213,12 @@ pub(super) async fn see_through(
     output: &mut VecDeque<String>,
 ) -> Result<(Contact, Ended), Stop> {
     let mut seen = Seen::default();
+    let step = if activation.goes_down() { StepName::Reboot } else { StepName::Activate };
     loop {
         let (events, log) = part.split();
         let mut on_line = |line: &str| {
-            log.line(StepName::Activate, line);
-            events.log(StepName::Activate, line);
+            log.line(step, line);
+            events.log(step, line);
             output.push_back(line.to_owned());
             output.drain(..output.len().saturating_sub(OUTPUT_LINES));
         };
@@ -231,7 +232,7 @@ pub(super) async fn see_through(
             Ok(Some(ended)) => return Ok((contact, ended)),
             Ok(None) => {}
             Err(ActivationError::Run(error @ (RunError::Lost(_) | RunError::TimedOut(_)))) => {
-                if seen.begun() {
+                if seen.begun() && !activation.goes_down() {
                     let message = format!("{error}; the activation goes on without it, contact is sought again");
                     events.warning(message, None);
                 }

@@ -54,6 +54,8 @@ pub enum Wants {
     Flake(Arc<Evaluator>),
     /// A generation of its own profile: this number, or the one before the newest.
     Generation(Option<u64>),
+    /// The boot default that it has, to be booted.
+    BootDefault,
 }
 
 /// What every host's part of a run shares.

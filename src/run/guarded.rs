@@ -76,7 +76,7 @@ pub(super) async fn activate_guarded(
 }
 
 /// Makes the system that runs, and was activated by `first`, the boot default.
-async fn keep(
+pub(super) async fn keep(
     part: &mut HostPart,
     prepared: &Prepared,
     first: &Activation,

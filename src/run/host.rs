@@ -12,13 +12,14 @@ use super::copy::copy_to_host;
 use super::lock::{HostLock, beside};
 use super::log::HostLog;
 use super::prepare::{Origin, Prepared, evaluate_host, prepare};
+use super::reboot::reboot_host;
 use super::space::check_space;
 use super::stop::Stop;
 use super::told::Told;
 use crate::evaluate::{Answer, Whence};
 use crate::fleet::{BuildOn, Host, HostName};
 use crate::nix::{BuildState, Fetching, GcRoot, LogLine, StorePath};
-use crate::plan::{Action, Decision, Goal};
+use crate::plan::{Action, Decision, Goal, Trial};
 use crate::process::Level;
 use crate::remote::Standing;
 use crate::report::{Event, EventSender, HostFinished, Outcome, StepName};
@@ -146,10 +147,11 @@ impl HostPart {
             let reason = prepared.decision.reason.to_string();
             events.decided(self.steps(&prepared), reason.clone());
             self.context.tidy(&prepared.access, &events).await;
-            let changed = match prepared.decision.action {
+            let changed = match &prepared.decision.action {
                 Action::Nothing => return Ok(Reached { outcome: Outcome::Unchanged, detail: None }),
                 Action::AwaitReboot => return Ok(Reached { outcome: Outcome::RebootNeeded, detail: Some(reason) }),
-                Action::Activate { verb, set_profile } => self.change(&prepared, verb, set_profile).await?,
+                Action::Activate { verb, set_profile } => self.change(&prepared, *verb, *set_profile).await?,
+                Action::Reboot(trial) => self.boot(&prepared, trial).await?,
             };
             if let Some(reached) = changed {
                 return Ok(reached);
@@ -177,6 +179,13 @@ impl HostPart {
         // Until the host itself holds the system, this machine must not collect it.
         drop(built);
         reached.map(Some)
+    }
+
+    /// Boots the host; none where it is not any more as it was when that was decided.
+    async fn boot(&mut self, prepared: &Prepared, trial: &Trial) -> Result<Option<Reached>, Stop> {
+        let Some(Ready { .. }) = self.lock_and_build(prepared).await? else { return Ok(None) };
+        self.stop_if_asked()?;
+        reboot_host(self, prepared, trial).await.map(Some)
     }
 
     /// Takes the host's lock, unless it is ours already, and builds meanwhile: the lock costs no time. None where the host turns

@@ -14,6 +14,7 @@ mod log;
 mod long;
 mod prepare;
 mod reach;
+mod reboot;
 mod settle;
 mod space;
 mod stop;

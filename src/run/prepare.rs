@@ -6,11 +6,12 @@ use std::time::Duration;
 use super::context::{Context, Wants};
 use super::host::{HostEvents, HostPart};
 use super::reach::Access;
+use super::reboot::{ask_for_boot_default, decide_to_boot};
 use super::stop::Stop;
 use crate::evaluate::{Answer, Evaluator, Watcher};
 use crate::fleet::{BuildOn, Host};
 use crate::nix::{Evaluation, StorePath};
-use crate::plan::{Action, Decision, Look, decide, objection};
+use crate::plan::{Action, Decision, Look, Trial, decide, objection};
 use crate::process::LineSink;
 use crate::remote::{Facts, Generation, ProfileStep, generations};
 use crate::report::{Outcome, StepName, units};
@@ -38,6 +39,8 @@ impl Prepared {
     /// The steps that are left to do for `host`, in order. Its toplevel arrives by a cache where `cached`.
     pub fn steps(&self, host: &Host, cached: bool) -> Vec<StepName> {
         let activate = matches!(self.decision.action, Action::Activate { .. });
+        let reboot = matches!(self.decision.action, Action::Reboot(_));
+        let trial = matches!(self.decision.action, Action::Reboot(Trial::Guarded(_)));
         let runs = matches!(self.decision.action, Action::Activate { verb, .. } if verb.makes_current());
         let boots = matches!(self.decision.action, Action::Activate { set_profile: true, .. });
         // A host that runs no system yet has nothing that it could go back to.
@@ -49,9 +52,10 @@ impl Prepared {
             (transfer && elsewhere && cached, StepName::Push),
             (transfer && elsewhere, StepName::Copy),
             (activate, StepName::Activate),
-            (activate, StepName::Verify),
-            (runs && !host.health.is_empty(), StepName::Health),
-            (runs && boots && can_go_back && host.policy.confirms(), StepName::Confirm),
+            (reboot, StepName::Reboot),
+            (activate || reboot, StepName::Verify),
+            ((runs || reboot) && !host.health.is_empty(), StepName::Health),
+            (trial || runs && boots && can_go_back && host.policy.confirms(), StepName::Confirm),
         ];
         steps.into_iter().filter(|(needed, _)| *needed).map(|(_, step)| step).collect()
     }
@@ -99,6 +103,7 @@ pub(super) async fn prepare(part: &mut HostPart) -> Result<Prepared, Stop> {
     let (access, wanted) = match &context.wants {
         Wants::Flake(evaluator) => ask_and_evaluate(part, evaluator).await?,
         Wants::Generation(number) => ask_for_generation(part, *number).await?,
+        Wants::BootDefault => ask_for_boot_default(part).await?,
     };
     if let Some(skew) = access.clock_skew {
         warn_of_clock(&part.events(), &part.host, skew);
@@ -111,7 +116,10 @@ pub(super) async fn prepare(part: &mut HostPart) -> Result<Prepared, Stop> {
     if let Some(id) = &access.facts.machine_id {
         context.machines.accept(&part.host.name, id.clone());
     }
-    let decision = decide(context.job.goal, context.job.rule, &wanted.toplevel, &access.facts);
+    let decision = match (&context.wants, &wanted.origin) {
+        (Wants::BootDefault, Origin::Generation(number)) => decide_to_boot(part, &access, &wanted, *number).await?,
+        _ => decide(context.job.goal, context.job.rule, &wanted.toplevel, &access.facts),
+    };
     Ok(Prepared { access, wanted, decision })
 }
 

@@ -25,6 +25,7 @@ mod nix_versions;
 mod old_recipes;
 mod outcomes;
 mod readme;
+mod reboot;
 mod ssh;
 mod substituters;
 mod support;

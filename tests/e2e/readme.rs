@@ -58,6 +58,9 @@ const LINES: &[(&str, &str, How)] = &[
     // What dev/test runs has these in it.
     ("docs/contributing.md", "cargo test --lib", Elsewhere),
     ("docs/contributing.md", "cargo test --test e2e deploys::", Elsewhere),
+    // reboot.rs.
+    ("docs/deploying.md", "hubctl reboot p620", Elsewhere),
+    ("docs/deploying.md", "hubctl reboot '@server' --if-needed", Elsewhere),
     ("docs/deploying.md", "hubctl status", PrintsAfterAnEdit("p620     in sync")),
     ("docs/deploying.md", "hubctl history p620", Prints("deployed: p620")),
     ("docs/deploying.md", "hubctl generations p620", Prints("boot default, running")),

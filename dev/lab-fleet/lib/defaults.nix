@@ -34,6 +34,10 @@
 #   activation.panic       the host is gone in the middle of activation, at once (not when booting)
 #   activation.fragileOutput
 #                          dies with status 101 when its output cannot be written, as older releases did
+#
+# What booting does:
+#   boot.panic      the system does not come up: it is gone early in the boot, and the host is booted again
+#   boot.oneTime    the boot loader boots an entry once that is not its default, and the system brings bootctl for that
 {
   system = "x86_64-linux";
   hostName = null;
@@ -68,5 +72,10 @@
     reboot = false;
     panic = false;
     fragileOutput = false;
+  };
+
+  boot = {
+    panic = false;
+    oneTime = true;
   };
 }

@@ -5,6 +5,13 @@ PATH=/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin
 export PATH
 
 system=@out@
+# shellcheck disable=SC1091 # made with the system.
+. "$system/lab/behaviour"
+if [ -n "${boot_panic:-}" ]; then
+  # As a kernel that panics, and the watchdog that notices.
+  systemctl reboot --force --force
+  sleep infinity
+fi
 mkdir -p /nix/var/nix/gcroots
 ln -sfn "$system" /run/booted-system
 ln -sfn /run/booted-system /nix/var/nix/gcroots/booted-system

@@ -58,10 +58,17 @@ let
     printf '#!/bin/sh\necho %s\n' "$version" >"$out/bin/nixos-version"
     chmod 755 "$out/bin/nixos-version"
     # The host's own programs, under the path where NixOS has them.
-    for tool in sh bash cat chmod date ln ls mkdir mv readlink rm sleep systemctl journalctl systemd-run nix nix-env nix-store nix-daemon; do
+    for tool in sh bash cat chmod date ln ls mkdir mv readlink rm rmdir sleep systemctl journalctl systemd-run nix nix-env nix-store nix-daemon; do
       ln -s "/usr/bin/$tool" "$out/bin/$tool"
     done
-  '' { inherit version; };
+    if [ -n "$bootctl" ]; then
+      printf '%s' "$bootctl" >"$out/bin/bootctl"
+      chmod 755 "$out/bin/bootctl"
+    fi
+  '' {
+    inherit version;
+    bootctl = if values.boot.oneTime then readFile ./bootctl.sh else "";
+  };
 
   ownUnits = mapAttrs (_: unit: import ./unit-defaults.nix // unit) values.units;
   units = mapAttrs (import ./unit.nix derive) ownUnits;
@@ -126,9 +133,12 @@ let
     _: own: import ./toplevel.nix { inherit name merge; } (merge (values // { specialisations = { }; }) own)
   ) values.specialisations;
 
-  behaviour = concatStringsSep "" (
-    attrValues (mapAttrs (key: value: "activation_${key}=${shellValue value}\n") values.activation)
-  );
+  behaviourOf =
+    of:
+    concatStringsSep "" (
+      attrValues (mapAttrs (key: value: "${of}_${key}=${shellValue value}\n") values.${of})
+    );
+  behaviour = behaviourOf "activation" + behaviourOf "boot";
 in
 derive "nixos-system-${hostName}-${version}"
   ''

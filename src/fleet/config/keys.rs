@@ -51,6 +51,8 @@ const HOST: &[Key<HostSettings>] = &[
         name: "unit-policy",
         set: |host, entry| entry.nested_named(|entry| unit_policy(&mut host.policy.units, entry)),
     },
+    Key { name: "reboot", set: |host, entry| host.policy.reboots = entry.read(&shapes::REBOOTS) },
+    Key { name: "reboot-timeout", set: |host, entry| host.policy.reboot_timeout = entry.read(&shapes::DEADLINE) },
     Key { name: "health", set: |host, entry| entry.nested(HEALTH, &mut host.health) },
 ];
 

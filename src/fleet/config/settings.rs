@@ -8,7 +8,7 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::health::HealthSettings;
-use crate::fleet::{BuildOn, FailedUnits, Host, HostName, Kind, Policy, UnitPolicies};
+use crate::fleet::{BuildOn, FailedUnits, Host, HostName, Kind, Policy, Reboots, UnitPolicies};
 use crate::nix::CacheUrl;
 use crate::remote::{Elevate, HostKeys};
 
@@ -37,6 +37,8 @@ pub(in crate::fleet) struct PolicySettings {
     pub(super) min_battery: Option<u8>,
     pub(super) failed_units: Option<FailedUnits>,
     pub(super) units: UnitPolicies,
+    pub(super) reboots: Option<Reboots>,
+    pub(super) reboot_timeout: Option<Duration>,
 }
 
 impl PolicySettings {
@@ -48,6 +50,8 @@ impl PolicySettings {
             min_battery: self.min_battery.or(general.min_battery),
             failed_units: self.failed_units.or(general.failed_units),
             units: self.units,
+            reboots: self.reboots.or(general.reboots),
+            reboot_timeout: self.reboot_timeout.or(general.reboot_timeout),
         }
     }
 
@@ -59,6 +63,8 @@ impl PolicySettings {
             min_battery: self.min_battery.unwrap_or(general.min_battery),
             failed_units: self.failed_units.unwrap_or(general.failed_units),
             units: self.units,
+            reboots: self.reboots.unwrap_or(general.reboots),
+            reboot_timeout: self.reboot_timeout.unwrap_or(general.reboot_timeout),
         }
     }
 }

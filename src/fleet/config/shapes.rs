@@ -10,7 +10,7 @@ use toml::de::DeValue;
 use super::reader::{Misfit, Shape};
 use crate::error::nearest;
 use crate::fleet::selector::is_glob;
-use crate::fleet::{BuildOn, FailedUnits, HostName, Kind};
+use crate::fleet::{BuildOn, FailedUnits, HostName, Kind, Reboots};
 use crate::nix::CacheUrl;
 use crate::remote::{Elevate, HostKeys, Place};
 
@@ -96,6 +96,12 @@ pub(super) const FAILED_UNITS: Shape<FailedUnits> = Shape {
             [("tolerate", FailedUnits::Tolerate), ("fail", FailedUnits::Fail), ("rollback", FailedUnits::Rollback)];
         choice(value, &all)
     },
+};
+
+pub(super) const REBOOTS: Shape<Reboots> = Shape {
+    wanted: "\"allowed\" or \"never\"",
+    example: "\"never\"",
+    read: |value| choice(value, &[("allowed", Reboots::Allowed), ("never", Reboots::Never)]),
 };
 
 pub(super) const BUILD_ON: Shape<BuildOn> = Shape {

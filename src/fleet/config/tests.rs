@@ -18,6 +18,8 @@ build-on = "here"
 
 [roles.server]
 tags = ["always-on"]
+reboot = "never"
+reboot-timeout = "10m"
 port = 2222
 archived = false
 

@@ -1,6 +1,6 @@
 //! Hosts of a lab of the test's own, which ends with the test however that ends.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -73,17 +73,33 @@ impl Lab {
         }
     }
 
-    fn try_console(&self, host: &str, command: &str) -> Output {
+    /// Waits until `holds` of a host's root directory, which is not entered: a process in a host that goes down would keep it
+    /// from doing so. Absolute links in there lead to this machine's own files. Fails after a minute.
+    #[track_caller]
+    pub(crate) fn watch(&self, host: &str, what: &str, holds: impl Fn(&Path) -> bool) {
+        let begun = Instant::now();
+        while !holds(&PathBuf::from(format!("/proc/{}/root", self.first_process(host)))) {
+            assert!(begun.elapsed() < Duration::from_secs(60), "not within a minute on {host}: {what}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// The host's first process, as this machine knows it; `-` while the host is off.
+    fn first_process(&self, host: &str) -> String {
         let file = format!("/run/hubctl-lab/{}/hosts/{host}/nspawn", self.name);
         let container = std::fs::read_to_string(file).unwrap_or_default();
         let container = container.split(' ').next().unwrap_or_default();
-        // The host's first process is the child of the one that keeps it.
+        // It is the child of the one that keeps the host.
         let children = std::fs::read_to_string(format!("/proc/{container}/task/{container}/children"));
         let children = children.unwrap_or_default();
-        let first = children.split_whitespace().next().unwrap_or("-");
+        children.split_whitespace().next().unwrap_or("-").to_owned()
+    }
+
+    fn try_console(&self, host: &str, command: &str) -> Output {
+        let first = self.first_process(host);
         let words = ["--all", "--wd=/", "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "sh", "-c", command];
         // A host that goes down stops all that runs on it, and nsenter stops with its child, which nobody continues.
-        Command::new("timeout").args(["20", "nsenter", "--target", first]).args(words).output().unwrap()
+        Command::new("timeout").args(["20", "nsenter", "--target", &first]).args(words).output().unwrap()
     }
 
     /// All that a deployment changes on a host, as one text: two of them are the same if and only if nothing was changed and
