@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::hub::{Fleet, Hub, local_host, this_machine};
 use super::job::{self, Wish};
-use super::select::{Build, Cached, Despite, Parallel};
+use super::select::{Build, Cached, Despite, Parallel, Specialised};
 use crate::error::{Error, Exit, Kind, Result, nearest};
 use crate::evaluate::Evaluator;
 use crate::fleet::Host;
@@ -25,7 +25,7 @@ pub(super) struct DeployArgs {
     #[command(flatten)]
     how: How,
     /// Deploys this machine by way of another program, which takes over the terminal.
-    #[arg(long, value_name = "PROGRAM", conflicts_with_all = ["dry_run", "build_on", "parallel", "cached"])]
+    #[arg(long, value_name = "PROGRAM", conflicts_with_all = ["dry_run", "build_on", "parallel", "cached", "specialisation"])]
     via: Option<Via>,
     /// Kept for the fingers: hubctl has no slow preparations to leave out.
     #[arg(long, hide = true)]
@@ -45,6 +45,8 @@ pub(super) struct How {
     pub(super) build: Build,
     #[command(flatten)]
     pub(super) cached: Cached,
+    #[command(flatten)]
+    pub(super) specialised: Specialised,
     /// Shows what would be done with each host, and does nothing.
     #[arg(long, short = 'n')]
     pub(super) dry_run: bool,
@@ -112,6 +114,7 @@ pub(super) async fn deploy(
     how: &How,
 ) -> Result<Exit> {
     how.build.apply(&mut hosts, &fleet)?;
+    how.specialised.apply(&mut hosts, how.goal.into())?;
     let cache = how.cached.cache(hub, &fleet).await?;
     let wish = Wish {
         command: command.name,

@@ -9,7 +9,7 @@ use crate::error::{Error, Kind, Result, nearest};
 use crate::fleet::config::Cache as CacheSettings;
 use crate::fleet::{BuildOn, Host};
 use crate::nix::Cache;
-use crate::plan::Doubt;
+use crate::plan::{Doubt, Goal};
 use crate::run::HubCache;
 
 /// Hosts that must be named.
@@ -123,6 +123,30 @@ impl Build {
                 BuildOn::Host(name) if *name == host.name => BuildOn::Target,
                 place => place.clone(),
             };
+        }
+        Ok(())
+    }
+}
+
+/// Which form of a system runs.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Specialised {
+    /// Has hosts run this specialisation of their systems, whatever hub.toml says; '' for none. What they boot is the system
+    /// itself.
+    #[arg(long, value_name = "NAME")]
+    pub(super) specialisation: Option<String>,
+}
+
+impl Specialised {
+    /// Gives every host the specialisation that the command line asks for.
+    pub(super) fn apply(&self, hosts: &mut [Host], goal: Goal) -> Result<()> {
+        let Some(name) = &self.specialisation else { return Ok(()) };
+        if goal == Goal::Boot {
+            return Err(Error::message(Kind::Usage, "a host boots the system itself, and no specialisation of it")
+                .hint("leave out --specialisation, or `--goal boot`"));
+        }
+        for host in hosts {
+            host.specialisation = Some(name.clone()).filter(|name| !name.is_empty());
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use crate::error::{Error, Exit, Kind, Result};
 use crate::evaluate::Evaluator;
 use crate::fleet::{Host, HostName};
 use crate::nix::{Evaluation, StorePath};
-use crate::plan::{Drift, drift};
+use crate::plan::{Drift, Sought, drift};
 use crate::process::{Cancel, Level};
 use crate::remote::{Ailment, Connect, Elevation, Facts, RunError, Space, TakenBack};
 use crate::report::units::{bytes, local_time};
@@ -115,7 +115,9 @@ impl Looker {
             }
             None => None,
         };
-        let drift = facts.as_ref().map(|facts| drift(wanted.as_ref(), facts, &self.deployed(&host.name)));
+        let sought = |toplevel| Sought { toplevel, specialisation: host.specialisation.as_deref() };
+        let sought = wanted.as_ref().map(sought);
+        let drift = facts.as_ref().map(|facts| drift(sought, facts, &self.deployed(&host.name)));
         Seen { host: host.name, reachable: facts.is_some(), drift, wanted, facts, failed_checks, errors }
     }
 
@@ -226,7 +228,7 @@ fn row(name: Cell, drift: Option<Drift>, facts: &Facts) -> Vec<Cell> {
     vec![
         name,
         Cell::styled(style, drift.as_str()),
-        facts.current.as_ref().map_or_else(|| "-".to_owned(), |path| path.short_hash().to_owned()).into(),
+        runs(facts).into(),
         facts.generation.map_or_else(|| "-".to_owned(), |number| number.to_string()).into(),
         boot.into(),
         Cell::styled(failed_style, failed.to_string()),
@@ -234,6 +236,12 @@ fn row(name: Cell, drift: Option<Drift>, facts: &Facts) -> Vec<Cell> {
         free(facts.boot_space).into(),
         facts.uptime.map_or_else(|| "-".to_owned(), uptime).into(),
     ]
+}
+
+/// What runs, in few letters.
+fn runs(facts: &Facts) -> String {
+    let hash = facts.current.as_ref().map_or("-", |path| path.short_hash());
+    facts.specialisation.as_ref().map_or_else(|| hash.to_owned(), |name| format!("{hash} ({name})"))
 }
 
 /// An uptime in its two largest units.

@@ -9,7 +9,7 @@ use crate::error::{Error, Exit, Kind, Result};
 use crate::evaluate::Known;
 use crate::fleet::Host;
 use crate::nix::Footprint;
-use crate::plan::{Goal, Rule, decide};
+use crate::plan::{Goal, Rule, Sought, decide};
 use crate::remote::{Connect as _, Elevation};
 use crate::report::units::{bytes, duration};
 use crate::report::{Output, Style};
@@ -96,7 +96,8 @@ async fn deployed(hub: &Hub, fleet: &super::hub::Fleet, host: &Host, known: &Kno
         (Err(stop), _) => stop.failed.map_or_else(|| "stopped".to_owned(), |failed| failed.message),
         (Ok(_), None) => "not known before it is evaluated".to_owned(),
         (Ok(access), Some(evaluation)) => {
-            let decision = decide(Goal::Switch, Rule::IfChanged, &evaluation.out, &access.facts);
+            let sought = Sought { toplevel: &evaluation.out, specialisation: host.specialisation.as_deref() };
+            let decision = decide(Goal::Switch, Rule::IfChanged, sought, &access.facts);
             decision.reason.to_string()
         }
     })

@@ -131,6 +131,8 @@ pub struct Host {
     pub elevate: Elevate,
     /// Where its toplevel is built.
     pub build_on: BuildOn,
+    /// The specialisation of its system that it is to run, if one is.
+    pub specialisation: Option<String>,
     /// How activations on it are judged.
     #[serde(skip)]
     pub policy: Policy,

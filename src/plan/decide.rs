@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::boot::{Trial, WayBack};
 use super::goal::Goal;
+use super::sought::Sought;
 use crate::nix::StorePath;
 use crate::remote::{Facts, RebootReason};
 
@@ -59,6 +60,8 @@ pub enum Reason {
         /// What runs.
         current: StorePath,
     },
+    /// The wanted system runs with this specialisation of it, or without the one that is wanted.
+    Specialisation(Option<String>),
     /// Another system is the boot default.
     OtherBootDefault,
     /// What runs is not a NixOS system, or not one that the host can name.
@@ -77,10 +80,10 @@ pub enum Reason {
 }
 
 /// Decides what is to be done to reach `goal`. Pure: `facts` are all that is known of the host.
-pub fn decide(goal: Goal, rule: Rule, wanted: &StorePath, facts: &Facts) -> Decision {
-    let current = facts.current.as_ref() == Some(wanted);
+pub fn decide(goal: Goal, rule: Rule, sought: Sought<'_>, facts: &Facts) -> Decision {
+    let current = sought.runs(facts);
     let runs = current && !facts.interrupted;
-    let boots = facts.profile.as_ref() == Some(wanted);
+    let boots = sought.boots(facts);
     let activate =
         |verb: Goal, reason| Decision { action: Action::Activate { verb, set_profile: verb.sets_profile() }, reason };
     let as_wanted = match goal {
@@ -99,6 +102,7 @@ pub fn decide(goal: Goal, rule: Rule, wanted: &StorePath, facts: &Facts) -> Deci
         Goal::Switch if runs => activate(goal, Reason::NotBootDefault),
         Goal::Boot => activate(goal, Reason::OtherBootDefault),
         _ if current => activate(goal, Reason::Interrupted),
+        _ if sought.runs_otherwise(facts) => activate(goal, Reason::Specialisation(facts.specialisation.clone())),
         _ => {
             let current = facts.current.clone();
             activate(goal, current.map_or(Reason::UnknownSystem, |current| Reason::Differs { current }))
@@ -124,6 +128,8 @@ impl fmt::Display for Reason {
             Self::NotBootDefault => f.write_str("it runs, but another system is the boot default"),
             Self::Interrupted => f.write_str("it runs in part: an activation did not come to its end"),
             Self::Differs { current } => write!(f, "the host runs {} ({})", current.name(), current.short_hash()),
+            Self::Specialisation(Some(name)) => write!(f, "its specialisation `{name}` runs"),
+            Self::Specialisation(None) => f.write_str("it runs without a specialisation"),
             Self::OtherBootDefault => f.write_str("another system is the boot default"),
             Self::UnknownSystem => f.write_str("the host runs no system that Nix knows"),
             Self::Asked => f.write_str("asked for"),
@@ -149,7 +155,7 @@ mod tests {
     }
 
     fn action(goal: Goal, rule: Rule, current: char, profile: char) -> Action {
-        decide(goal, rule, &path('w'), &facts(current, profile)).action
+        decide(goal, rule, Sought::plain(&path('w')), &facts(current, profile)).action
     }
 
     #[test]
@@ -179,9 +185,25 @@ mod tests {
     }
 
     #[test]
+    fn a_specialisation_is_what_is_wanted_or_it_is_not() {
+        let gaming = |name: Option<&str>| Facts { specialisation: name.map(str::to_owned), ..facts('s', 'w') };
+        let decide = |sought: Option<&str>, facts: &Facts| {
+            let toplevel = path('w');
+            let sought = Sought { toplevel: &toplevel, specialisation: sought };
+            super::decide(Goal::Switch, Rule::IfChanged, sought, facts)
+        };
+        assert_eq!(decide(Some("gaming"), &gaming(Some("gaming"))).action, Action::Nothing);
+        let other = decide(Some("work"), &gaming(Some("gaming")));
+        assert_eq!(other.reason, Reason::Specialisation(Some("gaming".to_owned())));
+        assert_eq!(decide(None, &gaming(Some("gaming"))).reason, other.reason);
+        assert_eq!(decide(Some("gaming"), &facts('w', 'w')).reason, Reason::Specialisation(None));
+        assert!(matches!(decide(Some("gaming"), &facts('s', 'w')).reason, Reason::Differs { .. }));
+    }
+
+    #[test]
     fn a_pending_reboot_is_told() {
         let facts = Facts { reboot: vec![RebootReason::Kernel], ..facts('w', 'w') };
-        let decision = decide(Goal::Switch, Rule::IfChanged, &path('w'), &facts);
+        let decision = decide(Goal::Switch, Rule::IfChanged, Sought::plain(&path('w')), &facts);
         assert_eq!(decision.action, Action::AwaitReboot);
         assert!(decision.reason.to_string().contains("another kernel: reboot pending"));
     }
@@ -189,14 +211,14 @@ mod tests {
     #[test]
     fn an_activation_that_was_interrupted_is_done_again() {
         let facts = Facts { interrupted: true, ..facts('w', 'w') };
-        let decision = decide(Goal::Switch, Rule::IfChanged, &path('w'), &facts);
+        let decision = decide(Goal::Switch, Rule::IfChanged, Sought::plain(&path('w')), &facts);
         assert_eq!(decision.action, Action::Activate { verb: Goal::Switch, set_profile: true });
         assert_eq!(decision.reason, Reason::Interrupted);
     }
 
     #[test]
     fn an_unknown_system_is_never_taken_for_the_wanted_one() {
-        let decision = decide(Goal::Switch, Rule::IfChanged, &path('w'), &Facts::default());
+        let decision = decide(Goal::Switch, Rule::IfChanged, Sought::plain(&path('w')), &Facts::default());
         assert_eq!(decision.reason, Reason::UnknownSystem);
         assert!(matches!(decision.action, Action::Activate { .. }));
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use super::sought::Sought;
 use crate::nix::StorePath;
 use crate::remote::Facts;
 
@@ -19,6 +20,8 @@ pub enum Drift {
     NotBootDefault,
     /// It runs what the flake wants in part: switching to it did not come to its end.
     Interrupted,
+    /// It runs a specialisation of what the flake wants that it is not to run, or not the one that it is to run.
+    Specialisation,
     /// What the flake wants is the boot default, and something else runs.
     NotRunning,
     /// It runs what was deployed from this flake before.
@@ -37,6 +40,7 @@ impl Drift {
             Self::RebootPending => "reboot pending",
             Self::NotBootDefault => "not boot default",
             Self::Interrupted => "interrupted",
+            Self::Specialisation => "specialisation",
             Self::NotRunning => "not running yet",
             Self::Behind => "behind",
             Self::BuiltElsewhere => "differs",
@@ -46,17 +50,19 @@ impl Drift {
 }
 
 /// Holds what a host runs against what the flake wants. `deployed` are the toplevels that were deployed to it from here.
-pub fn drift(wanted: Option<&StorePath>, facts: &Facts, deployed: &BTreeSet<StorePath>) -> Drift {
-    let Some(wanted) = wanted else { return Drift::Unknown };
-    let runs = facts.current.as_ref() == Some(wanted);
-    let boots = facts.profile.as_ref() == Some(wanted);
+pub fn drift(sought: Option<Sought<'_>>, facts: &Facts, deployed: &BTreeSet<StorePath>) -> Drift {
+    let Some(sought) = sought else { return Drift::Unknown };
+    let (runs, boots) = (sought.runs(facts), sought.boots(facts));
+    // A specialisation was deployed with its system.
+    let current = if facts.specialisation.is_some() { &facts.profile } else { &facts.current };
     match (runs, boots) {
         (true, _) if facts.interrupted => Drift::Interrupted,
         (true, true) if facts.reboot.is_empty() => Drift::None,
         (true, true) => Drift::RebootPending,
         (true, false) => Drift::NotBootDefault,
+        (false, true) if sought.runs_otherwise(facts) => Drift::Specialisation,
         (false, true) => Drift::NotRunning,
-        (false, false) if facts.current.as_ref().is_some_and(|current| deployed.contains(current)) => Drift::Behind,
+        (false, false) if current.as_ref().is_some_and(|current| deployed.contains(current)) => Drift::Behind,
         (false, false) => Drift::BuiltElsewhere,
     }
 }
@@ -76,12 +82,18 @@ mod tests {
             |current, profile| Facts { current: Some(path(current)), profile: Some(path(profile)), ..Facts::default() };
         let deployed = BTreeSet::from([path('a')]);
         let wanted = path('w');
-        let of = |facts: &Facts| drift(Some(&wanted), facts, &deployed);
+        let of = |facts: &Facts| drift(Some(Sought::plain(&wanted)), facts, &deployed);
         assert_eq!(of(&facts('w', 'w')), Drift::None);
         assert_eq!(of(&Facts { reboot: vec![RebootReason::Kernel], ..facts('w', 'w') }), Drift::RebootPending);
         assert_eq!(of(&Facts { interrupted: true, ..facts('w', 'w') }), Drift::Interrupted);
         assert_eq!(of(&facts('w', 'a')), Drift::NotBootDefault);
         assert_eq!(of(&facts('a', 'w')), Drift::NotRunning);
+        let gaming = |profile| Facts { specialisation: Some("gaming".to_owned()), ..facts('s', profile) };
+        assert_eq!(of(&gaming('w')), Drift::Specialisation);
+        assert_eq!(of(&gaming('a')), Drift::Behind);
+        let sought = Sought { toplevel: &wanted, specialisation: Some("gaming") };
+        assert_eq!(drift(Some(sought), &gaming('w'), &deployed), Drift::None);
+        assert_eq!(drift(Some(sought), &facts('w', 'w'), &deployed), Drift::Specialisation);
         assert_eq!(of(&facts('a', 'a')), Drift::Behind);
         assert_eq!(of(&facts('b', 'b')), Drift::BuiltElsewhere);
         assert_eq!(of(&Facts::default()), Drift::BuiltElsewhere);

@@ -6,6 +6,7 @@ mod decide;
 mod drift;
 mod goal;
 mod matrix;
+mod sought;
 mod verdict;
 
 pub use boot::{Booted, NoWayBack, Trial, WayBack, booted, decide_boot, units_after_boot};
@@ -14,4 +15,5 @@ pub use decide::{Action, Decision, Reason, Rule, decide};
 pub use drift::{Drift, drift};
 pub use goal::{Goal, UnknownGoal};
 pub use matrix::{CiJob, Share, share_out};
-pub use verdict::{Verdict, Why, verdict};
+pub use sought::Sought;
+pub use verdict::{Aim, Verdict, Why, verdict};

@@ -5,7 +5,7 @@
 
 use super::goal::Goal;
 use crate::nix::StorePath;
-use crate::remote::{Ended, Facts, Stage};
+use crate::remote::{Activation, Ended, Facts, Stage};
 
 /// What an activation came to.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -64,9 +64,24 @@ impl Why {
     }
 }
 
+/// What an activation is to bring about.
+#[derive(Clone, Copy, Debug)]
+pub struct Aim<'a> {
+    /// What is to run: a system, or a specialisation of it.
+    pub runs: &'a StorePath,
+    /// What is to be the boot default.
+    pub boots: &'a StorePath,
+}
+
+impl<'a> From<&'a Activation> for Aim<'a> {
+    fn from(activation: &'a Activation) -> Self {
+        Self { runs: &activation.runs, boots: &activation.toplevel }
+    }
+}
+
 /// Judges an activation with `verb` by how it ended and by what the host tells `before` and `after`.
-pub fn verdict(verb: Goal, wanted: &StorePath, ended: Ended, before: &Facts, after: &Facts) -> Verdict {
-    let reached = check_reached(verb, wanted, after);
+pub fn verdict(verb: Goal, aim: Aim<'_>, ended: Ended, before: &Facts, after: &Facts) -> Verdict {
+    let reached = check_reached(verb, aim, after);
     match ended {
         Ended::Exited { stage: Stage::Profile, code } => Verdict::Failed(Why::Profile(code)),
         Ended::Exited { code: 0, .. } => match reached {
@@ -77,12 +92,12 @@ pub fn verdict(verb: Goal, wanted: &StorePath, ended: Ended, before: &Facts, aft
             Err(why) => Verdict::Failed(why),
         },
         Ended::Exited { code: 4, .. } => reached.map_or_else(Verdict::Failed, |()| units_failed(before, after)),
-        Ended::Exited { code: 100, .. } => not_activated(verb, wanted, after),
+        Ended::Exited { code: 100, .. } => not_activated(verb, aim, after),
         Ended::Exited { code: 2, .. } => Verdict::Failed(Why::ActivationScript),
         Ended::Exited { code, .. } => Verdict::Failed(Why::Code(code)),
         // What was killed half-way may have left any part undone, though the links are set.
         Ended::Vanished if before.boot_id == after.boot_id => Verdict::Failed(Why::Killed),
-        Ended::Vanished if reached.is_err() || after.current.as_ref() != Some(wanted) => {
+        Ended::Vanished if reached.is_err() || after.current.as_ref() != Some(aim.runs) => {
             Verdict::Failed(Why::WentDown(after.current.clone()))
         }
         Ended::Vanished => match units_failed(before, after) {
@@ -93,20 +108,20 @@ pub fn verdict(verb: Goal, wanted: &StorePath, ended: Ended, before: &Facts, aft
 }
 
 /// The init interface changed. That is fine where the system was to be booted sooner or later.
-fn not_activated(verb: Goal, wanted: &StorePath, after: &Facts) -> Verdict {
+fn not_activated(verb: Goal, aim: Aim<'_>, after: &Facts) -> Verdict {
     match verb {
         Goal::DryActivate => Verdict::Reached,
         _ if !verb.sets_profile() => Verdict::Failed(Why::NeedsBoot),
-        _ if after.profile.as_ref() != Some(wanted) => Verdict::Failed(Why::OtherProfile(after.profile.clone())),
+        _ if after.profile.as_ref() != Some(aim.boots) => Verdict::Failed(Why::OtherProfile(after.profile.clone())),
         _ => Verdict::RebootNeeded,
     }
 }
 
-fn check_reached(verb: Goal, wanted: &StorePath, after: &Facts) -> Result<(), Why> {
-    if verb.makes_current() && after.current.as_ref() != Some(wanted) {
+fn check_reached(verb: Goal, aim: Aim<'_>, after: &Facts) -> Result<(), Why> {
+    if verb.makes_current() && after.current.as_ref() != Some(aim.runs) {
         return Err(Why::OtherCurrent(after.current.clone()));
     }
-    if verb.sets_profile() && after.profile.as_ref() != Some(wanted) {
+    if verb.sets_profile() && after.profile.as_ref() != Some(aim.boots) {
         return Err(Why::OtherProfile(after.profile.clone()));
     }
     Ok(())
@@ -131,13 +146,17 @@ mod tests {
         format!("/nix/store/{}-nixos-system-p620-25.11", hash.to_string().repeat(32)).parse().unwrap()
     }
 
+    fn aim(system: &StorePath) -> Aim<'_> {
+        Aim { runs: system, boots: system }
+    }
+
     fn facts(system: char) -> Facts {
         Facts { current: Some(path(system)), profile: Some(path(system)), ..Facts::default() }
     }
 
     fn judge(code: i32, after: &Facts) -> Verdict {
         let ended = Ended::Exited { stage: Stage::Switch, code };
-        verdict(Goal::Switch, &path('w'), ended, &facts('a'), after)
+        verdict(Goal::Switch, aim(&path('w')), ended, &facts('a'), after)
     }
 
     #[test]
@@ -156,7 +175,7 @@ mod tests {
         let after = Facts { failed_units: vec!["new.service".to_owned(), "old.service".to_owned()], ..facts('w') };
         let judge = |code, after: &Facts| {
             let ended = Ended::Exited { stage: Stage::Switch, code };
-            verdict(Goal::Switch, &path('w'), ended, &before, after)
+            verdict(Goal::Switch, aim(&path('w')), ended, &before, after)
         };
         let (new, known) = (vec!["new.service".to_owned()], vec!["old.service".to_owned()]);
         let failed = Verdict::UnitsFailed { new, known };
@@ -168,7 +187,7 @@ mod tests {
     #[test]
     fn what_only_a_boot_brings_is_no_success_of_a_test() {
         let ended = Ended::Exited { stage: Stage::Switch, code: 100 };
-        let judge = |verb| verdict(verb, &path('w'), ended, &facts('a'), &facts('a'));
+        let judge = |verb| verdict(verb, aim(&path('w')), ended, &facts('a'), &facts('a'));
         assert_eq!(judge(Goal::Test), Verdict::Failed(Why::NeedsBoot));
         assert_eq!(judge(Goal::DryActivate), Verdict::Reached);
     }
@@ -183,7 +202,7 @@ mod tests {
     fn a_host_that_went_down_is_judged_by_what_it_came_back_with() {
         let booted = |boot: &str, facts: Facts| Facts { boot_id: Some(boot.to_owned()), ..facts };
         let before = booted("one", facts('a'));
-        let judge = |verb, after: &Facts| verdict(verb, &path('w'), Ended::Vanished, &before, after);
+        let judge = |verb, after: &Facts| verdict(verb, aim(&path('w')), Ended::Vanished, &before, after);
         assert_eq!(judge(Goal::Switch, &booted("two", facts('w'))), Verdict::CameBack);
         assert_eq!(judge(Goal::Boot, &booted("two", facts('w'))), Verdict::CameBack);
         let old = Verdict::Failed(Why::WentDown(Some(path('a'))));
@@ -196,7 +215,7 @@ mod tests {
 
     #[test]
     fn one_that_was_killed_is_not_done_though_the_links_are_set() {
-        let judged = verdict(Goal::Switch, &path('w'), Ended::Vanished, &facts('a'), &facts('w'));
+        let judged = verdict(Goal::Switch, aim(&path('w')), Ended::Vanished, &facts('a'), &facts('w'));
         assert_eq!(judged, Verdict::Failed(Why::Killed));
     }
 }

@@ -30,8 +30,10 @@ const FOLLOW: Duration = Duration::from_secs(10 * 60);
 pub struct Activation {
     /// Names the activation's directory on the host; letters, digits and dashes.
     pub id: String,
-    /// The system.
+    /// The system that is the boot default then, if any is made that.
     pub toplevel: StorePath,
+    /// What is to run: the system, or a specialisation of it.
+    pub runs: StorePath,
     /// What is done with it.
     pub work: Work,
     /// What becomes of the profile first, and so of the boot default.
@@ -197,7 +199,7 @@ impl Activation {
     pub fn command(&self, stage: Stage) -> String {
         match (stage, self.profile) {
             (Stage::Switch, _) => match &self.work {
-                Work::Switch(verb) => format!("{}/bin/switch-to-configuration {verb}", self.toplevel),
+                Work::Switch(verb) => self.switch_command(verb),
                 Work::Boot { .. } => "systemctl reboot".to_owned(),
             },
             (Stage::Profile, ProfileStep::Keep) => "true".to_owned(),
@@ -205,6 +207,18 @@ impl Activation {
             (Stage::Profile, ProfileStep::SwitchTo(number)) => {
                 format!("nix-env --profile {SYSTEM_PROFILE} --switch-generation {number}")
             }
+        }
+    }
+
+    /// How `switch-to-configuration` is run. The boot loader takes only whole systems as its default.
+    fn switch_command(&self, verb: &str) -> String {
+        let run = |system: &StorePath, verb: &str| format!("{system}/bin/switch-to-configuration {verb}");
+        match verb {
+            "boot" => run(&self.toplevel, verb),
+            "switch" if self.runs != self.toplevel => {
+                format!("{} && {}", run(&self.toplevel, "boot"), run(&self.runs, "test"))
+            }
+            _ => run(&self.runs, verb),
         }
     }
 
@@ -371,15 +385,31 @@ mod tests {
     use crate::nix::StoreUri;
 
     fn activation() -> Activation {
+        let toplevel: StorePath =
+            "/nix/store/0i3kvkpqpr1i9zx4dbdzvj6dcpqnmhhb-nixos-system-p620-25.11".parse().unwrap();
         Activation {
             id: "7-p620".to_owned(),
-            toplevel: "/nix/store/0i3kvkpqpr1i9zx4dbdzvj6dcpqnmhhb-nixos-system-p620-25.11".parse().unwrap(),
+            runs: toplevel.clone(),
+            toplevel,
             work: Work::Switch("switch"),
             profile: ProfileStep::Set,
             hostname: Some("p620".to_owned()),
             guard: None,
             locked: Some("7".to_owned()),
         }
+    }
+
+    #[test]
+    fn the_boot_loader_gets_the_whole_system_and_the_specialisation_runs() {
+        let runs: StorePath = "/nix/store/1i3kvkpqpr1i9zx4dbdzvj6dcpqnmhhb-nixos-system-p620-25.11".parse().unwrap();
+        let command =
+            |verb| Activation { runs: runs.clone(), work: Work::Switch(verb), ..activation() }.command(Stage::Switch);
+        let program = |system: &StorePath| format!("{system}/bin/switch-to-configuration");
+        let base = program(&activation().toplevel);
+        assert_eq!(activation().command(Stage::Switch), format!("{base} switch"));
+        assert_eq!(command("switch"), format!("{base} boot && {} test", program(&runs)));
+        assert_eq!(command("test"), format!("{} test", program(&runs)));
+        assert_eq!(command("boot"), format!("{base} boot"));
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod probe;
 mod profile;
 mod remains;
 mod script;
+mod specialisations;
 mod ssh;
 mod ssh_connection;
 mod ssh_error;
@@ -32,6 +33,7 @@ pub use probe::{Activator, Facts, ProbeError, RebootReason, Space, TakenBack, pa
 pub use profile::{Generation, SYSTEM_PROFILE, generations};
 pub use remains::{Remains, forget, remains, settled};
 pub use script::{Ran, Remote, RunError, Script};
+pub use specialisations::specialisations;
 pub use ssh::SshConnector;
 pub use ssh_options::{HostKeys, SshOptions, private_runtime_dir};
 pub use target::{SshTarget, Target};

@@ -41,6 +41,8 @@ pub struct Facts {
     pub booted: Option<StorePath>,
     /// The toplevel of the system profile, which is the boot default.
     pub profile: Option<StorePath>,
+    /// The specialisation of the boot default that runs.
+    pub specialisation: Option<String>,
     /// The number of the profile's generation.
     pub generation: Option<u64>,
     /// In what the booted system differs from the running one so that only a reboot brings it.
@@ -225,6 +227,7 @@ pub fn parse(printed: &str) -> Option<Facts> {
             "activating" => facts.activating = Some(Activator::Other),
             "lock" => facts.lock = Lock::parse(value),
             "remains" => facts.remains = true,
+            "specialisation" => facts.specialisation = Some(value.to_owned()),
             "interrupted" => facts.interrupted = true,
             "reverted" => facts.reverted = TakenBack::parse(value),
             "failed-unit" => facts.failed_units.push(value.to_owned()),

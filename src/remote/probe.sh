@@ -38,6 +38,9 @@ for name in $names; do
   case $name in current) current=$1 ;; booted) booted=$1 ;; esac
   shift
 done
+for one in /nix/var/nix/profiles/system/specialisation/*; do
+  [ -n "$current" ] && [ "$one" -ef "$current" ] && say specialisation "${one##*/}"
+done
 say generation "$(readlink /nix/var/nix/profiles/system 2>/dev/null)"
 if [ -n "$booted" ] && [ -n "$current" ] && [ "$booted" != "$current" ]; then
   for part in kernel initrd kernel-modules; do

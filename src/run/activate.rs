@@ -53,9 +53,9 @@ pub(super) async fn activate_host(
     let activations = [&activation];
     let looking = events.step(StepName::Verify, look_and_forget(part, contact, &activations));
     let (contact, after) = cancel.unless(Level::Hard, looking).await.unwrap_or_else(|| Err(unwaited()))?;
-    let judged = verdict(verb, &activation.toplevel, ended, &prepared.access.facts, &after);
+    let judged = verdict(verb, (&activation).into(), ended, &prepared.access.facts, &after);
     let ended = judge(part, verb, &activation, judged, &contact, &after, output).await;
-    let lives = verb.makes_current() && after.current.as_ref() == Some(&activation.toplevel);
+    let lives = verb.makes_current() && after.current.as_ref() == Some(&activation.runs);
     if !lives || part.host.health.is_empty() || ended.as_ref().is_err_and(|stop| stop.outcome != Outcome::Degraded) {
         return ended;
     }
@@ -80,6 +80,7 @@ pub(super) fn activation(
     Activation {
         id: format!("{}-{}{suffix}", job.id, part.host.name),
         toplevel: prepared.wanted.toplevel.clone(),
+        runs: prepared.wanted.runs().clone(),
         work: Work::Switch(verb.as_str()),
         profile,
         hostname: prepared.wanted.host_name().filter(|_| !job.overruled.contains(&Doubt::HostName)).map(str::to_owned),

@@ -14,7 +14,7 @@ use super::host::{HostPart, Reached};
 use super::prepare::Prepared;
 use super::stop::Stop;
 use crate::fleet::{FailedUnits, Policy};
-use crate::plan::{Goal, Verdict, Why, verdict};
+use crate::plan::{Aim, Goal, Verdict, Why, verdict};
 use crate::process::Level;
 use crate::remote::{
     Activation, Ailment, Ended, Facts, Guard, Guarded, ProfileStep, Revert, RunError, Stage, confirm, longest, prolong,
@@ -71,7 +71,7 @@ pub(super) async fn activate_guarded(
         }
     };
     let (contact, after) = cancel.unless(Level::Hard, ending).await.unwrap_or_else(|| Err(unwaited()))?;
-    let judged = verdict(verb, &first.toplevel, ended, &prepared.access.facts, &after);
+    let judged = verdict(verb, (&first).into(), ended, &prepared.access.facts, &after);
     judge(part, verb, &first, judged, &contact, &after, output).await
 }
 
@@ -122,10 +122,11 @@ async fn verify(
     let contact = contact.anew(part).await.ok_or_else(lost)?;
     let (contact, after) = contact.look(part).await.ok_or_else(lost)?;
     let before = &prepared.access.facts;
-    let judged = verdict(Goal::Test, &prepared.wanted.toplevel, ended, before, &after);
+    let aim = Aim { runs: prepared.wanted.runs(), boots: &prepared.wanted.toplevel };
+    let judged = verdict(Goal::Test, aim, ended, before, &after);
     let (wish, contact, ailments) = match objection(&judged, verb, &part.host.policy) {
         Some(reason) => (Wish::TakeBack(reason), contact, Vec::new()),
-        None if after.current.as_ref() != Some(&prepared.wanted.toplevel) => (Wish::Keep, contact, Vec::new()),
+        None if after.current.as_ref() != Some(prepared.wanted.runs()) => (Wish::Keep, contact, Vec::new()),
         None => {
             let (contact, ailments) = examine(part, contact, id).await.ok_or_else(lost)?;
             let wish = if ailments.is_empty() { Wish::Keep } else { Wish::TakeBack(complaint(&ailments)) };
@@ -141,7 +142,7 @@ async fn verify(
         Guarded::Reverted(revert) if ailments.is_empty() => Ok(Verified::Reverted(contact, revert)),
         Guarded::Reverted(revert) => Ok(Verified::Unhealthy(contact, revert, ailments)),
         Guarded::Gone if is_back(before, &after) => Ok(Verified::CameBackOld(contact)),
-        Guarded::Gone if after.current.as_ref() == Some(&prepared.wanted.toplevel) => Ok(Verified::Confirmed(contact)),
+        Guarded::Gone if after.current.as_ref() == Some(prepared.wanted.runs()) => Ok(Verified::Confirmed(contact)),
         Guarded::Gone => Err(unknown("the host went down and came back with neither its old system nor the new one")),
         Guarded::Armed | Guarded::Reverting => Err(unknown(LOST)),
     }

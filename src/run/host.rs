@@ -14,6 +14,7 @@ use super::log::HostLog;
 use super::prepare::{Origin, Prepared, evaluate_host, prepare};
 use super::reboot::reboot_host;
 use super::space::check_space;
+use super::specialisation::specialised;
 use super::stop::Stop;
 use super::told::Told;
 use crate::evaluate::{Answer, Whence};
@@ -175,7 +176,8 @@ impl HostPart {
             copy_to_host(self, place, prepared).await?;
             self.stop_if_asked()?;
         }
-        let reached = activate_host(self, prepared, verb, set_profile).await;
+        let prepared = specialised(self, prepared).await?;
+        let reached = Box::pin(activate_host(self, &prepared, verb, set_profile)).await;
         // Until the host itself holds the system, this machine must not collect it.
         drop(built);
         reached.map(Some)

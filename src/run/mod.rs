@@ -17,6 +17,7 @@ mod reach;
 mod reboot;
 mod settle;
 mod space;
+mod specialisation;
 mod stop;
 mod supervisor;
 mod told;

@@ -11,13 +11,13 @@ use super::stop::Stop;
 use crate::evaluate::{Answer, Evaluator, Watcher};
 use crate::fleet::{BuildOn, Host};
 use crate::nix::{Evaluation, StorePath};
-use crate::plan::{Action, Decision, Look, Trial, decide, objection};
+use crate::plan::{Action, Decision, Goal, Look, Sought, Trial, decide, objection};
 use crate::process::LineSink;
 use crate::remote::{Facts, Generation, ProfileStep, generations};
 use crate::report::{Outcome, StepName, units};
 
 /// A host that answered, what it is to run, and what is to be done for that.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Prepared {
     /// The way there, and what it runs.
     pub access: Access,
@@ -66,8 +66,19 @@ impl Prepared {
 pub struct Wanted {
     /// The toplevel.
     pub toplevel: StorePath,
+    /// The specialisation of it that is to run, if one is.
+    pub specialisation: Option<Specialisation>,
     /// Where it comes from.
     pub origin: Origin,
+}
+
+/// A specialisation that a host is to run.
+#[derive(Clone, Debug)]
+pub struct Specialisation {
+    /// Its name.
+    pub name: String,
+    /// What runs then, once that is known: what the host has of the system tells.
+    pub system: Option<StorePath>,
 }
 
 /// Where a wanted system comes from, and so what must happen before it can be activated.
@@ -80,6 +91,18 @@ pub enum Origin {
 }
 
 impl Wanted {
+    /// What is to run, as far as it is known.
+    pub(super) fn runs(&self) -> &StorePath {
+        let specialised = self.specialisation.as_ref().and_then(|specialisation| specialisation.system.as_ref());
+        specialised.unwrap_or(&self.toplevel)
+    }
+
+    /// What is sought.
+    fn sought(&self) -> Sought<'_> {
+        let specialisation = self.specialisation.as_ref().map(|specialisation| specialisation.name.as_str());
+        Sought { toplevel: &self.toplevel, specialisation }
+    }
+
     /// The Nix system that it is for, where that is known.
     fn system(&self) -> Option<&str> {
         match &self.origin {
@@ -118,7 +141,7 @@ pub(super) async fn prepare(part: &mut HostPart) -> Result<Prepared, Stop> {
     }
     let decision = match (&context.wants, &wanted.origin) {
         (Wants::BootDefault, Origin::Generation(number)) => decide_to_boot(part, &access, &wanted, *number).await?,
-        _ => decide(context.job.goal, context.job.rule, &wanted.toplevel, &access.facts),
+        _ => decide(context.job.goal, context.job.rule, wanted.sought(), &access.facts),
     };
     Ok(Prepared { access, wanted, decision })
 }
@@ -132,7 +155,10 @@ async fn ask_and_evaluate(part: &mut HostPart, evaluator: &Evaluator) -> Result<
     let evaluating = events.step(StepName::Evaluate, evaluate_host(&context, evaluator, &host, &mut on_line));
     let (access, answer) = tokio::try_join!(probing, evaluating)?;
     let evaluation = events.evaluated(answer);
-    let wanted = Wanted { toplevel: evaluation.out.clone(), origin: Origin::Flake(evaluation) };
+    // What is booted is the system itself.
+    let name = host.specialisation.filter(|_| context.job.goal != Goal::Boot);
+    let specialisation = name.map(|name| Specialisation { name, system: None });
+    let wanted = Wanted { toplevel: evaluation.out.clone(), specialisation, origin: Origin::Flake(evaluation) };
     Ok((access, wanted))
 }
 
@@ -145,7 +171,8 @@ async fn ask_for_generation(part: &HostPart, number: Option<u64>) -> Result<(Acc
         let hint = format!("`hubctl generations {}` lists them", part.host.name);
         Stop::failed(Outcome::Refused, StepName::Probe, message).hint(Some(hint))
     })?;
-    let wanted = Wanted { toplevel: chosen.toplevel.clone(), origin: Origin::Generation(chosen.number) };
+    let wanted =
+        Wanted { toplevel: chosen.toplevel.clone(), specialisation: None, origin: Origin::Generation(chosen.number) };
     Ok((access, wanted))
 }
 

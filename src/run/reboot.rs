@@ -40,7 +40,7 @@ pub(super) async fn ask_for_boot_default(part: &HostPart) -> Result<(Access, Wan
         let message = format!("{} does not say what it was booted with", part.host.name);
         return Err(refused(message).hint(Some("hubctl reboots NixOS: what it boots links /run/booted-system")));
     }
-    let wanted = Wanted { toplevel, origin: Origin::Generation(generation) };
+    let wanted = Wanted { toplevel, specialisation: None, origin: Origin::Generation(generation) };
     Ok((access, wanted))
 }
 

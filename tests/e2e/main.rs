@@ -26,6 +26,7 @@ mod old_recipes;
 mod outcomes;
 mod readme;
 mod reboot;
+mod specialisation;
 mod ssh;
 mod substituters;
 mod support;

@@ -194,6 +194,7 @@ fn host(n: usize) -> Host {
         archived: false,
         elevate: Elevate::None,
         build_on: BuildOn::Here,
+        specialisation: None,
         policy: Policy::default(),
         health: Vec::new(),
     }

@@ -40,6 +40,7 @@ const HOST: &[Key<HostSettings>] = &[
     Key { name: "archived", set: |host, entry| host.archived = entry.read(&shapes::TRUTH) },
     Key { name: "elevate", set: |host, entry| host.elevate = entry.read(&shapes::ELEVATE) },
     Key { name: "build-on", set: |host, entry| host.build_on = entry.located(&shapes::BUILD_ON) },
+    Key { name: "specialisation", set: |host, entry| host.specialisation = entry.read(&shapes::LABEL) },
     Key {
         name: "activation-timeout",
         set: |host, entry| host.policy.activation_timeout = entry.read(&shapes::DEADLINE),

@@ -25,6 +25,7 @@ pub(in crate::fleet) struct HostSettings {
     pub(super) archived: Option<bool>,
     pub(super) elevate: Option<Elevate>,
     pub(super) build_on: Option<Spanned<BuildOn>>,
+    pub(super) specialisation: Option<String>,
     pub(super) policy: PolicySettings,
     pub(super) health: HealthSettings,
 }
@@ -84,6 +85,7 @@ impl HostSettings {
             archived: self.archived.or(general.archived),
             elevate: self.elevate.or(general.elevate),
             build_on: self.build_on.or_else(|| general.build_on.clone()),
+            specialisation: self.specialisation.or_else(|| general.specialisation.clone()),
             policy: self.policy.or(&general.policy),
             health: self.health.or(&general.health),
         }
@@ -119,6 +121,7 @@ impl HostSettings {
             archived: self.archived.unwrap_or_default(),
             elevate: self.elevate.unwrap_or_default(),
             build_on,
+            specialisation: self.specialisation,
             policy: self.policy.over(&deploy.policy),
             health: self.health.into_checks(),
         }

@@ -20,6 +20,7 @@ build-on = "here"
 tags = ["always-on"]
 reboot = "never"
 reboot-timeout = "10m"
+specialisation = "gaming"
 port = 2222
 archived = false
 
