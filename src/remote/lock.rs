@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::remains::IS_ACTIVATING;
 use super::script::{Remote, RunError, Script};
 use crate::nix::StorePath;
 use crate::process::shell_quote;
@@ -125,12 +126,7 @@ pub(super) fn release_script(id: &str) -> String {
 
 /// Removes this very lock, which is somebody else's; where `idle`, only while no activation that it protects is under way.
 pub async fn break_lock(remote: &Remote, lock: &Lock, idle: bool) -> Result<Broken, RunError> {
-    let wait = if idle {
-        "systemctl list-units --plain --no-legend nixos-rebuild-switch-to-configuration.service 'hubctl-revert-*' \
-         'hubctl-confirm-*' 2>/dev/null | grep -q ' activ\\| deactiv' && { echo hubctl-lock:busy; exit; }\n"
-    } else {
-        ""
-    };
+    let wait = if idle { format!("{IS_ACTIVATING} && {{ echo hubctl-lock:busy; exit; }}\n") } else { String::new() };
     let text = format!(
         "{UNLOCK}\n{wait}unlock {}\nheld=$(readlink {LOCK})\n\
          [ -z \"$held\" ] || printf 'hubctl-lock:held 0 %s\\n' \"$held\"\nrmdir /run/hubctl 2>/dev/null\n:",

@@ -12,6 +12,10 @@ const WAIT: Duration = Duration::from_secs(30);
 /// How much longer the command may take, on a host that is slow because it activates.
 const SLACK: Duration = Duration::from_secs(30);
 
+/// A shell command that succeeds while an activation is under way, waits to be confirmed or is being taken back.
+pub(super) const IS_ACTIVATING: &str = "systemctl list-units --plain --no-legend nixos-rebuild-switch-to-configuration.service \
+                                        'hubctl-revert-*' 'hubctl-confirm-*' 2>/dev/null | grep -q ' activ\\| deactiv'";
+
 /// What an activation left on a host.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Remains {
@@ -28,10 +32,7 @@ pub struct Remains {
 pub async fn settled(remote: &Remote, limit: Duration) -> Result<(), RunError> {
     let wait = limit.min(WAIT);
     let script = format!(
-        "n={}\nwhile [ $n -gt 0 ]; do\n\
-         systemctl list-units --plain --no-legend nixos-rebuild-switch-to-configuration.service 'hubctl-revert-*' 'hubctl-confirm-*' |\n\
-         grep -q ' activ\\| deactiv' || exit\n\
-         n=$((n - 1))\nsleep 0.2\ndone",
+        "n={}\nwhile [ $n -gt 0 ]; do\n{IS_ACTIVATING} || exit\nn=$((n - 1))\nsleep 0.2\ndone",
         wait.as_millis() / 200 + 1
     );
     remote.run(&Script::new(script).deadline(wait + SLACK)).await.map(drop)
