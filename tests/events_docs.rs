@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 const DOCS: &str = include_str!("../docs/events.md");
 const SCHEMA: &str = include_str!("../docs/events.schema.json");
 
-const STEPS: [StepName; 9] = [
+const STEPS: [StepName; 10] = [
     StepName::Probe,
     StepName::Evaluate,
     StepName::Build,
@@ -29,6 +29,7 @@ const STEPS: [StepName; 9] = [
     StepName::Verify,
     StepName::Health,
     StepName::Confirm,
+    StepName::Soak,
 ];
 
 fn schema() -> Value {
@@ -68,6 +69,8 @@ fn kind(event: &Event) -> &'static str {
     match event {
         Event::RunStarted { .. } => "run-started",
         Event::Source { .. } => "source",
+        Event::WaveStarted { .. } => "wave-started",
+        Event::WaveFinished { .. } => "wave-finished",
         Event::StepStarted { .. } => "step-started",
         Event::StepFinished { .. } => "step-finished",
         Event::Evaluated { .. } => "evaluated",
@@ -98,6 +101,8 @@ fn full() -> Vec<Event> {
             rev: Some("8f2c1d9a7b6e5f4031221100ffeeddccbbaa9988".into()),
             dirty: false,
         },
+        Event::WaveStarted { wave: 1, of: 2, hosts: vec![host()], reason: "canary".into() },
+        Event::WaveFinished { wave: 1, of: 2, failed: vec![host()], stops: true },
         Event::StepStarted { host: host(), step },
         Event::StepFinished { host: host(), step, duration_ms: 1 },
         Event::Evaluated { host: host(), cached: false, reason: "flake.nix changed, which was read".into() },

@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use super::hub::{Fleet, Hub, local_host, this_machine};
 use super::job::{self, Wish};
 use super::select::{Build, Cached, Despite, Parallel, Specialised};
+use super::waves::WaveOptions;
 use crate::error::{Error, Exit, Kind, Result, nearest};
 use crate::evaluate::Evaluator;
 use crate::fleet::Host;
@@ -47,6 +48,8 @@ pub(super) struct How {
     pub(super) cached: Cached,
     #[command(flatten)]
     pub(super) specialised: Specialised,
+    #[command(flatten)]
+    pub(super) waves: WaveOptions,
     /// Shows what would be done with each host, and does nothing.
     #[arg(long, short = 'n')]
     pub(super) dry_run: bool,
@@ -120,6 +123,7 @@ pub(super) async fn deploy(
         command: command.name,
         goal: how.goal.into(),
         rule: command.rule,
+        waves: how.waves.waves(hub, &fleet, &hosts),
         hosts,
         parallel,
         overruled: how.despite.doubts(),

@@ -8,13 +8,16 @@ use jiff::Timestamp;
 
 use super::hub::{Fleet, Hub, this_machine};
 use super::passwords;
+use super::plan;
 use crate::error::{Error, Exit, Kind, Result};
 use crate::fleet::{Host, HostName};
 use crate::nix::{Source, StorePath, Validity};
-use crate::plan::{Doubt, Goal, Rule};
+use crate::plan::{Doubt, Goal, Rule, Waves};
 use crate::remote::{Connect, Elevation};
-use crate::report::{Cell, Event, EventSender, HostFinished, Outcome, Reporter, Style, Summary, Table, exit_of};
-use crate::run::{Builders, Context, HubCache, Job, Machines, Places, Planned, Wants, execute, plan};
+use crate::report::{Event, EventSender, HostFinished, Outcome, Reporter, Summary, exit_of};
+use crate::run::{
+    Builders, Context, Gate, HubCache, Job, LastSeen, Machines, Places, Wants, execute, plan as find_out,
+};
 use crate::state::{Deployment, HostRecord, State, StateDirs, StateError};
 
 /// What a command wants done, beside what every run has.
@@ -22,6 +25,7 @@ pub(super) struct Wish {
     pub(super) command: &'static str,
     pub(super) goal: Goal,
     pub(super) rule: Rule,
+    pub(super) waves: Waves,
     pub(super) hosts: Vec<Host>,
     pub(super) parallel: usize,
     pub(super) overruled: BTreeSet<Doubt>,
@@ -54,9 +58,9 @@ pub(super) async fn run(hub: &Hub, fleet: Fleet, wish: Wish) -> Result<Exit> {
         Arc::new(context(hub, &fleet, wish, Reaching { connect, elevations }, places, (&state, &dirs), &events));
 
     if dry_run {
-        let planned = plan(&context).await;
+        let planned = find_out(&context).await;
         reporter.finish().await;
-        return show_plan(hub, &planned);
+        return plan::show(hub, &context.job.waves, &planned);
     }
 
     let record = Record::begin(recorded, hub, &fleet, &context, started);
@@ -111,6 +115,7 @@ fn context(
             goal: wish.goal,
             rule: wish.rule,
             hosts: wish.hosts,
+            waves: wish.waves,
             parallel: wish.parallel,
             overruled: wish.overruled,
         },
@@ -127,6 +132,8 @@ fn context(
         builders: Builders::default(),
         cache: wish.cache.map(Arc::new),
         places,
+        gate: Gate::default(),
+        seen: LastSeen::default(),
         runs: dirs.runs(),
         told: Arc::default(),
         events: events.clone(),
@@ -139,6 +146,13 @@ fn known_outputs(wish: &Wish) -> Vec<StorePath> {
     let Wants::Flake(evaluator) = &wish.wants else { return Vec::new() };
     let hosts = wish.hosts.iter().filter(|_| wish.goal == Goal::Build);
     hosts.filter_map(|host| Some(evaluator.held(host.attribute())?.out)).collect()
+}
+
+fn source_of(wants: &Wants) -> Option<&Source> {
+    match wants {
+        Wants::Flake(evaluator) => Some(evaluator.source()),
+        Wants::Generation(_) | Wants::Earlier(_) | Wants::BootDefault => None,
+    }
 }
 
 fn summary(finished: &[HostFinished], exit: Exit, begun: Instant) -> Summary {
@@ -164,10 +178,7 @@ struct Record<'a> {
 impl<'a> Record<'a> {
     fn begin(state: Option<&'a State>, hub: &'a Hub, fleet: &Fleet, context: &Context, started: Timestamp) -> Self {
         let job = &context.job;
-        let source = match &context.wants {
-            Wants::Flake(evaluator) => Some(evaluator.source()),
-            Wants::Generation(_) | Wants::BootDefault => None,
-        };
+        let source = source_of(&context.wants);
         let record = Self { state, hub, id: job.id.clone() };
         let deployment = Deployment {
             id: job.id.clone(),
@@ -243,47 +254,5 @@ fn prune_logs(dirs: &StateDirs) {
     for old in runs.iter().rev().skip(LOGS_KEPT) {
         // Another hubctl may be at the same.
         let _ = std::fs::remove_dir_all(old);
-    }
-}
-
-/// Shows what would be done. A host for which that cannot be said decides the exit code as its failure would.
-fn show_plan(hub: &Hub, planned: &[Planned]) -> Result<Exit> {
-    let out = |error: std::io::Error| Error::new(Kind::Failed, error);
-    if hub.ui.output() == crate::report::Output::Json {
-        let lines: Vec<_> = planned.iter().map(plan_json).collect();
-        hub.ui.data_json(&lines).map_err(out)?;
-    } else {
-        let mut table = Table::with_header(["HOST", "STEPS", "WHY"]);
-        for one in planned {
-            let name = Cell::styled(Style::Host, one.host.to_string());
-            match &one.decision {
-                Ok((decision, steps)) => {
-                    let names: Vec<_> = steps.iter().map(|step| step.as_str()).collect();
-                    let steps = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
-                    table.row([name, steps.into(), decision.reason.to_string().into()]);
-                }
-                Err(stop) => {
-                    let why = stop.failed.as_ref().map(|failed| failed.message.clone()).unwrap_or_default();
-                    table.row([name, Cell::styled(Style::of(stop.outcome), stop.outcome.as_str()), why.into()]);
-                }
-            }
-        }
-        hub.ui.table(&table).map_err(out)?;
-    }
-    let stopped = planned.iter().filter_map(|one| one.decision.as_ref().err()).map(|stop| stop.outcome);
-    Ok(exit_of(stopped.chain([Outcome::Unchanged])))
-}
-
-fn plan_json(one: &Planned) -> serde_json::Value {
-    let path = |path: &Option<StorePath>| path.as_ref().map(ToString::to_string);
-    match &one.decision {
-        Ok((decision, steps)) => serde_json::json!({
-            "host": one.host, "steps": steps, "reason": decision.reason.to_string(),
-            "old": path(&one.old), "wanted": path(&one.wanted),
-        }),
-        Err(stop) => serde_json::json!({
-            "host": one.host, "outcome": stop.outcome, "error": stop.failed,
-            "old": path(&one.old), "wanted": path(&one.wanted),
-        }),
     }
 }

@@ -19,6 +19,7 @@ mod lock;
 mod man;
 mod passwords;
 mod ping;
+mod plan;
 mod quick_deploy;
 mod reboot;
 mod rollback;
@@ -26,6 +27,7 @@ mod select;
 mod status;
 mod test_all;
 mod test_host;
+mod waves;
 mod why;
 
 pub use args::{Cli, command};

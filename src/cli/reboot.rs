@@ -5,7 +5,9 @@ use clap::Args;
 use super::hub::Hub;
 use super::job::{self, Wish};
 use super::select::{Despite, Hosts, Parallel};
+use super::waves::WaveOptions;
 use crate::error::{Exit, Result};
+use crate::fleet::OnFailure;
 use crate::plan::{Goal, Rule};
 use crate::run::Wants;
 
@@ -32,10 +34,14 @@ pub(super) struct RebootArgs {
 pub(super) async fn run(hub: &Hub, args: RebootArgs) -> Result<Exit> {
     let fleet = hub.reachable(&args.hosts.hosts).await?;
     let hosts = hub.select(&fleet.inventory, &args.hosts.hosts)?;
+    let mut waves = WaveOptions::default().waves(hub, &fleet, &hosts);
+    // A host that was booted has nothing to go back to but by another boot.
+    waves.policy.on_failure = OnFailure::Keep;
     let wish = Wish {
         command: "reboot",
         goal: Goal::Reboot,
         rule: if args.if_needed { Rule::IfChanged } else { Rule::Always },
+        waves,
         hosts,
         parallel: args.parallel.only_if_asked(&fleet.config),
         // Its name is not known without the flake.

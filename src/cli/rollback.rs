@@ -5,6 +5,7 @@ use clap::Args;
 use super::hub::Hub;
 use super::job::{self, Wish};
 use super::select::{Despite, Hosts, Parallel};
+use super::waves::WaveOptions;
 use crate::error::{Exit, Result};
 use crate::plan::{Doubt, Goal, Rule};
 use crate::run::Wants;
@@ -23,6 +24,8 @@ pub(super) struct RollbackArgs {
     parallel: Parallel,
     #[command(flatten)]
     despite: Despite,
+    #[command(flatten)]
+    waves: WaveOptions,
     /// Shows what would be done with each host, and does nothing.
     #[arg(long, short = 'n')]
     dry_run: bool,
@@ -37,6 +40,7 @@ pub(super) async fn run(hub: &Hub, args: RollbackArgs) -> Result<Exit> {
         command: "rollback",
         goal: Goal::Switch,
         rule: Rule::IfChanged,
+        waves: args.waves.waves(hub, &fleet, &hosts),
         hosts,
         parallel: args.parallel.by_default(&fleet.config),
         overruled,

@@ -8,7 +8,7 @@ use super::hub::Hub;
 use super::job::{self, Wish};
 use super::select::{Build, Cached, HostsOrAll, Parallel};
 use crate::error::{Exit, Result};
-use crate::plan::{Goal, Rule};
+use crate::plan::{Goal, Rule, Waves};
 use crate::run::Wants;
 
 /// Evaluates and builds the toplevels of all active hosts, one after the other, and changes nothing anywhere.
@@ -33,6 +33,7 @@ pub(super) async fn run(hub: &Hub, args: TestAllArgs) -> Result<Exit> {
         command: "test-all",
         goal: Goal::Build,
         rule: Rule::Always,
+        waves: Waves::at_once(&hosts),
         hosts,
         parallel: args.parallel.only_if_asked(&fleet.config),
         overruled: BTreeSet::new(),

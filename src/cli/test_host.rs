@@ -8,7 +8,7 @@ use super::hub::Hub;
 use super::job::{self, Wish};
 use super::select::{Build, Cached, Hosts, Parallel};
 use crate::error::{Exit, Result};
-use crate::plan::{Goal, Rule};
+use crate::plan::{Goal, Rule, Waves};
 use crate::run::Wants;
 
 /// Evaluates and builds hosts' toplevels, and changes nothing anywhere.
@@ -33,6 +33,7 @@ pub(super) async fn run(hub: &Hub, args: TestHostArgs) -> Result<Exit> {
         command: "test-host",
         goal: Goal::Build,
         rule: Rule::Always,
+        waves: Waves::at_once(&hosts),
         hosts,
         parallel: args.parallel.by_default(&fleet.config),
         overruled: BTreeSet::new(),

@@ -139,6 +139,10 @@ pub struct Host {
     /// What is checked of a system that runs there.
     #[serde(skip)]
     pub health: Vec<Check>,
+    /// The hosts that are deployed before it, where both are.
+    pub after: BTreeSet<HostName>,
+    /// Whether it has a wave of its own, after all hosts that do not wait for it.
+    pub alone: bool,
 }
 
 impl Host {

@@ -57,6 +57,7 @@ impl Inventory {
         let Some(hub) = hub else { return Ok((inventory, notes)) };
         let mut found = wrong_kinds.problems();
         found.extend(inventory.unknown_builders(hub));
+        found.extend(super::after::problems(&inventory.hosts, hub));
         if !found.is_empty() {
             return Err(hub.errors(found));
         }

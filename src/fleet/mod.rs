@@ -1,6 +1,8 @@
 //! The fleet: which hosts there are, how to reach and treat them, and how to name a few of them.
 
+mod after;
 pub mod config;
+mod duration;
 mod host;
 mod inventory;
 mod note;
@@ -8,10 +10,13 @@ mod policy;
 mod select_error;
 mod selector;
 mod shown;
+mod wave_policy;
 
+pub use after::all_before;
 pub use host::{BuildOn, Host, HostName, HostNameError, Kind};
 pub use inventory::{FlakeHosts, Inventory};
 pub use note::InventoryNote;
 pub use policy::{FailedUnits, Policy, Reboots, UnitPolicies};
 pub use select_error::SelectError;
 pub use selector::{Selection, Selector};
+pub use wave_policy::{Batch, BatchError, OnFailure, WavePolicy, soak_time};

@@ -32,6 +32,21 @@ impl CacheUrl {
         self.0.split_once("://").map_or("", |(scheme, _)| scheme)
     }
 
+    /// The machine that it is on, without user and port; none for files and buckets.
+    pub fn host(&self) -> Option<&str> {
+        let (scheme, rest) = self.0.split_once("://")?;
+        if !matches!(scheme, "ssh" | "ssh-ng" | "http" | "https") {
+            return None;
+        }
+        let authority = rest.split(['/', '?']).next()?;
+        let place = authority.rsplit_once('@').map_or(authority, |(_, place)| place);
+        let host = match place.strip_prefix('[') {
+            Some(address) => address.split(']').next()?,
+            None => place.split(':').next()?,
+        };
+        (!host.is_empty()).then_some(host)
+    }
+
     /// Whether it is another machine's store, reached by ssh, rather than a binary cache.
     pub fn is_ssh(&self) -> bool {
         matches!(self.scheme(), "ssh" | "ssh-ng")
@@ -102,6 +117,20 @@ mod tests {
 
     fn url(text: &str) -> CacheUrl {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_machine_is_what_a_host_may_be_known_by() {
+        let host = |url: &str| url.parse::<CacheUrl>().unwrap().host().map(str::to_owned);
+        for (url, wanted) in [
+            ("ssh-ng://root@p620?compress=true", Some("p620")),
+            ("https://me:secret@cache.example.org:8443/hub", Some("cache.example.org")),
+            ("ssh://[fd00::1]:22", Some("fd00::1")),
+            ("s3://hub?region=x", None),
+            ("file:///srv/cache", None),
+        ] {
+            assert_eq!(host(url).as_deref(), wanted, "{url}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod goal;
 mod matrix;
 mod sought;
 mod verdict;
+mod waves;
 
 pub use boot::{Booted, NoWayBack, Trial, WayBack, booted, decide_boot, units_after_boot};
 pub use checks::{Doubt, KnownMachine, Look, Objection, clock_skew, objection, too_full};
@@ -17,3 +18,4 @@ pub use goal::{Goal, UnknownGoal};
 pub use matrix::{CiJob, Share, share_out};
 pub use sought::Sought;
 pub use verdict::{Aim, Verdict, Why, verdict};
+pub use waves::{Alone, Roles, Wave, WaveReason, Waves};

@@ -86,6 +86,11 @@ pub struct TakenBack {
 }
 
 impl Facts {
+    /// The system that runs, also where a specialisation of it does.
+    pub fn system(&self) -> Option<&StorePath> {
+        if self.specialisation.is_some() { self.profile.as_ref() } else { self.current.as_ref() }
+    }
+
     /// The part of them that decides what is left to do.
     pub fn standing(&self) -> Standing {
         let (boot_id, current, profile) = (self.boot_id.clone(), self.current.clone(), self.profile.clone());

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::event::{Event, HostFinished, Stamped};
 use super::failure::{hint_line, listed};
 use super::line::Line;
+use super::plain::wave_finished;
 use super::row::{Columns, elapsed, in_short};
 use super::screen::Size;
 use super::state::{Counts, HostState, RunState};
@@ -100,7 +101,8 @@ fn run_line(state: &RunState, now: Timestamp) -> Line {
         None => {
             let total = state.hosts.len();
             let failed = if counts.failed > 0 { format!(", {} failed", counts.failed) } else { String::new() };
-            line.styled(Style::Dim, &format!("{} of {total} done{failed}  {time}", counts.done))
+            let wave = state.wave.map(|(wave, of)| format!("wave {wave} of {of}, ")).unwrap_or_default();
+            line.styled(Style::Dim, &format!("{wave}{} of {total} done{failed}  {time}", counts.done))
         }
     }
 }
@@ -109,6 +111,9 @@ fn run_line(state: &RunState, now: Timestamp) -> Line {
 pub(super) fn notice(state: &RunState, stamped: &Stamped, verbose: bool) -> Vec<Line> {
     match &stamped.event {
         Event::Warning { host, message, hint } => warning(host.as_ref(), message, hint.as_deref()),
+        Event::WaveFinished { wave, of, failed, stops } => {
+            wave_finished(*wave, *of, failed, *stops).into_iter().collect()
+        }
         Event::Log { host, line, .. } if verbose => {
             vec![Line::new().styled(Style::Host, host.as_str()).styled(Style::Dim, " │ ").text(line)]
         }

@@ -48,6 +48,28 @@ pub enum Event {
         /// Whether the work tree has changes that no commit has.
         dirty: bool,
     },
+    /// A wave of hosts began; only in runs of more than one.
+    WaveStarted {
+        /// Its number, from 1 on.
+        wave: usize,
+        /// How many waves the run has.
+        of: usize,
+        /// Its hosts.
+        hosts: Vec<HostName>,
+        /// Why just these, for a person.
+        reason: String,
+    },
+    /// All hosts of a wave have ended, and its soak is over.
+    WaveFinished {
+        /// Its number, from 1 on.
+        wave: usize,
+        /// How many waves the run has.
+        of: usize,
+        /// Its hosts that failed.
+        failed: Vec<HostName>,
+        /// Whether too many hosts failed by now, so that no further wave begins.
+        stops: bool,
+    },
     /// A host began a step.
     StepStarted {
         /// The host.
@@ -166,6 +188,8 @@ pub enum StepName {
     Health,
     /// Make the system that runs the boot default.
     Confirm,
+    /// Leave the host to itself for a while before the next wave begins, and look whether it is still well.
+    Soak,
 }
 
 impl StepName {
@@ -182,6 +206,7 @@ impl StepName {
             Self::Verify => "verify",
             Self::Health => "health",
             Self::Confirm => "confirm",
+            Self::Soak => "soak",
         }
     }
 }

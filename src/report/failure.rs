@@ -23,6 +23,7 @@ pub(super) const fn doing(step: StepName) -> &'static str {
         StepName::Verify => "verifying",
         StepName::Health => "checking its health",
         StepName::Confirm => "confirming",
+        StepName::Soak => "soaking",
     }
 }
 

@@ -45,6 +45,10 @@ impl Plain {
                 vec![started(command, deployment.as_deref(), hosts)]
             }
             Event::Source { flake, rev, dirty, .. } => vec![source(flake, rev.as_deref(), *dirty)],
+            Event::WaveStarted { wave, of, hosts, reason } => vec![wave_started(*wave, *of, hosts, reason)],
+            Event::WaveFinished { wave, of, failed, stops } => {
+                wave_finished(*wave, *of, failed, *stops).into_iter().collect()
+            }
             Event::StepStarted { host, step } => {
                 self.told.insert(host.clone(), stamped.time);
                 vec![name(host).text(doing(*step))]
@@ -108,6 +112,27 @@ fn started(command: &str, deployment: Option<&str>, hosts: &[HostName]) -> Line 
     let hosts: Vec<&HostName> = hosts.iter().collect();
     let id = deployment.map(|id| format!(" (deployment {id})")).unwrap_or_default();
     Line::new().styled(Style::Bold, command).text(&format!(" of {}{id}", listed(&hosts)))
+}
+
+fn wave_started(wave: usize, of: usize, hosts: &[HostName], reason: &str) -> Line {
+    let hosts: Vec<&HostName> = hosts.iter().collect();
+    Line::new().styled(Style::Bold, &format!("wave {wave} of {of}")).text(&format!(": {} ({reason})", listed(&hosts)))
+}
+
+/// What a wave came to; nothing to tell of one whose hosts did not fail.
+pub(super) fn wave_finished(wave: usize, of: usize, failed: &[HostName], stops: bool) -> Option<Line> {
+    let then = match (stops, wave < of) {
+        (true, true) => ", so no further one begins",
+        (false, true) => "; the next one begins all the same",
+        (_, false) => "",
+    };
+    let failed: Vec<&HostName> = failed.iter().collect();
+    let what = match failed.as_slice() {
+        [] if stops => "too many hosts have failed".to_owned(),
+        [] => return None,
+        failed => format!("{} failed", listed(failed)),
+    };
+    Some(Line::new().styled(Style::Warn, &format!("wave {wave} of {of}")).text(&format!(": {what}{then}")))
 }
 
 fn source(flake: &str, rev: Option<&str>, dirty: bool) -> Line {

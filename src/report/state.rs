@@ -34,6 +34,8 @@ pub struct RunState {
     pub order: Vec<HostName>,
     /// What is known of each host.
     pub hosts: BTreeMap<HostName, HostState>,
+    /// The number of the wave that began last, from 1 on, and how many there are; none in a run of one.
+    pub wave: Option<(usize, usize)>,
     /// When the run began.
     pub started: Option<Timestamp>,
     /// Whether the user asked to stop; within, whether at once.
@@ -100,6 +102,7 @@ impl RunState {
                     self.host(host);
                 }
             }
+            Event::WaveStarted { wave, of, .. } => self.wave = Some((*wave, *of)),
             Event::StepStarted { host, step } => self.host(host).start(*step, stamped.time),
             Event::StepFinished { host, step, .. } => self.host(host).end(*step),
             Event::Decided { host, steps, .. } => self.host(host).planned.clone_from(steps),
@@ -115,7 +118,7 @@ impl RunState {
             Event::HostFinished(finished) => self.host(&finished.host).finish(finished),
             Event::Cancelling { forced } => self.cancelling = Some(self.cancelling == Some(true) || *forced),
             Event::Summary(summary) => self.summary = Some(summary.clone()),
-            Event::Source { .. } | Event::Evaluated { .. } | Event::Warning { .. } => {}
+            Event::Source { .. } | Event::WaveFinished { .. } | Event::Evaluated { .. } | Event::Warning { .. } => {}
         }
     }
 

@@ -78,7 +78,7 @@ pub(super) fn activation(
 ) -> Activation {
     let job = &part.context.job;
     Activation {
-        id: format!("{}-{}{suffix}", job.id, part.host.name),
+        id: format!("{}-{}{}{suffix}", job.id, part.host.name, part.suffix),
         toplevel: prepared.wanted.toplevel.clone(),
         runs: prepared.wanted.runs().clone(),
         work: Work::Switch(verb.as_str()),
@@ -123,6 +123,7 @@ pub(super) async fn look_and_forget(
     let (contact, after) =
         looked.ok_or_else(|| unknown("the activation ended, but the host was not reached after it"))?;
     part.generation = after.generation;
+    part.context.seen.note(&part.host.name, &after);
     Ok((contact, after))
 }
 

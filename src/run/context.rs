@@ -7,11 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 
 use super::cache::HubCache;
+use super::gate::Gate;
+use super::soak::LastSeen;
 use super::told::Told;
 use crate::evaluate::Evaluator;
 use crate::fleet::{Host, HostName};
-use crate::nix::{Nix, Silent, Substituters, Validity};
-use crate::plan::{Doubt, Goal, KnownMachine, Rule};
+use crate::nix::{Nix, Silent, StorePath, Substituters, Validity};
+use crate::plan::{Doubt, Goal, KnownMachine, Rule, Waves};
 use crate::process::Cancel;
 use crate::remote::{Connect, Elevation, SshTarget, Target};
 use crate::report::{Event, EventSender};
@@ -32,10 +34,20 @@ pub struct Job {
     pub rule: Rule,
     /// The hosts, in order.
     pub hosts: Vec<Host>,
+    /// In which waves they are changed, and when that ends early.
+    pub waves: Waves,
     /// How many hosts are worked on at once.
     pub parallel: usize,
     /// What speaks against hosts in vain.
     pub overruled: BTreeSet<Doubt>,
+}
+
+impl Job {
+    /// Whether the hosts of this wave are left to show themselves before the next one begins. Those that run nothing new have
+    /// nothing to show.
+    pub(super) fn soaks(&self, wave: usize) -> bool {
+        self.goal.makes_current() && self.waves.soaks(wave)
+    }
 }
 
 /// Where a run leaves things on this machine.
@@ -54,8 +66,20 @@ pub enum Wants {
     Flake(Arc<Evaluator>),
     /// A generation of its own profile: this number, or the one before the newest.
     Generation(Option<u64>),
+    /// The system that the host ran before a deployment, which a generation of its profile has.
+    Earlier(Arc<BTreeMap<HostName, Restore>>),
     /// The boot default that it has, to be booted.
     BootDefault,
+}
+
+/// A system that a host is to go back to.
+#[derive(Clone, Debug)]
+pub struct Restore {
+    /// The system.
+    pub toplevel: StorePath,
+    /// What the host is to run now; a host that runs something else was deployed since, and is refused. None to go back from
+    /// whatever it runs.
+    pub instead_of: Option<StorePath>,
 }
 
 /// What every host's part of a run shares.
@@ -86,6 +110,10 @@ pub struct Context {
     pub cache: Option<Arc<HubCache>>,
     /// Where things are left.
     pub places: Places,
+    /// Where the hosts' parts wait for their waves.
+    pub gate: Gate,
+    /// How hosts stood after they were activated.
+    pub seen: LastSeen,
     /// The runs of this user.
     pub runs: Runs,
     /// What is told once for all hosts.

@@ -1,5 +1,6 @@
 //! One host's part of a run, from the first question to the last look.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,8 +8,9 @@ use std::time::{Duration, Instant};
 use super::activate::activate_host;
 use super::build::{BuildPlace, Built, build_host};
 use super::cache::push_only;
-use super::context::{Context, Wants};
+use super::context::{Context, Restore, Wants};
 use super::copy::copy_to_host;
+use super::gate::meanwhile;
 use super::lock::{HostLock, beside};
 use super::log::HostLog;
 use super::prepare::{Origin, Prepared, evaluate_host, prepare};
@@ -33,6 +35,8 @@ pub(super) const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 pub struct Planned {
     /// The host.
     pub host: HostName,
+    /// The number of its wave, from 0 on.
+    pub wave: usize,
     /// What it runs.
     pub old: Option<StorePath>,
     /// What the flake wants.
@@ -45,6 +49,12 @@ pub struct Planned {
 pub struct HostPart {
     pub(super) context: Arc<Context>,
     pub(super) host: Host,
+    /// Where its system comes from: that of the run, unless this part takes the run back.
+    pub(super) wants: Wants,
+    /// Tells its activations from those of the host's other part.
+    pub(super) suffix: &'static str,
+    /// The number of the wave that it waits for, from 0 on.
+    wave: Option<usize>,
     pub(super) log: HostLog,
     pub(super) old: Option<StorePath>,
     pub(super) wanted: Option<StorePath>,
@@ -79,8 +89,18 @@ impl HostPart {
     pub(super) fn new(context: Arc<Context>, host: Host) -> Self {
         let log = HostLog::new(&context.places.logs, &host.name);
         let (old, wanted, system, generation, build_ms) = (None, None, None, None, None);
+        let (wants, wave) = (context.wants.clone(), context.job.waves.wave_of(&host.name));
         let (lock, begun) = (None, Instant::now());
-        Self { context, host, log, old, wanted, system, generation, build_ms, lock, begun }
+        Self { context, host, wants, suffix: "", wave, log, old, wanted, system, generation, build_ms, lock, begun }
+    }
+
+    /// The part that brings a host back to what it ran before its first part, which ended as `end` says. None where it ran
+    /// nothing that is known, or the same system.
+    pub(super) fn back(context: Arc<Context>, host: Host, end: &HostFinished) -> Option<Self> {
+        let toplevel = end.old.clone().filter(|old| Some(old) != end.wanted.as_ref())?;
+        let restore = Restore { toplevel, instead_of: end.wanted.clone() };
+        let wants = Wants::Earlier(Arc::new(BTreeMap::from([(host.name.clone(), restore)])));
+        Some(Self { wants, suffix: "-back", wave: None, ..Self::new(context, host) })
     }
 
     /// The two sides that a step tells things to, so that it may do so while the part itself is in use.
@@ -115,7 +135,8 @@ impl HostPart {
     pub(super) async fn plan(mut self) -> Planned {
         let prepared = prepare(&mut self).await;
         let decision = prepared.map(|prepared| (prepared.decision.clone(), self.steps(&prepared)));
-        Planned { host: self.host.name, old: self.old, wanted: self.wanted, decision }
+        let wave = self.wave.unwrap_or_default();
+        Planned { host: self.host.name, wave, old: self.old, wanted: self.wanted, decision }
     }
 
     async fn build_only(&mut self) -> Result<Reached, Stop> {
@@ -164,11 +185,19 @@ impl HostPart {
 
     /// The steps that are left to do, in order.
     fn steps(&self, prepared: &Prepared) -> Vec<StepName> {
-        prepared.steps(&self.host, self.context.cache.is_some())
+        let mut steps = prepared.steps(&self.host, self.context.cache.is_some());
+        if !steps.is_empty() && self.wave.is_some_and(|wave| self.context.job.soaks(wave)) {
+            steps.push(StepName::Soak);
+        }
+        steps
     }
 
     /// Does what was decided; none where the host is not any more as it was then.
     async fn change(&mut self, prepared: &Prepared, verb: Goal, set_profile: bool) -> Result<Option<Reached>, Stop> {
+        if self.host.build_on == BuildOn::Target {
+            // It is at work with that itself.
+            self.context.turn(self.wave).await?;
+        }
         let Some(Ready { built }) = self.lock_and_build(prepared).await? else { return Ok(None) };
         if let Some((place, _)) = &built {
             self.stop_if_asked()?;
@@ -190,11 +219,12 @@ impl HostPart {
         reboot_host(self, prepared, trial).await.map(Some)
     }
 
-    /// Takes the host's lock, unless it is ours already, and builds meanwhile: the lock costs no time. None where the host turns
-    /// out not to be any more as it was when this was decided.
+    /// Waits for the host's wave, takes its lock, unless it is ours already, and builds meanwhile: the lock costs no time. None
+    /// where the host turns out not to be any more as it was when this was decided.
     async fn lock_and_build(&mut self, prepared: &Prepared) -> Result<Option<Ready>, Stop> {
-        let (context, host, events) = (self.context.clone(), self.host.clone(), self.events());
+        let (context, host, events, wave) = (self.context.clone(), self.host.clone(), self.events(), self.wave);
         let (held, decided) = (self.lock.take(), prepared.access.facts.standing());
+        let building = meanwhile(context.turn(wave), self.build(prepared)).await?;
         let locking = async {
             if let Some(lock) = held {
                 return Ok((lock, decided.clone()));
@@ -203,7 +233,7 @@ impl HostPart {
             context.cancel.unless(Level::Hard, locking).await.unwrap_or_else(|| Err(Stop::cancelled()))
         };
         let is_as_decided = |(_, standing): &(HostLock, Standing)| *standing == decided;
-        let (locked, built) = beside(locking, is_as_decided, Box::pin(self.build(prepared))).await;
+        let (locked, built) = beside(locking, is_as_decided, Box::pin(building)).await;
         let (lock, standing) = match (locked, built) {
             (Ok((lock, standing)), Some(built)) if standing == decided => {
                 self.lock = Some(lock);
@@ -225,15 +255,19 @@ impl HostPart {
         Ok(Some((place, built)))
     }
 
+    /// Ends the part when the user stops the run, or when its wave will not begin.
     pub(super) fn stop_if_asked(&self) -> Result<(), Stop> {
-        if self.context.cancel.is_requested() { Err(Stop::cancelled()) } else { Ok(()) }
+        if self.context.cancel.is_requested() {
+            return Err(Stop::cancelled());
+        }
+        self.wave.map_or(Ok(()), |wave| self.context.gate.check(wave))
     }
 
     fn finished(mut self, ended: Result<Reached, Stop>) -> HostFinished {
         let log = self.log.path();
         let (outcome, detail, mut error) = match ended {
             Ok(reached) => (reached.outcome, reached.detail, None),
-            Err(stop) => (stop.outcome, None, stop.failed.map(|failed| *failed)),
+            Err(stop) => (stop.outcome, stop.detail, stop.failed.map(|failed| *failed)),
         };
         if let Some(error) = &mut error {
             error.log = log;

@@ -43,7 +43,9 @@ impl HostLog {
             if let Some(directory) = self.path.parent() {
                 fs::create_dir_all(directory)?;
             }
-            self.file.insert(BufWriter::new(File::create(&self.path)?))
+            // A host that is brought back has two parts, and one log.
+            let file = File::options().create(true).append(true).open(&self.path)?;
+            self.file.insert(BufWriter::new(file))
         };
         writeln!(file, "{:<8} | {line}", step.as_str())
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::context::{Context, Wants};
+use super::context::{Context, Restore, Wants};
 use super::host::{HostEvents, HostPart};
 use super::reach::Access;
 use super::reboot::{ask_for_boot_default, decide_to_boot};
@@ -123,15 +123,16 @@ impl Wanted {
 /// Finds out what the host runs and what it is to run, and decides.
 pub(super) async fn prepare(part: &mut HostPart) -> Result<Prepared, Stop> {
     let context = part.context.clone();
-    let (access, wanted) = match &context.wants {
-        Wants::Flake(evaluator) => ask_and_evaluate(part, evaluator).await?,
-        Wants::Generation(number) => ask_for_generation(part, *number).await?,
+    let (access, wanted) = match part.wants.clone() {
+        Wants::Flake(evaluator) => ask_and_evaluate(part, &evaluator).await?,
+        Wants::Generation(number) => ask_for_generation(part, number).await?,
+        Wants::Earlier(systems) => ask_for_earlier(part, systems.get(&part.host.name)).await?,
         Wants::BootDefault => ask_for_boot_default(part).await?,
     };
     if let Some(skew) = access.clock_skew {
         warn_of_clock(&part.events(), &part.host, skew);
     }
-    part.old.clone_from(&access.facts.current);
+    part.old = access.facts.system().cloned();
     part.generation = access.facts.generation;
     part.wanted = Some(wanted.toplevel.clone());
     part.system = wanted.system().map(str::to_owned);
@@ -174,6 +175,42 @@ async fn ask_for_generation(part: &HostPart, number: Option<u64>) -> Result<(Acc
     let wanted =
         Wanted { toplevel: chosen.toplevel.clone(), specialisation: None, origin: Origin::Generation(chosen.number) };
     Ok((access, wanted))
+}
+
+/// Finds the generation that has the system to go back to.
+async fn ask_for_earlier(part: &HostPart, restore: Option<&Restore>) -> Result<(Access, Wanted), Stop> {
+    let (context, events) = (part.context.clone(), part.events());
+    let refused = |message: String| Stop::failed(Outcome::Refused, StepName::Probe, message);
+    let restore = restore.ok_or_else(|| refused("it is not known what the host ran before".to_owned()))?;
+    let access = events.step(StepName::Probe, context.reach_settled(&part.host, &events)).await?;
+    let goal = context.job.goal;
+    let runs = if goal.makes_current() { access.facts.system() } else { access.facts.profile.as_ref() };
+    check_still(restore, runs).map_err(|message| {
+        let hint = "`hubctl status` and `hubctl history` tell what it runs; --even-if-changed goes back all the same";
+        refused(message).hint(Some(hint))
+    })?;
+    let found = generations(&access.remote).await;
+    let found = found.map_err(|error| Stop::script(Outcome::Unreachable, StepName::Probe, &error))?;
+    let newest = found.iter().filter(|generation| generation.toplevel == restore.toplevel).max_by_key(|one| one.number);
+    let newest = newest.ok_or_else(|| {
+        let message = format!("no generation of the host has the system that it ran before, {}", restore.toplevel);
+        let hint = format!("`hubctl generations {}` lists them; deploy the revision that it came from", part.host.name);
+        refused(message).hint(Some(hint))
+    })?;
+    let wanted =
+        Wanted { toplevel: newest.toplevel.clone(), specialisation: None, origin: Origin::Generation(newest.number) };
+    Ok((access, wanted))
+}
+
+/// Whether the host still runs what it is to go back from, or runs already what it is to go back to.
+fn check_still(restore: &Restore, runs: Option<&StorePath>) -> Result<(), String> {
+    match &restore.instead_of {
+        Some(expected) if runs != Some(expected) && runs != Some(&restore.toplevel) => {
+            let runs = runs.map_or("no known system", StorePath::as_str);
+            Err(format!("the host was changed since that deployment: it runs {runs}, not {expected}"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The generation with this number, or the newest one before the profile's own.
@@ -239,6 +276,22 @@ mod tests {
     fn generation(number: u64) -> Generation {
         let toplevel = "/nix/store/0i3kvkpqpr1i9zx4dbdzvj6dcpqnmhhb-nixos-system-p620-25.11".parse().unwrap();
         Generation { number, created: None, toplevel, version: None }
+    }
+
+    #[test]
+    fn a_host_goes_back_only_from_what_it_was_given() {
+        let path = |hash: char| -> StorePath {
+            format!("/nix/store/{}-nixos-system-p620-25.11", hash.to_string().repeat(32)).parse().unwrap()
+        };
+        let restore = |instead_of| Restore { toplevel: path('a'), instead_of };
+        let still = |instead_of: Option<char>, runs: Option<char>| {
+            check_still(&restore(instead_of.map(path)), runs.map(path).as_ref()).is_ok()
+        };
+        assert!(still(Some('b'), Some('b')));
+        assert!(still(Some('b'), Some('a')));
+        assert!(!still(Some('b'), Some('c')));
+        assert!(!still(Some('b'), None));
+        assert!(still(None, Some('c')));
     }
 
     #[test]

@@ -13,14 +13,21 @@ use crate::report::{Failed, Outcome, StepName};
 pub struct Stop {
     /// How it ended.
     pub outcome: Outcome,
-    /// What went wrong; none when the user stopped it.
+    /// What is told where nothing went wrong.
+    pub detail: Option<String>,
+    /// What went wrong; none when the user stopped it, or when its wave did not begin.
     pub failed: Option<Box<Failed>>,
 }
 
 impl Stop {
     /// The user asked to stop.
     pub fn cancelled() -> Self {
-        Self { outcome: Outcome::Cancelled, failed: None }
+        Self { outcome: Outcome::Cancelled, detail: None, failed: None }
+    }
+
+    /// The wave of the host does not begin, for this reason.
+    pub fn skipped(reason: &str) -> Self {
+        Self { outcome: Outcome::Skipped, detail: Some(reason.to_owned()), failed: None }
     }
 
     /// Something went wrong in `step`.
@@ -33,7 +40,13 @@ impl Stop {
             hints: Vec::new(),
             log: None,
         };
-        Self { outcome, failed: Some(Box::new(failed)) }
+        Self { outcome, detail: None, failed: Some(Box::new(failed)) }
+    }
+
+    /// What went wrong, in a line.
+    pub fn message(&self) -> String {
+        let first = self.failed.as_ref().and_then(|failed| failed.message.lines().next().map(str::to_owned));
+        first.unwrap_or_else(|| self.outcome.to_string())
     }
 
     /// Adds a hint.

@@ -6,9 +6,11 @@ use std::io;
 use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::context::{Context, Wants};
+use super::course::Course;
 use super::fan_out::fan_out;
 use super::host::{HostPart, Planned};
 use crate::fleet::Host;
@@ -53,27 +55,30 @@ impl Drop for Signals {
     }
 }
 
-/// Carries out the run and gives how each host's part ended, in the order of the hosts. `on_finished` sees each as it ends.
-pub async fn execute(context: &Arc<Context>, mut on_finished: impl FnMut(&HostFinished)) -> Vec<HostFinished> {
+/// Carries out the run and gives how each host's part ended, in the order of the hosts. `on_finished` sees each as it ends, and
+/// once more if that turns out not to be its end.
+pub async fn execute(context: &Arc<Context>, on_finished: impl FnMut(&HostFinished)) -> Vec<HostFinished> {
     let mut finished = Vec::new();
     let work = |host| {
         let part = HostPart::new(context.clone(), host);
         async move { Box::pin(part.run()).await }
     };
-    let all = fan_out(longest_first(context), context.job.parallel, work, |ended: HostFinished| {
-        on_finished(&ended);
-        context.events.emit(Event::HostFinished(ended.clone()));
-        finished.push(ended);
+    let (sender, ends) = mpsc::unbounded_channel();
+    let parts = fan_out(in_order(context), context.job.parallel, work, move |ended: HostFinished| {
+        // The course hears of every end before it ends itself.
+        sender.send(ended).ok();
     });
-    announcing(context, all).await;
+    let course = Course::new(context, ends, on_finished).run();
+    announcing(context, async { ((), finished) = tokio::join!(parts, course) }).await;
     finished.sort_by(|a, b| a.host.cmp(&b.host));
     context.connect.close().await;
     finished
 }
 
-/// The hosts in the order in which they begin. Those whose evaluation took longest the last time come first, so that no long
-/// one is left over at the end; one by one, the order is the user's.
-fn longest_first(context: &Context) -> Vec<Host> {
+/// The hosts in the order in which they begin: wave by wave, so that one that waits for its wave waits for none that has not
+/// begun. Those whose evaluation took longest the last time come first in theirs, so that no long one is left over at the end;
+/// one by one, the order is the user's.
+fn in_order(context: &Context) -> Vec<Host> {
     let mut hosts = context.job.hosts.clone();
     if let Wants::Flake(evaluator) = &context.wants
         && context.job.parallel > 1
@@ -83,10 +88,11 @@ fn longest_first(context: &Context) -> Vec<Host> {
             std::cmp::Reverse(last.map(|cost| cost.duration_ms))
         });
     }
+    hosts.sort_by_key(|host| context.job.waves.wave_of(&host.name));
     hosts
 }
 
-/// Finds out what the run would do with each host, in the order of their names, and changes nothing.
+/// Finds out what the run would do with each host, in the order of their waves and names, and changes nothing.
 pub async fn plan(context: &Arc<Context>) -> Vec<Planned> {
     let mut planned = Vec::new();
     let work = |host| {
@@ -95,7 +101,7 @@ pub async fn plan(context: &Arc<Context>) -> Vec<Planned> {
     };
     let all = fan_out(context.job.hosts.clone(), context.job.parallel, work, |one: Planned| planned.push(one));
     announcing(context, all).await;
-    planned.sort_by(|a, b| a.host.cmp(&b.host));
+    planned.sort_by(|a, b| (a.wave, &a.host).cmp(&(b.wave, &b.host)));
     context.connect.close().await;
     planned
 }

@@ -31,3 +31,4 @@ mod ssh;
 mod substituters;
 mod support;
 mod sweep;
+mod waves;

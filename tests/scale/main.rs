@@ -13,11 +13,11 @@ use std::time::Instant;
 use hubctl::evaluate::{Evaluator, Options, Uses};
 use hubctl::fleet::{BuildOn, Host, Kind, Policy};
 use hubctl::nix::{FlakeRef, Nix, Settings, Substituters, Validity};
-use hubctl::plan::{Goal, Rule};
+use hubctl::plan::{Goal, Rule, Waves};
 use hubctl::process::Cancel;
 use hubctl::remote::Elevate;
 use hubctl::report::{Event, HostFinished, Outcome, Output, Reporter, Size, Summary, Ui, exit_of};
-use hubctl::run::{Builders, Context, Job, Machines, Places, Wants, execute};
+use hubctl::run::{Builders, Context, Gate, Job, LastSeen, Machines, Places, Wants, execute};
 use hubctl::state::{State, StateDirs, new_id};
 use tempfile::TempDir;
 
@@ -152,6 +152,7 @@ impl Fleet {
                 command: "quick-deploy".to_owned(),
                 goal: Goal::Switch,
                 rule: Rule::IfChanged,
+                waves: Waves::at_once(&hosts),
                 hosts,
                 parallel: AT_ONCE,
                 overruled: BTreeSet::new(),
@@ -168,6 +169,8 @@ impl Fleet {
             builders: Builders::default(),
             cache: None,
             places: Places { logs: dirs.logs(&id), gcroots: dirs.gcroots() },
+            gate: Gate::default(),
+            seen: LastSeen::default(),
             runs: dirs.runs(),
             told: Arc::default(),
             events: events.clone(),
@@ -197,6 +200,8 @@ fn host(n: usize) -> Host {
         specialisation: None,
         policy: Policy::default(),
         health: Vec::new(),
+        after: BTreeSet::new(),
+        alone: false,
     }
 }
 

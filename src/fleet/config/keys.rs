@@ -55,6 +55,11 @@ const HOST: &[Key<HostSettings>] = &[
     Key { name: "reboot", set: |host, entry| host.policy.reboots = entry.read(&shapes::REBOOTS) },
     Key { name: "reboot-timeout", set: |host, entry| host.policy.reboot_timeout = entry.read(&shapes::DEADLINE) },
     Key { name: "health", set: |host, entry| entry.nested(HEALTH, &mut host.health) },
+    Key {
+        name: "after",
+        set: |host, entry| host.after = Some(entry.each_located(&shapes::HOST_NAMES, &shapes::HOST_NAME)),
+    },
+    Key { name: "alone", set: |host, entry| host.alone = entry.read(&shapes::TRUTH) },
 ];
 
 const SSH: &[Key<Ssh>] = &[
@@ -78,6 +83,18 @@ const DEPLOY: &[Key<Deploy>] = &[
     Key {
         name: "failed-units",
         set: |deploy, entry| keep(&mut deploy.policy.failed_units, entry.read(&shapes::FAILED_UNITS)),
+    },
+    Key { name: "canary", set: |deploy, entry| keep(&mut deploy.waves.canary, entry.read(&shapes::COUNT_OR_NONE)) },
+    Key { name: "batch", set: |deploy, entry| deploy.waves.batch = entry.read(&shapes::BATCH) },
+    Key { name: "order", set: |deploy, entry| deploy.waves.order = entry.each(&shapes::TAGS, &shapes::TAG) },
+    Key {
+        name: "max-failures",
+        set: |deploy, entry| keep(&mut deploy.waves.max_failures, entry.read(&shapes::COUNT_OR_NONE)),
+    },
+    Key { name: "soak", set: |deploy, entry| keep(&mut deploy.waves.soak, entry.read(&shapes::DURATION)) },
+    Key {
+        name: "on-failure",
+        set: |deploy, entry| keep(&mut deploy.waves.on_failure, entry.read(&shapes::ON_FAILURE)),
     },
 ];
 

@@ -69,6 +69,20 @@ pub enum Problem {
         /// The hosts that the file says it of.
         hosts: Vec<HostName>,
     },
+    /// A host to go before that is none.
+    #[error("`after` names `{host}`, which is a host neither of this file nor of the flake")]
+    UnknownAfter {
+        /// The host as written.
+        host: HostName,
+        /// The host that was probably meant.
+        nearest: Option<String>,
+    },
+    /// Hosts that wait for each other.
+    #[error("`after` goes in a circle: {}", circle(.hosts))]
+    CircleOfAfter {
+        /// The hosts in the order in which each waits for the next, and the last for the first.
+        hosts: Vec<HostName>,
+    },
     /// A builder that is no host.
     #[error("`build-on` names `{builder}`, which is a host neither of this file nor of the flake")]
     UnknownBuilder {
@@ -96,7 +110,11 @@ impl Problem {
             Self::WrongKind { actual, .. } => {
                 Some(format!("leave `kind` out, since the flake says it, or write `kind = \"{}\"`", word(*actual)))
             }
-            Self::UnknownBuilder { nearest: Some(near), .. } => Some(format!("did you mean `{near}`?")),
+            Self::UnknownBuilder { nearest: Some(near), .. } | Self::UnknownAfter { nearest: Some(near), .. } => {
+                Some(format!("did you mean `{near}`?"))
+            }
+            Self::UnknownAfter { nearest: None, .. } => Some("`hubctl hosts` lists the hosts".into()),
+            Self::CircleOfAfter { .. } => Some("take one of them out of another's `after`".into()),
             Self::UnknownBuilder { nearest: None, .. } => {
                 Some("write \"here\", \"target\" or the name of a host; `hubctl hosts` lists them".into())
             }
@@ -112,6 +130,12 @@ fn word(kind: Kind) -> &'static str {
         Kind::Nixos => "nixos",
         Kind::Darwin => "darwin",
     }
+}
+
+/// `a` after `b` after `a`.
+fn circle(hosts: &[HostName]) -> String {
+    let all: Vec<String> = hosts.iter().chain(hosts.first()).map(|host| format!("`{host}`")).collect();
+    all.join(" after ")
 }
 
 fn name_rule(of: &str) -> &'static str {

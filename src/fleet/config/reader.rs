@@ -55,11 +55,16 @@ impl<'a> Entry<'a> {
 
     /// The values of a list that fit; a problem for each that does not.
     pub(super) fn each<V>(&mut self, list: &Shape<()>, shape: &Shape<V>) -> Vec<V> {
+        self.each_located(list, shape).into_iter().map(Spanned::into_inner).collect()
+    }
+
+    /// As [`Self::each`], every value together with its place.
+    pub(super) fn each_located<V>(&mut self, list: &Shape<()>, shape: &Shape<V>) -> Vec<Spanned<V>> {
         let DeValue::Array(values) = self.value.get_ref() else {
             self.read(list);
             return Vec::new();
         };
-        values.iter().filter_map(|value| self.fit(shape, value)).map(Spanned::into_inner).collect()
+        values.iter().filter_map(|value| self.fit(shape, value)).collect()
     }
 
     /// Reads the value as a table that has `keys`. `name` is the table's own.

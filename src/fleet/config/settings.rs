@@ -8,7 +8,7 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::health::HealthSettings;
-use crate::fleet::{BuildOn, FailedUnits, Host, HostName, Kind, Policy, Reboots, UnitPolicies};
+use crate::fleet::{BuildOn, FailedUnits, Host, HostName, Kind, Policy, Reboots, UnitPolicies, WavePolicy};
 use crate::nix::CacheUrl;
 use crate::remote::{Elevate, HostKeys};
 
@@ -28,6 +28,8 @@ pub(in crate::fleet) struct HostSettings {
     pub(super) specialisation: Option<String>,
     pub(super) policy: PolicySettings,
     pub(super) health: HealthSettings,
+    pub(super) after: Option<Vec<Spanned<HostName>>>,
+    pub(super) alone: Option<bool>,
 }
 
 /// What one table says of how activations on a host are judged.
@@ -88,6 +90,8 @@ impl HostSettings {
             specialisation: self.specialisation.or_else(|| general.specialisation.clone()),
             policy: self.policy.or(&general.policy),
             health: self.health.or(&general.health),
+            after: self.after.or_else(|| general.after.clone()),
+            alone: self.alone.or(general.alone),
         }
     }
 
@@ -101,15 +105,24 @@ impl HostSettings {
         self.build_on.as_ref()
     }
 
+    /// The hosts that go before, each with the place where it is said.
+    pub(in crate::fleet) fn after(&self) -> &[Spanned<HostName>] {
+        self.after.as_deref().unwrap_or_default()
+    }
+
     /// The host `name` of these settings, with the defaults for all that they leave open, which are those of `[deploy]` for
     /// its policy.
     pub(in crate::fleet) fn into_host(self, name: HostName, kind: Kind, deploy: &Deploy) -> Host {
+        // A default such as `after = ["p620"]` does not make p620 wait for itself.
+        let after = self.after().iter().map(Spanned::get_ref).filter(|other| **other != name).cloned().collect();
         let build_on = match self.build_on.map(Spanned::into_inner).unwrap_or_default() {
             // A default such as `build-on = "p620"` holds for p620 too, which is then its own target.
             BuildOn::Host(builder) if builder == name => BuildOn::Target,
             other => other,
         };
         Host {
+            after,
+            alone: self.alone.unwrap_or_default(),
             target: self.target.unwrap_or_else(|| name.to_string()),
             name,
             user: self.user,
@@ -166,6 +179,8 @@ pub struct Deploy {
     pub parallel: Option<NonZeroUsize>,
     /// How activations are judged on hosts that say nothing else.
     pub policy: Policy,
+    /// In which waves a fleet is deployed.
+    pub waves: WavePolicy,
 }
 
 /// `[cache]`: the hub's own binary cache.

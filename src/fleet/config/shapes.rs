@@ -9,8 +9,9 @@ use toml::de::DeValue;
 
 use super::reader::{Misfit, Shape};
 use crate::error::nearest;
+use crate::fleet::duration::parse_duration;
 use crate::fleet::selector::is_glob;
-use crate::fleet::{BuildOn, FailedUnits, HostName, Kind, Reboots};
+use crate::fleet::{Batch, BuildOn, FailedUnits, HostName, Kind, OnFailure, Reboots};
 use crate::nix::CacheUrl;
 use crate::remote::{Elevate, HostKeys, Place};
 
@@ -104,6 +105,41 @@ pub(super) const REBOOTS: Shape<Reboots> = Shape {
     read: |value| choice(value, &[("allowed", Reboots::Allowed), ("never", Reboots::Never)]),
 };
 
+pub(super) const ON_FAILURE: Shape<OnFailure> = Shape {
+    wanted: "\"keep\" or \"roll-back\"",
+    example: "\"roll-back\"",
+    read: |value| choice(value, &[("keep", OnFailure::Keep), ("roll-back", OnFailure::RollBack)]),
+};
+
+pub(super) const BATCH: Shape<Batch> = Shape {
+    wanted: "a whole number from 1 to 10000, or a share from \"1%\" to \"100%\"",
+    example: "\"50%\"",
+    read: |value| match value {
+        DeValue::Integer(_) => whole(value)?.to_string().parse().map_err(|_| Misfit::Plain),
+        value => match text(value)? {
+            share if share.ends_with('%') => share.parse().map_err(|_| Misfit::Plain),
+            count if count.parse::<Batch>().is_ok() => {
+                Err(Misfit::Slip(format!("write the number without quotes: {count}")))
+            }
+            _ => Err(Misfit::Plain),
+        },
+    },
+};
+
+pub(super) const HOST_NAMES: Shape<()> =
+    Shape { wanted: "a list of hosts", example: "[\"p620\"]", read: |_| Err(Misfit::Plain) };
+
+pub(super) const HOST_NAME: Shape<HostName> = Shape {
+    wanted: "names of hosts",
+    example: "[\"p620\"]",
+    read: |value| match text(value)? {
+        tag if tag.starts_with('@') => {
+            Err(Misfit::Slip("name the hosts themselves: tags do not stand for hosts here".into()))
+        }
+        name => name.parse().map_err(|_| Misfit::Plain),
+    },
+};
+
 pub(super) const BUILD_ON: Shape<BuildOn> = Shape {
     wanted: "\"here\", \"target\" or the name of a host",
     example: "\"here\"",
@@ -188,9 +224,6 @@ pub(super) const PUBLIC_KEY: Shape<String> = Shape {
         }
     },
 };
-
-/// Longer than any sensible deadline, and short enough for every clock's arithmetic.
-const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 pub(super) const DURATION: Shape<Duration> =
     Shape { wanted: "a time such as \"60s\", \"5m\" or \"1h30m\", at most a week", example: "\"60s\"", read: duration };
@@ -299,6 +332,12 @@ pub(super) const ABSOLUTE: Shape<String> = Shape {
     },
 };
 
+pub(super) const COUNT_OR_NONE: Shape<usize> = Shape {
+    wanted: "a whole number from 0 to 10000",
+    example: "1",
+    read: |value| usize::try_from(whole(value)?).ok().filter(|count| *count <= MOST).ok_or(Misfit::Plain),
+};
+
 pub(super) const NIX_VALUE: Shape<String> = Shape {
     wanted: "a text, `true`, `false` or a whole number",
     example: "\"value\"",
@@ -383,25 +422,10 @@ fn target(text: &str) -> Read<String> {
     }
 }
 
-/// A time as hours, minutes and seconds, in that order, each at most once.
+/// A time, with its unit.
 fn duration(value: &DeValue<'_>) -> Read<Duration> {
     if let DeValue::Integer(number) = value {
         return Err(Misfit::Slip(format!("write the unit too: \"{number}s\"")));
     }
-    let mut rest = text(value)?;
-    if rest.is_empty() {
-        return Err(Misfit::Plain);
-    }
-    let mut seconds: u64 = 0;
-    for (unit, length) in [('h', 3600), ('m', 60), ('s', 1)] {
-        if let Some((count, behind)) = rest.split_once(unit) {
-            // `parse` alone would take a sign.
-            let digits = !count.is_empty() && count.chars().all(|c| c.is_ascii_digit());
-            let count = count.parse::<u64>().ok().filter(|_| digits).ok_or(Misfit::Plain)?;
-            seconds = count.checked_mul(length).and_then(|more| seconds.checked_add(more)).ok_or(Misfit::Plain)?;
-            rest = behind;
-        }
-    }
-    let time = Duration::from_secs(seconds);
-    if rest.is_empty() && time <= LONGEST { Ok(time) } else { Err(Misfit::Plain) }
+    parse_duration(text(value)?).ok_or(Misfit::Plain)
 }

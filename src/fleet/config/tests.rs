@@ -6,7 +6,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::*;
-use crate::fleet::{FailedUnits, FlakeHosts, Inventory, Selection};
+use crate::fleet::{Batch, FailedUnits, FlakeHosts, Inventory, OnFailure, Selection};
 
 /// A valid file that uses every key.
 const FULL: &str = r#"
@@ -34,6 +34,8 @@ build-on = "target"
 confirm = "90s"
 min-battery = 0
 unit-policy = { "nginx.service" = "rollback", "foo-*" = "tolerate" }
+after = ["dex5550"]
+alone = true
 
 [roles.server.health]
 inherit = true
@@ -60,6 +62,12 @@ activation-timeout = "1h"
 confirm = "2m"
 min-battery = 35
 failed-units = "rollback"
+canary = 1
+batch = "50%"
+order = ["amd", "always-on"]
+max-failures = 2
+soak = "5m"
+on-failure = "roll-back"
 
 [nix]
 eval-jobs = 4
@@ -134,6 +142,10 @@ fn every_key_is_read() {
     assert_eq!(hub.deploy().policy.min_battery, 35);
     assert_eq!(hub.deploy().policy.confirm.as_secs(), 120);
     assert_eq!(hub.deploy().policy.failed_units, FailedUnits::Rollback);
+    let waves = hub.deploy().waves.clone();
+    assert_eq!((waves.canary, waves.batch, waves.max_failures), (1, Some(Batch::Percent(50)), 2));
+    assert_eq!((waves.order, waves.soak.as_secs()), (vec!["amd".to_owned(), "always-on".to_owned()], 300));
+    assert_eq!(waves.on_failure, OnFailure::RollBack);
     assert_eq!(hub.nix().eval_jobs.unwrap().get(), 4);
     assert_eq!(hub.nix().accept_flake_config, Some(true));
     assert!(!hub.nix().ask_substituters);
@@ -218,10 +230,7 @@ fn hints_know_the_usual_slips() {
         ("[hosts.a]\nbuild_on = 'here'", "did you mean `build-on`?"),
         ("parallel = 3", "`parallel` is a key of `[deploy]`"),
         ("user = 'root'", "`user` is a key of `[hosts.<name>]`"),
-        (
-            "[deploy]\nzzz = 3",
-            "the keys here are `parallel`, `activation-timeout`, `confirm`, `min-battery` and `failed-units`",
-        ),
+        ("[deploy]\non-failure = 'rollback'", "did you mean \"roll-back\"?"),
         ("[hosts.a]\nkind = 'NixOS'", "did you mean \"nixos\"?"),
         ("[hosts.a]\nsystem = 'x86-64-linux'", "did you mean \"x86_64-linux\"?"),
         ("[hosts.a]\ntarget = 'root@a.lan'", "write `target = \"a.lan\"` and `user = \"root\"`"),
@@ -286,6 +295,12 @@ fn bad_values_are_refused() {
         "min-battery = 101",
     ] {
         line(&format!("[deploy]\n{text}"));
+    }
+    for text in ["canary = -1", "batch = 0", "batch = '101%'", "order = ['@x']", "soak = 5"] {
+        line(&format!("[deploy]\n{text}"));
+    }
+    for text in ["after = 'b'", "after = ['-b']", "alone = 'yes'"] {
+        line(&format!("[hosts.a]\n{text}"));
     }
     for text in ["nginx = 'fail'", "'-x.service' = 'fail'", "'a b.service' = 'fail'", "'a[.service' = 'fail'"] {
         line(&format!("[hosts.a.unit-policy]\n{text}"));
