@@ -441,6 +441,11 @@ impl Config {
         self.file.as_ref().map(|file| file.cache().clone()).unwrap_or_default()
     }
 
+    /// The hub's root, where it is on this machine.
+    pub(super) fn root(&self) -> Option<&Path> {
+        self.root.as_deref()
+    }
+
     /// The key that signs what is pushed to the cache.
     pub(super) fn cache_key_file(&self) -> Option<PathBuf> {
         let file = self.cache().secret_key_file?;

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
+use super::hooks::{Hooks, Told};
 use super::hub::{Fleet, Hub, this_machine};
 use super::passwords;
 use super::plan;
@@ -49,6 +50,10 @@ pub(super) async fn run(hub: &Hub, fleet: Fleet, wish: Wish) -> Result<Exit> {
     let begun = Instant::now();
     let started = Timestamp::now();
     let id = hub.run_id(&dirs).to_owned();
+    let hooks = recorded.map(|_| Hooks::of(hub, &fleet, dirs.logs(&id), told(&id, &fleet, &wish)));
+    if let Some(hooks) = &hooks {
+        hooks.before().await?;
+    }
     let ui = if wish.dry_run { hub.ui.without_events() } else { hub.ui.clone() };
     let (reporter, events) = Reporter::start(&ui).map_err(|error| Error::new(Kind::Failed, error))?;
 
@@ -81,7 +86,11 @@ pub(super) async fn run(hub: &Hub, fleet: Fleet, wish: Wish) -> Result<Exit> {
     .await;
     let exit = exit_of(finished.iter().map(|ended| ended.outcome));
     record.end(exit);
-    events.emit(Event::Summary(summary(&finished, exit, begun)));
+    let summary = summary(&finished, exit, begun);
+    if let Some(hooks) = &hooks {
+        hooks.ended(&summary, exit, &events).await;
+    }
+    events.emit(Event::Summary(summary));
     reporter.finish().await;
     prune_logs(&dirs);
     Ok(exit)
@@ -146,6 +155,22 @@ fn known_outputs(wish: &Wish) -> Vec<StorePath> {
     let Wants::Flake(evaluator) = &wish.wants else { return Vec::new() };
     let hosts = wish.hosts.iter().filter(|_| wish.goal == Goal::Build);
     hosts.filter_map(|host| Some(evaluator.held(host.attribute())?.out)).collect()
+}
+
+/// The deployment as hooks are told of it.
+fn told(id: &str, fleet: &Fleet, wish: &Wish) -> Told {
+    let source = source_of(&wish.wants);
+    Told {
+        deployment: id.to_owned(),
+        command: wish.command.to_owned(),
+        goal: wish.goal.to_string(),
+        operator: operator(),
+        flake: fleet.flake_key(),
+        rev: source.and_then(|source| source.rev.clone()),
+        dirty: source.is_some_and(|source| source.dirty),
+        hosts: wish.hosts.iter().map(|host| host.name.clone()).collect(),
+        waves: wish.waves.waves.iter().map(|wave| wave.hosts.clone()).collect(),
+    }
 }
 
 fn source_of(wants: &Wants) -> Option<&Source> {

@@ -12,6 +12,7 @@ mod diff;
 mod dispatch;
 mod generations;
 mod history;
+mod hooks;
 mod hosts;
 mod hub;
 mod job;

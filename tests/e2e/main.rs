@@ -18,6 +18,7 @@ mod faults;
 mod flake_config;
 mod guard;
 mod health;
+mod hooks;
 mod hub_toml;
 mod kills;
 mod lock;

@@ -8,7 +8,7 @@ use super::health::{self, HEALTH};
 use super::hub_toml::Content;
 use super::problem::Problem;
 use super::reader::{Entry, Key};
-use super::settings::{Cache, Deploy, HostSettings, Nix, Ssh};
+use super::settings::{Cache, Deploy, Hooks, HostSettings, Nix, Ssh};
 use super::shapes;
 use crate::fleet::shown::toml_key;
 use crate::fleet::{HostName, UnitPolicies};
@@ -96,6 +96,13 @@ const DEPLOY: &[Key<Deploy>] = &[
         name: "on-failure",
         set: |deploy, entry| keep(&mut deploy.waves.on_failure, entry.read(&shapes::ON_FAILURE)),
     },
+    Key { name: "hooks", set: |deploy, entry| entry.table("deploy.hooks", HOOKS, &mut deploy.hooks) },
+];
+
+const HOOKS: &[Key<Hooks>] = &[
+    Key { name: "before", set: |hooks, entry| hooks.before = entry.each(&shapes::WORDS, &shapes::WORD) },
+    Key { name: "after", set: |hooks, entry| hooks.after = entry.each(&shapes::WORDS, &shapes::WORD) },
+    Key { name: "failed", set: |hooks, entry| hooks.failed = entry.each(&shapes::WORDS, &shapes::WORD) },
 ];
 
 const NIX: &[Key<Nix>] = &[
@@ -127,6 +134,7 @@ pub fn known_keys() -> impl Iterator<Item = KnownKey> {
     known("hosts.<name>", HOST)
         .chain(known("ssh", SSH))
         .chain(known("deploy", DEPLOY))
+        .chain(known("deploy.hooks", HOOKS))
         .chain(known("nix", NIX))
         .chain(known("cache", CACHE))
         .chain(health::known_keys())

@@ -181,6 +181,19 @@ pub struct Deploy {
     pub policy: Policy,
     /// In which waves a fleet is deployed.
     pub waves: WavePolicy,
+    /// What is run beside a deployment.
+    pub hooks: Hooks,
+}
+
+/// `[deploy.hooks]`: programs that are told of deployments, each as its words; none where there is none.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Hooks {
+    /// Before anything is changed; may refuse the run.
+    pub before: Vec<String>,
+    /// After a run in which every host is live.
+    pub after: Vec<String>,
+    /// After any other run.
+    pub failed: Vec<String>,
 }
 
 /// `[cache]`: the hub's own binary cache.

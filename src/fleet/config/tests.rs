@@ -69,6 +69,11 @@ max-failures = 2
 soak = "5m"
 on-failure = "roll-back"
 
+[deploy.hooks]
+before = ["./ask", "--really"]
+after = ["notify"]
+failed = ["notify", "--loudly"]
+
 [nix]
 eval-jobs = 4
 accept-flake-config = true
@@ -146,6 +151,12 @@ fn every_key_is_read() {
     assert_eq!((waves.canary, waves.batch, waves.max_failures), (1, Some(Batch::Percent(50)), 2));
     assert_eq!((waves.order, waves.soak.as_secs()), (vec!["amd".to_owned(), "always-on".to_owned()], 300));
     assert_eq!(waves.on_failure, OnFailure::RollBack);
+    let hooks = hub.deploy().hooks.clone();
+    assert_eq!(
+        (hooks.before, hooks.after),
+        (vec!["./ask".to_owned(), "--really".to_owned()], vec!["notify".to_owned()])
+    );
+    assert_eq!(hooks.failed, ["notify", "--loudly"]);
     assert_eq!(hub.nix().eval_jobs.unwrap().get(), 4);
     assert_eq!(hub.nix().accept_flake_config, Some(true));
     assert!(!hub.nix().ask_substituters);
@@ -160,7 +171,7 @@ fn every_key_is_read() {
     assert_eq!(cache.public_keys, ["hub-1:N19VBhqs4hibNZIm2C3N9kfuJaGDAw7wci3MMXQakIU="]);
     for key in known_keys() {
         assert!(
-            FULL.contains(&format!("{} = ", key.name)) || key.name == "options",
+            FULL.contains(&format!("{} = ", key.name)) || ["options", "hooks"].contains(&key.name),
             "{key:?} is not in the test's file"
         );
     }
@@ -230,6 +241,7 @@ fn hints_know_the_usual_slips() {
         ("[hosts.a]\nbuild_on = 'here'", "did you mean `build-on`?"),
         ("parallel = 3", "`parallel` is a key of `[deploy]`"),
         ("user = 'root'", "`user` is a key of `[hosts.<name>]`"),
+        ("[deploy.hooks]\nzzz = 3", "the keys here are `before`, `after` and `failed`"),
         ("[deploy]\non-failure = 'rollback'", "did you mean \"roll-back\"?"),
         ("[hosts.a]\nkind = 'NixOS'", "did you mean \"nixos\"?"),
         ("[hosts.a]\nsystem = 'x86-64-linux'", "did you mean \"x86_64-linux\"?"),
@@ -296,7 +308,7 @@ fn bad_values_are_refused() {
     ] {
         line(&format!("[deploy]\n{text}"));
     }
-    for text in ["canary = -1", "batch = 0", "batch = '101%'", "order = ['@x']", "soak = 5"] {
+    for text in ["canary = -1", "batch = 0", "batch = '101%'", "order = ['@x']", "soak = 5", "hooks.before = 'sh'"] {
         line(&format!("[deploy]\n{text}"));
     }
     for text in ["after = 'b'", "after = ['-b']", "alone = 'yes'"] {
