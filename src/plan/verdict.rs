@@ -3,6 +3,8 @@
 //! Source of the codes: `switch-to-configuration-ng` of nixpkgs, and what nixos-rebuild makes of them. 0: done; 2: the
 //! activation script failed; 4: units failed; 100: the init interface changed, nothing was activated.
 
+use std::fmt;
+
 use super::goal::Goal;
 use crate::nix::StorePath;
 use crate::remote::{Activation, Ended, Facts, Stage};
@@ -28,39 +30,62 @@ pub enum Verdict {
 }
 
 /// Why the goal is not reached.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Why {
     /// The profile was not set; the host is as it was.
-    #[error("setting the system profile failed with code {0}; the host runs what it ran")]
     Profile(i32),
     /// The activation script failed half-way.
-    #[error("the activation script failed; the host runs the new system in part")]
     ActivationScript,
     /// Any other exit code.
-    #[error("switch-to-configuration exited with code {0}")]
     Code(i32),
     /// The init interface changed, so that only a boot brings the new system, and it is not the one to be booted.
-    #[error("only a boot brings this system, since its init interface is another; nothing was activated")]
     NeedsBoot,
     /// The activation was killed.
-    #[error("the activation was killed before its end; the host runs the new system in part at most")]
     Killed,
     /// The host went down under the activation.
-    #[error("the host went down during the activation and came back with {}", .0.as_ref().map_or("no known system", |path| path.as_str()))]
     WentDown(Option<StorePath>),
     /// It claims success, and the host runs something else.
-    #[error("the activation ended well, but the host runs {}", .0.as_ref().map_or("no known system", |path| path.as_str()))]
     OtherCurrent(Option<StorePath>),
     /// It claims success, and something else is the boot default.
-    #[error("the activation ended well, but the boot default is {}", .0.as_ref().map_or("no known system", |path| path.as_str()))]
     OtherProfile(Option<StorePath>),
 }
 
 impl Why {
     /// The reason alone, without what it means for the host.
     pub fn cause(&self) -> String {
-        let whole = self.to_string();
-        whole.split_once("; ").map_or(whole.clone(), |(cause, _)| cause.to_owned())
+        let name = |system: &Option<StorePath>| system.as_ref().map_or("no known system", StorePath::as_str).to_owned();
+        match self {
+            Self::Profile(code) => format!("setting the system profile failed with code {code}"),
+            Self::ActivationScript => "the activation script failed".to_owned(),
+            Self::Code(code) => format!("switch-to-configuration exited with code {code}"),
+            Self::NeedsBoot => "only a boot brings this system, since its init interface is another".to_owned(),
+            Self::Killed => "the activation was killed before its end".to_owned(),
+            Self::WentDown(system) => {
+                format!("the host went down during the activation and came back with {}", name(system))
+            }
+            Self::OtherCurrent(system) => format!("the activation ended well, but the host runs {}", name(system)),
+            Self::OtherProfile(system) => {
+                format!("the activation ended well, but the boot default is {}", name(system))
+            }
+        }
+    }
+
+    /// What it means for the host, where the reason does not say that.
+    const fn consequence(&self) -> Option<&'static str> {
+        match self {
+            Self::Profile(_) => Some("the host runs what it ran"),
+            Self::ActivationScript => Some("the host runs the new system in part"),
+            Self::NeedsBoot => Some("nothing was activated"),
+            Self::Killed => Some("the host runs the new system in part at most"),
+            Self::Code(_) | Self::WentDown(_) | Self::OtherCurrent(_) | Self::OtherProfile(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.cause())?;
+        self.consequence().map_or(Ok(()), |consequence| write!(f, "; {consequence}"))
     }
 }
 
