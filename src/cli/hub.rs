@@ -3,34 +3,27 @@
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::available_parallelism;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use rustix::fs::{Access, access};
 
 use super::args::Global;
-use crate::error::{Error, Kind, Result, nearest};
+use super::config::{Config, config_error, read_hub_toml};
+use crate::error::{Error, Kind, Result};
 use crate::evaluate::{Evaluator, Options, Uses};
-use crate::fleet::config::{ConfigErrors, HubToml};
-use crate::fleet::{FlakeHosts, Host, HostName, Inventory, SelectError, Selection};
-use crate::nix::{Ballast, EvalError, FlakeRef, Missed, Nix, Settings, Substituters, Unseen, Weight, unseen_hint};
+use crate::fleet::{FlakeHosts, Host, HostName, Inventory, Selection};
+use crate::nix::{EvalError, FlakeRef, Missed, Nix, Settings, Substituters};
 use crate::process::{Cancel, Failure, Level};
 use crate::remote::{SshConnector, SshOptions, Target, private_runtime_dir};
 use crate::report::Ui;
-use crate::report::units;
 use crate::run::target_of;
 use crate::state::{RunLock, State, StateDirs, new_id};
 
 /// What takes longer than this is said.
 const NOTABLE: Duration = Duration::from_millis(250);
-
-/// How many of the files that the flake does not see are named.
-const UNSEEN_NAMED: usize = 5;
 
 /// What every command has: the user at the other end, and the options that every command takes.
 pub(super) struct Hub {
@@ -54,12 +47,6 @@ pub(super) struct Fleet {
     pub(super) config: Config,
     pub(super) nix: Nix,
     pub(super) inventory: Inventory,
-}
-
-/// `hub.toml`, or its defaults where there is none.
-pub(super) struct Config {
-    root: Option<PathBuf>,
-    file: Option<HubToml>,
 }
 
 impl Hub {
@@ -89,13 +76,6 @@ impl Hub {
         })
     }
 
-    /// The `hub.toml` at the root of a local flake.
-    fn config(flake: &FlakeRef) -> Result<Config> {
-        let Some(root) = flake.root() else { return Ok(Config { root: None, file: None }) };
-        let file = read_hub_toml(&root.join("hub.toml"))?;
-        Ok(Config { root: Some(root.to_path_buf()), file })
-    }
-
     /// Finds Nix, locks the flake and lists its hosts.
     pub(super) async fn load(&self) -> Result<(Fleet, Arc<Evaluator>)> {
         let loaded = self.lock_and_list().await;
@@ -122,7 +102,7 @@ impl Hub {
         choose: impl Fn(&Inventory) -> Vec<Host>,
     ) -> Result<()> {
         let flake = self.flake()?;
-        let config = Self::config(&flake)?;
+        let config = Config::of(&flake)?;
         let (state, _) = self.state()?;
         let known = state.hosts_of(&flake.to_string()).map_err(|error| Error::new(Kind::Failed, error))?;
         let known = FlakeHosts { nixos: known, ..FlakeHosts::default() };
@@ -138,7 +118,7 @@ impl Hub {
 
     async fn lock_and_list(&self) -> Result<(Fleet, Arc<Evaluator>)> {
         let flake = self.flake()?;
-        let config = Self::config(&flake)?;
+        let config = Config::of(&flake)?;
         let nix = self.nix(&config).await?;
         let (state, dirs) = self.state()?;
         let gcroots = Self::gcroots(&dirs)?;
@@ -167,43 +147,15 @@ impl Hub {
         Ok((Fleet { flake, config, nix, inventory }, Arc::new(evaluator)))
     }
 
-    /// Names files that the flake does not see although its code names them.
-    fn warn_of_unseen(&self, unseen: &[Unseen]) {
-        let named = &unseen[..unseen.len().min(UNSEEN_NAMED)];
-        let message = match unseen {
-            [] => return,
-            [one] => format!("the flake does not see {one}"),
-            all => {
-                let heading = format!("the flake does not see {} files", all.len());
-                let more = (all.len() > named.len()).then(|| format!("and {} more", all.len() - named.len()));
-                let lines: Vec<_> =
-                    std::iter::once(heading).chain(named.iter().map(Unseen::to_string)).chain(more).collect();
-                lines.join("\n")
-            }
-        };
-        self.ui.warning(&message, Some(&unseen_hint(named.iter().map(|one| one.file.as_path()))));
-    }
-
-    /// Says that the source is large, and where that comes from.
-    fn warn_of_ballast(&self, ballast: &Ballast) {
-        let weight = |weight: Weight| format!("{} files, {}", units::count(weight.files), units::bytes(weight.bytes));
-        let heading = format!("the flake's source is large: {} that are not Nix", weight(ballast.all));
-        let places = ballast.places.iter().map(|(place, of_place)| format!("{place}: {}", weight(*of_place)));
-        let lines: Vec<_> = std::iter::once(heading).chain(places).collect();
-        let hint = "each change of the flake has all of it hashed and copied: take out of git what no host needs, and make \
-                    an input or a fetch of the rest, which is copied once";
-        self.ui.warning(&lines.join("\n"), Some(hint));
-    }
-
     fn evaluating<'a>(&'a self, config: &Config, gcroots: &'a Path, dirs: &StateDirs) -> Options<'a> {
         let uses = if self.global.no_cache { Uses::Nothing("--no-cache") } else { Uses::Everything };
-        Options { uses, jobs: evaluations_at_once(config), gcroots, run: self.run_id(dirs) }
+        Options { uses, jobs: config.evaluations_at_once(), gcroots, run: self.run_id(dirs) }
     }
 
     /// The evaluator of another revision of the same flake.
     pub(super) async fn evaluator_at(&self, evaluator: &Evaluator, flake: FlakeRef) -> Result<Evaluator> {
         let (_, dirs) = self.state()?;
-        let (gcroots, config) = (Self::gcroots(&dirs)?, Self::config(&self.flake()?)?);
+        let (gcroots, config) = (Self::gcroots(&dirs)?, Config::of(&self.flake()?)?);
         let options = self.evaluating(&config, &gcroots, &dirs);
         let locking = Box::pin(evaluator.at(flake.clone(), options, &self.cancel));
         let locked = self.patiently("copying the other revision to the store", locking).await;
@@ -211,23 +163,12 @@ impl Hub {
         locked.map_err(|failure| not_locked(&flake, &failure))
     }
 
-    /// Tells the settings that the flake asks for in vain.
-    fn tell_left_out(&self, names: &[String]) {
-        if !names.is_empty() {
-            let message =
-                format!("the flake's nixConfig sets what it may not, which is left out: {}", names.join(", "));
-            let hint = "if you trust the flake with all of it: --accept-flake-config for one run, or `accept-flake-config = true` \
-                        under [nix] in hub.toml";
-            self.ui.warning(&message, Some(hint));
-        }
-    }
-
     /// The fleet as far as it takes to reach the hosts that `words` name: a flake that is broken must not keep anybody from
     /// looking at a host or rolling it back. `hub.toml` alone is asked first, then the flake; when that fails, the words are
     /// taken for the names of hosts.
     pub(super) async fn reachable(&self, words: &[String]) -> Result<Fleet> {
         let flake = self.flake()?;
-        let config = Self::config(&flake)?;
+        let config = Config::of(&flake)?;
         if let Some(file) = config.file() {
             let inventory = Inventory::from_file_only(file);
             let known = Selection::parse(words).is_ok_and(|selection| inventory.select(&selection).is_ok());
@@ -362,45 +303,6 @@ impl Hub {
             }
         }
     }
-
-    /// The hosts that `words` select, in order, or none where they do not.
-    pub(super) fn guess(inventory: &Inventory, words: &[String]) -> Vec<Host> {
-        let selection = Selection::parse(words).ok();
-        let hosts = selection.and_then(|selection| inventory.select(&selection).ok());
-        hosts.unwrap_or_default().into_iter().cloned().collect()
-    }
-
-    /// The hosts that `words` select, in order.
-    pub(super) fn select(&self, inventory: &Inventory, words: &[String]) -> Result<Vec<Host>> {
-        let selected = Selection::parse(words).and_then(|selection| {
-            let hosts = inventory.select(&selection)?;
-            Ok(hosts.into_iter().cloned().collect::<Vec<_>>())
-        });
-        let hosts = selected.map_err(|error| self.select_error(error))?;
-        if hosts.is_empty() {
-            return Err(Error::message(Kind::NoHost, "no host is selected"));
-        }
-        Ok(hosts)
-    }
-
-    fn select_error(&self, error: SelectError) -> Error {
-        let kind = if error.is_no_host() { Kind::NoHost } else { Kind::Usage };
-        let hint = error.hint();
-        let Some(word) = self.bare.as_deref() else { return Error::new(kind, error).hint(hint) };
-        // A first word that is no host may have been meant for a command.
-        let error = match &error {
-            SelectError::UnknownHost { name, .. } if name.as_str() == word => {
-                Error::message(kind, format!("`{word}` is neither a command nor a host"))
-            }
-            _ => Error::new(kind, error),
-        };
-        let command = super::args::command();
-        let commands = nearest(word, super::aliases::words(&command)).map_or_else(
-            || "`hubctl --help` lists the commands".to_owned(),
-            |meant| format!("there is a command `{meant}`; `hubctl --help` lists them all"),
-        );
-        error.hint(hint).hint(commands)
-    }
 }
 
 impl Fleet {
@@ -424,47 +326,6 @@ impl Fleet {
     }
 }
 
-impl Config {
-    pub(super) fn ssh(&self) -> crate::fleet::config::Ssh {
-        self.file.as_ref().map(|file| file.ssh().clone()).unwrap_or_default()
-    }
-
-    pub(super) fn deploy(&self) -> crate::fleet::config::Deploy {
-        self.file.as_ref().map(|file| file.deploy().clone()).unwrap_or_default()
-    }
-
-    pub(super) fn nix(&self) -> crate::fleet::config::Nix {
-        self.file.as_ref().map(|file| file.nix().clone()).unwrap_or_default()
-    }
-
-    pub(super) fn cache(&self) -> crate::fleet::config::Cache {
-        self.file.as_ref().map(|file| file.cache().clone()).unwrap_or_default()
-    }
-
-    /// The hub's root, where it is on this machine.
-    pub(super) fn root(&self) -> Option<&Path> {
-        self.root.as_deref()
-    }
-
-    /// The key that signs what is pushed to the cache.
-    pub(super) fn cache_key_file(&self) -> Option<PathBuf> {
-        let file = self.cache().secret_key_file?;
-        Some(self.root.as_ref().map_or_else(|| file.clone(), |root| root.join(&file)))
-    }
-
-    /// `hub.toml`, where there is one.
-    pub(super) fn file(&self) -> Option<&HubToml> {
-        self.file.as_ref()
-    }
-}
-
-/// How many evaluations run at once: one more than there are cores, unless `hub.toml` says it. One that begins, ends or waits for
-/// the disk leaves its core to another.
-fn evaluations_at_once(config: &Config) -> usize {
-    let cores = available_parallelism().map_or(1, NonZeroUsize::get);
-    config.nix().eval_jobs.map_or(cores + 1, NonZeroUsize::get)
-}
-
 fn not_locked(flake: &FlakeRef, failure: &Failure) -> Error {
     Error::message(Kind::Config, format!("the flake {flake} cannot be locked\n{}", indent(&failure.stderr)))
         .hint(format!("`{}` shows the same", failure.command))
@@ -486,21 +347,8 @@ pub(super) fn local_host(inventory: &Inventory) -> Option<&Host> {
     inventory.active().find(|host| target_of(host, Some(&name)) == Target::Local)
 }
 
-/// Wraps what is wrong with `hub.toml`, which brings its own excerpts and hints.
-fn config_error(errors: &ConfigErrors) -> Error {
-    Error::message(Kind::Config, errors.render(false).trim_end())
-}
-
 pub(super) fn indent(lines: &[String]) -> String {
     lines.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
-}
-
-fn read_hub_toml(path: &Path) -> Result<Option<HubToml>> {
-    match fs::read_to_string(path) {
-        Ok(text) => HubToml::parse(&text, path).map(Some).map_err(|errors| config_error(&errors)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::message(Kind::Config, format!("{} cannot be read: {error}", path.display()))),
-    }
 }
 
 async fn flake_hosts(evaluator: &Evaluator, cancel: &Cancel) -> Result<FlakeHosts> {

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use clap::Args;
 
-use super::hub::{Config, Fleet, Hub};
+use super::config::Config;
+use super::hub::{Fleet, Hub};
 use crate::error::{Error, Kind, Result, nearest};
 use crate::fleet::config::Cache as CacheSettings;
 use crate::fleet::{BuildOn, Host};
