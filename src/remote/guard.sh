@@ -12,7 +12,8 @@ HUBCTL
   # Nothing else may hold the old system once the new one runs.
   mkdir -p /nix/var/nix/gcroots
   ln -sfn "$old" "/nix/var/nix/gcroots/hubctl-{id}"
-  arm="--collect --quiet --no-ask-password --service-type=oneshot --timer-property=AccuracySec=1s"
+  # A oneshot service would count as starting while it runs, and switch-to-configuration waits for what starts.
+  arm="--collect --quiet --no-ask-password --service-type=exec --timer-property=AccuracySec=1s"
   cat >"$directory/rearm" <<HUBCTL
 seconds=\${{1:-{confirm}}}
 $old/sw/bin/systemd-run "--unit=hubctl-confirm-{id}\$2" "--on-active=\$seconds" $arm \
