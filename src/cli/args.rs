@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use super::{
-    cache, ci, completions, deploy, deploy_all, diff, generations, history, hosts, lock, man, ping, quick_deploy,
-    reboot, rollback, status, test_all, test_host, why,
+    cache, ci, completions, deploy, deploy_all, diff, emergency_deploy, generations, history, hosts, lock, man, ping,
+    quick_deploy, reboot, rollback, status, test_all, test_host, why,
 };
 use crate::error::Exit;
 
@@ -96,6 +96,7 @@ pub(super) enum Command {
     Deploy(deploy::DeployArgs),
     QuickDeploy(quick_deploy::QuickDeployArgs),
     DeployAll(deploy_all::DeployAllArgs),
+    EmergencyDeploy(emergency_deploy::EmergencyDeployArgs),
     Diff(diff::DiffArgs),
     #[command(hide = true)]
     DiffHosts(diff::DiffHostsArgs),

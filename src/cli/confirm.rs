@@ -1,6 +1,6 @@
 //! Asking the user before something that cannot be taken back.
 
-use inquire::{Confirm, InquireError};
+use inquire::{Confirm, InquireError, Text};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
 use super::hub::Hub;
@@ -13,10 +13,24 @@ pub(super) async fn confirm(hub: &Hub, question: &str) -> Result<()> {
         return Err(Error::message(Kind::Refused, format!("{question} Nobody can be asked here"))
             .hint("--yes answers with yes"));
     }
-    let (question, modes) = (question.to_owned(), tcgetattr(std::io::stdin()));
+    let question = question.to_owned();
+    let yes = answered(hub, move || Confirm::new(&question).with_default(false).prompt()).await?;
+    if yes { Ok(()) } else { Err(declined()) }
+}
+
+/// Asks for a text, which only a terminal can give.
+pub(super) async fn typed(hub: &Hub, question: String) -> Result<String> {
+    answered(hub, move || Text::new(&question).prompt()).await
+}
+
+/// What the user answers. One who stops instead has declined.
+async fn answered<T: Send + 'static>(
+    hub: &Hub,
+    ask: impl FnOnce() -> std::result::Result<T, InquireError> + Send + 'static,
+) -> Result<T> {
+    let modes = tcgetattr(std::io::stdin());
     // On a thread of its own, so that signals are heard meanwhile.
-    let asking = tokio::task::spawn_blocking(move || Confirm::new(&question).with_default(false).prompt());
-    let Some(answered) = hub.cancel.unless(Level::Soft, asking).await else {
+    let Some(answered) = hub.cancel.unless(Level::Soft, tokio::task::spawn_blocking(ask)).await else {
         if let Ok(modes) = modes {
             // A prompt that is left in its middle leaves the terminal without echo. One that is gone needs no modes.
             let _ = tcsetattr(std::io::stdin(), OptionalActions::Flush, &modes);
@@ -24,9 +38,8 @@ pub(super) async fn confirm(hub: &Hub, question: &str) -> Result<()> {
         return Err(declined());
     };
     match answered.map_err(|error| Error::new(Kind::Failed, error))? {
-        Ok(true) => Ok(()),
-        Ok(false) | Err(InquireError::OperationCanceled | InquireError::OperationInterrupted) => Err(declined()),
-        Err(error) => Err(Error::new(Kind::Failed, error)),
+        Err(InquireError::OperationCanceled | InquireError::OperationInterrupted) => Err(declined()),
+        answered => answered.map_err(|error| Error::new(Kind::Failed, error)),
     }
 }
 

@@ -9,8 +9,8 @@ use super::aliases::{self, Rewritten};
 use super::args::{Cli, Command, Global, command};
 use super::hub::Hub;
 use super::{
-    cache, ci, completions, deploy, deploy_all, diff, generations, history, hosts, lock, man, ping, quick_deploy,
-    reboot, rollback, status, test_all, test_host, why,
+    cache, ci, completions, deploy, deploy_all, diff, emergency_deploy, generations, history, hosts, lock, man, ping,
+    quick_deploy, reboot, rollback, status, test_all, test_host, why,
 };
 use crate::error::{Error, Exit, Kind, Result};
 use crate::process::Canceller;
@@ -68,6 +68,7 @@ async fn dispatch(hub: &Hub, command: Command) -> Result<Exit> {
         Command::Deploy(args) => deploy::run(hub, args).await,
         Command::QuickDeploy(args) => quick_deploy::run(hub, args).await,
         Command::DeployAll(args) => deploy_all::run(hub, args).await,
+        Command::EmergencyDeploy(args) => emergency_deploy::run(hub, args).await,
         Command::Diff(args) => diff::run(hub, args).await,
         Command::DiffHosts(args) => diff::run_between(hub, args).await,
         Command::Rollback(args) => rollback::run(hub, args).await,

@@ -11,6 +11,7 @@ mod deploy;
 mod deploy_all;
 mod diff;
 mod dispatch;
+mod emergency_deploy;
 mod generations;
 mod history;
 mod hooks;

@@ -68,6 +68,12 @@ impl Policy {
         !self.confirm.is_zero()
     }
 
+    /// Has units fail without any other consequence than that it is told.
+    pub fn tolerate_failed_units(&mut self) {
+        self.failed_units = FailedUnits::Tolerate;
+        self.units = UnitPolicies::default();
+    }
+
     /// What becomes of a system of which units fail: `new` had not failed before, `known` had. The strictest policy among the new
     /// ones decides. Where no unit is known to have failed at all, it is the host's.
     pub fn on_failed(&self, new: &[String], known: &[String]) -> FailedUnits {

@@ -13,6 +13,7 @@ mod cli;
 mod contact;
 mod demo;
 mod deploys;
+mod emergency;
 mod evaluation;
 mod faults;
 mod flake_config;

@@ -192,7 +192,6 @@ fn words_without_a_command_are_told_and_never_pretend() {
         "stop-all-microvms",
         "start-microvm dev-vm",
         "quick-all",
-        "emergency-deploy p620",
         "deploy-interactive",
         "gc-aggressive",
         "test-all-secrets",
