@@ -11,7 +11,7 @@ use super::waves::WaveOptions;
 use crate::error::{Error, Exit, Kind, Result, nearest};
 use crate::evaluate::Evaluator;
 use crate::fleet::Host;
-use crate::plan::{Goal, Rule};
+use crate::plan::{Goal, Rule, Waves};
 use crate::process::{Cmd, End};
 use crate::run::Wants;
 
@@ -81,10 +81,12 @@ impl From<DeployGoal> for Goal {
     }
 }
 
-/// A deploying command: its name, and when it leaves a host alone.
+/// A deploying command: its name, when it leaves a host alone, and in which waves it goes.
 pub(super) struct Command {
     pub(super) name: &'static str,
     pub(super) rule: Rule,
+    /// Its waves, where neither the command line nor `hub.toml` decides on them.
+    pub(super) waves: Option<Waves>,
 }
 
 pub(super) async fn run(hub: &Hub, args: DeployArgs) -> Result<Exit> {
@@ -102,7 +104,7 @@ pub(super) async fn run(hub: &Hub, args: DeployArgs) -> Result<Exit> {
         return nixos_rebuild(&fleet, &hosts, args.how.goal.into()).await;
     }
     let parallel = parallel(&fleet.config);
-    let command = Command { name: "deploy", rule: Rule::Always };
+    let command = Command { name: "deploy", rule: Rule::Always, waves: None };
     deploy(hub, command, fleet, evaluator, hosts, parallel, &args.how).await
 }
 
@@ -123,7 +125,7 @@ pub(super) async fn deploy(
         command: command.name,
         goal: how.goal.into(),
         rule: command.rule,
-        waves: how.waves.waves(hub, &fleet, &hosts),
+        waves: command.waves.unwrap_or_else(|| how.waves.waves(hub, &fleet, &hosts)),
         hosts,
         parallel,
         overruled: how.despite.doubts(),

@@ -26,6 +26,6 @@ pub(super) async fn run(hub: &Hub, args: DeployAllArgs) -> Result<Exit> {
         return Err(Error::message(Kind::NoHost, "the fleet has no active host"));
     }
     let parallel = parallel(&fleet.config);
-    let command = Command { name: "deploy-all", rule: Rule::IfChanged };
+    let command = Command { name: "deploy-all", rule: Rule::IfChanged, waves: None };
     deploy(hub, command, fleet, evaluator, hosts, parallel, &args.how).await
 }

@@ -8,9 +8,10 @@ use super::confirm::typed;
 use super::deploy::{Command, DeployGoal, How, deploy};
 use super::hub::Hub;
 use super::select::{Build, Cached, Despite, Parallel, Specialised};
+use super::waves::WaveOptions;
 use crate::error::{Error, Exit, Kind, Result};
 use crate::fleet::{Host, HostName};
-use crate::plan::Rule;
+use crate::plan::{Rule, Waves};
 
 /// Deploys the named hosts now, all at once, after their names were typed a second time.
 ///
@@ -47,10 +48,11 @@ pub(super) async fn run(hub: &Hub, args: EmergencyDeployArgs) -> Result<Exit> {
         build: args.build,
         cached: args.cached,
         specialised: args.specialised,
+        waves: WaveOptions::default(),
         dry_run: false,
         despite: args.despite,
     };
-    let command = Command { name: "emergency-deploy", rule: Rule::Always };
+    let command = Command { name: "emergency-deploy", rule: Rule::Always, waves: Some(Waves::at_once(&hosts)) };
     deploy(hub, command, fleet, evaluator, hosts, count, &how).await
 }
 
