@@ -6,7 +6,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use super::{
     cache, ci, completions, deploy, deploy_all, diff, emergency_deploy, generations, history, hosts, lock, man, ping,
-    quick_deploy, reboot, rollback, status, test_all, test_host, why,
+    quick_deploy, reboot, resume, rollback, status, test_all, test_host, why,
 };
 use crate::error::Exit;
 
@@ -100,6 +100,7 @@ pub(super) enum Command {
     Diff(diff::DiffArgs),
     #[command(hide = true)]
     DiffHosts(diff::DiffHostsArgs),
+    Resume(resume::ResumeArgs),
     Rollback(rollback::RollbackArgs),
     Reboot(reboot::RebootArgs),
     History(history::HistoryArgs),

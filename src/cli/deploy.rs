@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
 
 use super::hub::{Fleet, Hub, local_host, this_machine};
-use super::job::{self, Wish};
+use super::job::{self, Kept, Wish};
 use super::select::{Build, Cached, Despite, Parallel, Specialised};
 use super::waves::WaveOptions;
 use crate::error::{Error, Exit, Kind, Result, nearest};
@@ -33,8 +34,8 @@ pub(super) struct DeployArgs {
     fast: bool,
 }
 
-/// Options of all deploying commands.
-#[derive(Args, Debug)]
+/// Options of all deploying commands. They are written down, so that a deployment can be resumed.
+#[derive(Args, Debug, Serialize, Deserialize)]
 pub(super) struct How {
     /// What to reach: the system runs and is the boot default (switch), is the boot default (boot), runs until the next boot
     /// (test), or it is only told what would happen (dry-activate).
@@ -57,7 +58,7 @@ pub(super) struct How {
     pub(super) despite: Despite,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, ValueEnum, Serialize, Deserialize)]
 pub(super) enum DeployGoal {
     Switch,
     Boot,
@@ -81,12 +82,29 @@ impl From<DeployGoal> for Goal {
     }
 }
 
-/// A deploying command: its name, when it leaves a host alone, and in which waves it goes.
+/// A deploying command.
 pub(super) struct Command {
     pub(super) name: &'static str,
+    /// When it leaves a host alone.
     pub(super) rule: Rule,
-    /// Its waves, where neither the command line nor `hub.toml` decides on them.
-    pub(super) waves: Option<Waves>,
+    pub(super) course: Course,
+}
+
+/// In which waves a deploying command goes, and what it has to do with other deployments.
+pub(super) enum Course {
+    /// As the command line and `hub.toml` say. It can be resumed.
+    Usual,
+    /// Goes on with the deployment of this id, in what is left of its waves.
+    Left(String, Waves),
+    /// All hosts at once, whatever anybody says.
+    AtOnce,
+}
+
+/// What a deployment needs to be resumed.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Resumable<H> {
+    pub(super) how: H,
+    pub(super) parallel: usize,
 }
 
 pub(super) async fn run(hub: &Hub, args: DeployArgs) -> Result<Exit> {
@@ -104,7 +122,7 @@ pub(super) async fn run(hub: &Hub, args: DeployArgs) -> Result<Exit> {
         return nixos_rebuild(&fleet, &hosts, args.how.goal.into()).await;
     }
     let parallel = parallel(&fleet.config);
-    let command = Command { name: "deploy", rule: Rule::Always, waves: None };
+    let command = Command { name: "deploy", rule: Rule::Always, course: Course::Usual };
     deploy(hub, command, fleet, evaluator, hosts, parallel, &args.how).await
 }
 
@@ -121,17 +139,25 @@ pub(super) async fn deploy(
     how.build.apply(&mut hosts, &fleet)?;
     how.specialised.apply(&mut hosts, how.goal.into())?;
     let cache = how.cached.cache(hub, &fleet).await?;
+    let options =
+        || serde_json::to_string(&Resumable { how, parallel }).map_err(|error| Error::new(Kind::Failed, error));
+    let (waves, kept) = match command.course {
+        Course::Usual => (how.waves.waves(hub, &fleet, &hosts), Kept { options: Some(options()?), ..Kept::default() }),
+        Course::Left(id, waves) => (waves, Kept { options: Some(options()?), follows: Some(id) }),
+        Course::AtOnce => (Waves::at_once(&hosts), Kept::default()),
+    };
     let wish = Wish {
         command: command.name,
         goal: how.goal.into(),
         rule: command.rule,
-        waves: command.waves.unwrap_or_else(|| how.waves.waves(hub, &fleet, &hosts)),
+        waves,
         hosts,
         parallel,
         overruled: how.despite.doubts(),
         dry_run: how.dry_run,
         wants: Wants::Flake(evaluator),
         cache,
+        kept,
     };
     job::run(hub, fleet, wish).await
 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::deploy::{Command, How, deploy};
+use super::deploy::{Command, Course, How, deploy};
 use super::hub::Hub;
 use crate::error::{Error, Exit, Kind, Result};
 use crate::fleet::Inventory;
@@ -26,6 +26,6 @@ pub(super) async fn run(hub: &Hub, args: DeployAllArgs) -> Result<Exit> {
         return Err(Error::message(Kind::NoHost, "the fleet has no active host"));
     }
     let parallel = parallel(&fleet.config);
-    let command = Command { name: "deploy-all", rule: Rule::IfChanged, waves: None };
+    let command = Command { name: "deploy-all", rule: Rule::IfChanged, course: Course::Usual };
     deploy(hub, command, fleet, evaluator, hosts, parallel, &args.how).await
 }

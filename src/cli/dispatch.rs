@@ -10,7 +10,7 @@ use super::args::{Cli, Command, Global, command};
 use super::hub::Hub;
 use super::{
     cache, ci, completions, deploy, deploy_all, diff, emergency_deploy, generations, history, hosts, lock, man, ping,
-    quick_deploy, reboot, rollback, status, test_all, test_host, why,
+    quick_deploy, reboot, resume, rollback, status, test_all, test_host, why,
 };
 use crate::error::{Error, Exit, Kind, Result};
 use crate::process::Canceller;
@@ -71,6 +71,7 @@ async fn dispatch(hub: &Hub, command: Command) -> Result<Exit> {
         Command::EmergencyDeploy(args) => emergency_deploy::run(hub, args).await,
         Command::Diff(args) => diff::run(hub, args).await,
         Command::DiffHosts(args) => diff::run_between(hub, args).await,
+        Command::Resume(args) => resume::run(hub, args).await,
         Command::Rollback(args) => rollback::run(hub, args).await,
         Command::Reboot(args) => reboot::run(hub, args).await,
         Command::History(args) => history::run(hub, args),

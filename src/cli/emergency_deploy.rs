@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use clap::Args;
 
 use super::confirm::typed;
-use super::deploy::{Command, DeployGoal, How, deploy};
+use super::deploy::{Command, Course, DeployGoal, How, deploy};
 use super::hub::Hub;
 use super::select::{Build, Cached, Despite, Parallel, Specialised};
 use super::waves::WaveOptions;
 use crate::error::{Error, Exit, Kind, Result};
 use crate::fleet::{Host, HostName};
-use crate::plan::{Rule, Waves};
+use crate::plan::Rule;
 
 /// Deploys the named hosts now, all at once, after their names were typed a second time.
 ///
@@ -52,7 +52,7 @@ pub(super) async fn run(hub: &Hub, args: EmergencyDeployArgs) -> Result<Exit> {
         dry_run: false,
         despite: args.despite,
     };
-    let command = Command { name: "emergency-deploy", rule: Rule::Always, waves: Some(Waves::at_once(&hosts)) };
+    let command = Command { name: "emergency-deploy", rule: Rule::Always, course: Course::AtOnce };
     deploy(hub, command, fleet, evaluator, hosts, count, &how).await
 }
 

@@ -7,7 +7,10 @@ use crate::error::{Error, Exit, Kind, Result};
 use crate::fleet::HostName;
 use crate::report::units::{duration, local};
 use crate::report::{Cell, Output, Style, Table};
-use crate::state::{Deployment, Filter, HostRecord, State, StateDirs};
+use crate::state::{Deployment, Filter, HostRecord, RunState, State, StateDirs};
+
+/// How many deployments are looked at for those that belong together.
+const LOOKED_AT: u32 = 1000;
 
 /// Lists the deployments that were made from here, newest first: who deployed what where, and how it ended.
 #[derive(Args, Debug)]
@@ -71,21 +74,7 @@ fn table(found: &[Deployment]) -> Table {
 }
 
 fn show(hub: &Hub, state: &State, dirs: &StateDirs, id: &str) -> Result<Exit> {
-    let filter = Filter { id: Some(id.to_owned()), ..Filter::default() };
-    let mut found = state.deployments(&filter).map_err(|error| Error::new(Kind::Failed, error))?;
-    let exact = found.iter().position(|one| one.id == id);
-    let one = match (exact, found.len()) {
-        (Some(at), _) => found.swap_remove(at),
-        (None, 1) => found.swap_remove(0),
-        (None, 0) => {
-            return Err(Error::message(Kind::Usage, format!("there is no deployment `{id}`"))
-                .hint("`hubctl history` lists them"));
-        }
-        (None, many) => {
-            return Err(Error::message(Kind::Usage, format!("{many} deployments begin with `{id}`"))
-                .hint("give more of the id; `hubctl history` lists them"));
-        }
-    };
+    let one = find(state, id)?;
     let written = if hub.ui.output() == Output::Json {
         hub.ui.data_json(&one)
     } else {
@@ -93,6 +82,55 @@ fn show(hub: &Hub, state: &State, dirs: &StateDirs, id: &str) -> Result<Exit> {
     };
     written.map_err(|error| Error::new(Kind::Failed, error))?;
     Ok(Exit::Success)
+}
+
+/// The deployment with this id, or the only one whose id begins so.
+fn find(state: &State, id: &str) -> Result<Deployment> {
+    let filter = Filter { id: Some(id.to_owned()), ..Filter::default() };
+    let mut found = state.deployments(&filter).map_err(|error| Error::new(Kind::Failed, error))?;
+    let exact = found.iter().position(|one| one.id == id);
+    match (exact, found.len()) {
+        (Some(at), _) => Ok(found.swap_remove(at)),
+        (None, 1) => Ok(found.swap_remove(0)),
+        (None, 0) => {
+            Err(Error::message(Kind::Usage, format!("there is no deployment `{id}`"))
+                .hint("`hubctl history` lists them"))
+        }
+        (None, many) => Err(Error::message(Kind::Usage, format!("{many} deployments begin with `{id}`"))
+            .hint("give more of the id; `hubctl history` lists them")),
+    }
+}
+
+/// The deployment with this id, of the flake at hand. An error while it goes on: what becomes of its hosts is not known then.
+pub(super) fn find_ended(hub: &Hub, id: &str) -> Result<Deployment> {
+    let (state, _) = hub.state()?;
+    let one = find(&state, id)?;
+    if one.flake != hub.flake()?.to_string() {
+        let message = format!("the deployment {} is of another flake, {}", one.id, one.flake);
+        return Err(Error::message(Kind::Usage, message).hint("name that with --flake"));
+    }
+    check_ended(hub, &one)?;
+    Ok(one)
+}
+
+/// An error while a deployment goes on.
+pub(super) fn check_ended(hub: &Hub, one: &Deployment) -> Result<()> {
+    let (_, dirs) = hub.state()?;
+    if dirs.runs().state(&one.id) != RunState::Live {
+        return Ok(());
+    }
+    Err(Error::message(Kind::Refused, format!("the deployment {} still goes on", one.id))
+        .hint("wait for its end, or stop it with Ctrl-C where it runs"))
+}
+
+/// The deployments of the flake at hand, newest first.
+pub(super) fn of_flake(hub: &Hub) -> Result<Vec<Deployment>> {
+    let (state, _) = hub.state()?;
+    let filter = Filter { limit: Some(LOOKED_AT), ..Filter::default() };
+    let mut all = state.deployments(&filter).map_err(|error| Error::new(Kind::Failed, error))?;
+    let flake = hub.flake()?.to_string();
+    all.retain(|one| one.flake == flake);
+    Ok(all)
 }
 
 fn headline(one: &Deployment) -> String {
@@ -130,8 +168,11 @@ fn hosts_table(one: &Deployment, dirs: &StateDirs) -> Table {
     table
 }
 
-fn command(one: &Deployment) -> String {
-    if one.goal == "switch" { one.command.clone() } else { format!("{} --goal {}", one.command, one.goal) }
+/// What was run, for a person.
+pub(super) fn command(one: &Deployment) -> String {
+    let goal = if one.goal == "switch" { String::new() } else { format!(" --goal {}", one.goal) };
+    let of = one.follows.as_ref().map(|id| format!(" of {id}")).unwrap_or_default();
+    format!("{}{goal}{of}", one.command)
 }
 
 fn revision(one: &Deployment) -> String {

@@ -34,10 +34,20 @@ pub(super) struct Wish {
     pub(super) wants: Wants,
     /// The cache that closures go by, if they do.
     pub(super) cache: Option<HubCache>,
+    pub(super) kept: Kept,
+}
+
+/// What is written down of a run so that later ones can refer to it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Kept {
+    /// How it is wanted, for whoever resumes it.
+    pub(super) options: Option<String>,
+    /// The deployment that it resumes or takes back.
+    pub(super) follows: Option<String>,
 }
 
 /// Carries out what a command wants.
-pub(super) async fn run(hub: &Hub, fleet: Fleet, wish: Wish) -> Result<Exit> {
+pub(super) async fn run(hub: &Hub, fleet: Fleet, mut wish: Wish) -> Result<Exit> {
     let connect = hub.connector(&fleet.config)?;
     let elevations = if wish.goal.needs_target() {
         hub.unless_stopped(passwords::elevations(hub, connect.as_ref(), &wish.hosts)).await?
@@ -57,7 +67,7 @@ pub(super) async fn run(hub: &Hub, fleet: Fleet, wish: Wish) -> Result<Exit> {
     let ui = if wish.dry_run { hub.ui.without_events() } else { hub.ui.clone() };
     let (reporter, events) = Reporter::start(&ui).map_err(|error| Error::new(Kind::Failed, error))?;
 
-    let dry_run = wish.dry_run;
+    let (dry_run, kept) = (wish.dry_run, std::mem::take(&mut wish.kept));
     let places = Places { logs: dirs.logs(&id), gcroots };
     let context =
         Arc::new(context(hub, &fleet, wish, Reaching { connect, elevations }, places, (&state, &dirs), &events));
@@ -68,7 +78,7 @@ pub(super) async fn run(hub: &Hub, fleet: Fleet, wish: Wish) -> Result<Exit> {
         return plan::show(hub, &context.job.waves, &planned);
     }
 
-    let record = Record::begin(recorded, hub, &fleet, &context, started);
+    let record = Record::begin(recorded, hub, &fleet, &context, kept, started);
     events.emit(Event::RunStarted {
         deployment: recorded.map(|_| id.clone()),
         command: context.job.command.clone(),
@@ -201,9 +211,17 @@ struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    fn begin(state: Option<&'a State>, hub: &'a Hub, fleet: &Fleet, context: &Context, started: Timestamp) -> Self {
+    fn begin(
+        state: Option<&'a State>,
+        hub: &'a Hub,
+        fleet: &Fleet,
+        context: &Context,
+        kept: Kept,
+        started: Timestamp,
+    ) -> Self {
         let job = &context.job;
         let source = source_of(&context.wants);
+        let wave = |host: &Host| job.waves.wave_of(&host.name).and_then(|wave| u64::try_from(wave + 1).ok());
         let record = Self { state, hub, id: job.id.clone() };
         let deployment = Deployment {
             id: job.id.clone(),
@@ -216,7 +234,13 @@ impl<'a> Record<'a> {
             started,
             finished: None,
             exit: None,
-            hosts: job.hosts.iter().map(|host| (host.name.to_string(), HostRecord::default())).collect(),
+            follows: kept.follows,
+            options: kept.options,
+            hosts: job
+                .hosts
+                .iter()
+                .map(|host| (host.name.to_string(), HostRecord { wave: wave(host), ..HostRecord::default() }))
+                .collect(),
         };
         record.write(|state| state.begin(&deployment));
         record

@@ -25,6 +25,7 @@ mod ping;
 mod plan;
 mod quick_deploy;
 mod reboot;
+mod resume;
 mod rollback;
 mod select;
 mod selection;

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::deploy::{Command, How, deploy};
+use super::deploy::{Command, Course, How, deploy};
 use super::hub::Hub;
 use super::select::Hosts;
 use crate::error::{Exit, Result};
@@ -25,6 +25,6 @@ pub(super) async fn run(hub: &Hub, args: QuickDeployArgs) -> Result<Exit> {
     let (fleet, evaluator) = hub.load_to_reach(parallel, choose).await?;
     let hosts = hub.select(&fleet.inventory, &args.hosts.hosts)?;
     let parallel = parallel(&fleet.config);
-    let command = Command { name: "quick-deploy", rule: Rule::IfChanged, waves: None };
+    let command = Command { name: "quick-deploy", rule: Rule::IfChanged, course: Course::Usual };
     deploy(hub, command, fleet, evaluator, hosts, parallel, &args.how).await
 }

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::hub::Hub;
-use super::job::{self, Wish};
+use super::job::{self, Kept, Wish};
 use super::select::{Despite, Hosts, Parallel};
 use super::waves::WaveOptions;
 use crate::error::{Exit, Result};
@@ -49,6 +49,7 @@ pub(super) async fn run(hub: &Hub, args: RebootArgs) -> Result<Exit> {
         dry_run: args.dry_run,
         wants: Wants::BootDefault,
         cache: None,
+        kept: Kept::default(),
     };
     job::run(hub, fleet, wish).await
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use clap::Args;
+use serde::{Deserialize, Serialize};
 
 use super::config::Config;
 use super::hub::{Fleet, Hub};
@@ -44,7 +45,7 @@ impl HostsOrAll {
 }
 
 /// How many hosts are worked on at once.
-#[derive(Args, Clone, Copy, Debug)]
+#[derive(Args, Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Parallel {
     /// Works on N hosts at once; without N, on as many as make sense.
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "0")]
@@ -75,7 +76,7 @@ fn configured(config: &Config) -> usize {
 }
 
 /// What speaks against hosts in vain.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Despite {
     /// Deploys although the host calls itself otherwise than its configuration (`host-name`), is another machine than before
     /// (`machine`), runs on a nearly empty `battery`, or seems to have too little `space`.
@@ -99,7 +100,7 @@ fn parse_doubt(word: &str) -> std::result::Result<Doubt, String> {
 }
 
 /// Where toplevels are built.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Build {
     /// Builds `here`, on the `target` itself, or on another HOST of the fleet, whatever hub.toml says.
     #[arg(long, value_name = "WHERE")]
@@ -130,7 +131,7 @@ impl Build {
 }
 
 /// Which form of a system runs.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Specialised {
     /// Has hosts run this specialisation of their systems, whatever hub.toml says; '' for none. What they boot is the system
     /// itself.
@@ -154,7 +155,7 @@ impl Specialised {
 }
 
 /// Whether closures go by way of a cache.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Cached {
     /// Pushes what is built to the hub's cache, and has hosts fetch it from there: to that of hub.toml, or to the store at URL
     /// (ssh-ng://, file://, s3://, http:// or https://).

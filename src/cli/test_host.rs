@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use clap::Args;
 
 use super::hub::Hub;
-use super::job::{self, Wish};
+use super::job::{self, Kept, Wish};
 use super::select::{Build, Cached, Hosts, Parallel};
 use crate::error::{Exit, Result};
 use crate::plan::{Goal, Rule, Waves};
@@ -40,6 +40,7 @@ pub(super) async fn run(hub: &Hub, args: TestHostArgs) -> Result<Exit> {
         dry_run: false,
         wants: Wants::Flake(evaluator),
         cache,
+        kept: Kept::default(),
     };
     job::run(hub, fleet, wish).await
 }

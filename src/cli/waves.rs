@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
 
 use super::hub::{Fleet, Hub, local_host};
 use crate::error::nearest;
@@ -14,7 +15,7 @@ use crate::plan::{Roles, Waves};
 const HEADING: &str = "Waves";
 
 /// How a fleet moves in waves. What is not said here, `[deploy]` of `hub.toml` says.
-#[derive(Args, Clone, Debug, Default)]
+#[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct WaveOptions {
     /// Deploys N hosts first, and the others only when they are well; 0 for none.
     #[arg(long, help_heading = HEADING, value_name = "N")]
@@ -33,7 +34,7 @@ pub(super) struct WaveOptions {
     on_failure: Option<WhatThen>,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, ValueEnum, Serialize, Deserialize)]
 enum WhatThen {
     Keep,
     RollBack,
@@ -58,7 +59,8 @@ impl WaveOptions {
         Waves::of(hosts, &fleet.hosts(), &roles(fleet), &policy)
     }
 
-    fn policy(&self, of_file: WavePolicy) -> WavePolicy {
+    /// What holds for the waves of a run.
+    pub(super) fn policy(&self, of_file: WavePolicy) -> WavePolicy {
         WavePolicy {
             canary: self.canary.unwrap_or(of_file.canary),
             batch: self.batch.or(of_file.batch),

@@ -5,10 +5,12 @@ use std::num::NonZeroUsize;
 use std::str::FromStr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::duration::parse_duration;
 
 /// How many hosts a wave takes at most.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum Batch {
     /// So many.
     Hosts(NonZeroUsize),

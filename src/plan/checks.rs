@@ -3,13 +3,14 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::goal::Goal;
 use crate::fleet::Host;
 use crate::remote::{Activator, Facts, Space};
 
 /// Something that speaks against a host and that the user may overrule.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub enum Doubt {
     /// It calls itself otherwise than its configuration does.
     HostName,

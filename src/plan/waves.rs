@@ -40,6 +40,8 @@ pub enum WaveReason {
     After(Vec<HostName>),
     /// A host that is deployed alone.
     Alone(Alone),
+    /// They are left of the wave of this number of a deployment that is resumed.
+    Left(u64),
 }
 
 /// Why a host is deployed alone, after all that do not wait for it. The later of two goes last.
@@ -102,6 +104,16 @@ impl Waves {
             Member { host: &host.name, after, rank, alone }
         });
         Self { waves: share_out(members.collect(), policy), policy: policy.clone() }
+    }
+
+    /// What is left of the waves of an earlier run: hosts, each with the number of its wave then, from 1 on.
+    pub fn left(hosts: impl IntoIterator<Item = (HostName, u64)>, policy: WavePolicy) -> Self {
+        let mut by_wave: BTreeMap<u64, Vec<HostName>> = BTreeMap::new();
+        for (host, wave) in hosts {
+            by_wave.entry(wave).or_default().push(host);
+        }
+        let waves = by_wave.into_iter().map(|(wave, hosts)| Wave { hosts, reason: WaveReason::Left(wave) });
+        Self { waves: waves.collect(), policy }
     }
 
     /// Whether there is anything to wait for.
@@ -220,6 +232,7 @@ impl fmt::Display for WaveReason {
                 write!(f, "after {}", hosts.join(", "))
             }
             Self::Alone(why) => f.write_str(why.as_str()),
+            Self::Left(wave) => write!(f, "left of wave {wave}"),
         }
     }
 }
@@ -271,6 +284,13 @@ mod tests {
     fn nothing_said_is_one_wave() {
         assert_eq!(plain(""), ["a b c d e f: all that need not wait"]);
         assert_eq!(plain("[deploy]\nsoak = '5m'\nmax-failures = 3").len(), 1);
+    }
+
+    #[test]
+    fn what_is_left_keeps_its_order() {
+        let left = [("e", 3), ("b", 2), ("f", 3)].map(|(host, wave)| (name(host), wave));
+        let waves = Waves::left(left, WavePolicy::default());
+        assert_eq!(shown(&waves), ["b: left of wave 2", "e f: left of wave 3"]);
     }
 
     #[test]

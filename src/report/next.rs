@@ -49,21 +49,26 @@ fn again(state: &RunState) -> Option<String> {
     if hosts.is_empty() {
         return None;
     }
-    // A command that takes no host names, or another goal than the usual one, is better repeated as it was typed. Commands
-    // that are not named here, such as `rollback`, would do more than what is left when they are repeated.
-    let command = match (state.command.as_str(), state.goal.as_str()) {
-        ("deploy-all", "switch") => Some("deploy"),
-        ("test-all", _) if hosts.len() == 1 => Some("test-host"),
-        ("deploy" | "quick-deploy", "switch") | ("test-host", _) => Some(state.command.as_str()),
-        ("deploy" | "quick-deploy" | "deploy-all" | "test-all", _) => None,
+    let is_plain = hosts.len() <= HOSTS_ON_A_LINE && state.goal == "switch" && state.wave.is_none();
+    // Commands that are not named here, such as `rollback`, would do more than what is left when they are repeated.
+    let command = match state.command.as_str() {
+        "deploy-all" if is_plain => "deploy",
+        "deploy" | "quick-deploy" if is_plain => state.command.as_str(),
+        "deploy" | "quick-deploy" | "deploy-all" | "resume" => {
+            return Some(
+                "`hubctl resume` does what is left to do, with the same options and in the same waves".to_owned(),
+            );
+        }
+        "test-all" if hosts.len() == 1 => "test-host",
+        "test-host" if hosts.len() <= HOSTS_ON_A_LINE => "test-host",
+        "test-host" | "test-all" => {
+            return Some(
+                "the same command again does what is left to do; hosts that are done stay as they are".to_owned(),
+            );
+        }
         _ => return None,
     };
-    Some(match command {
-        Some(command) if hosts.len() <= HOSTS_ON_A_LINE => {
-            format!("`hubctl {command} {}` does what is left to do", spaced(&hosts))
-        }
-        _ => "the same command again does what is left to do; hosts that are done stay as they are".to_owned(),
-    })
+    Some(format!("`hubctl {command} {}` does what is left to do", spaced(&hosts)))
 }
 
 fn spaced(hosts: &[&HostName]) -> String {
@@ -110,8 +115,10 @@ mod tests {
             run(["p620", "p510"], [finished("p620", Outcome::Skipped), finished("p510", Outcome::Deployed)]);
         state.command = "deploy-all".to_owned();
         assert_eq!(steps(&state), ["`hubctl deploy p620` does what is left to do"]);
-        state.goal = "boot".to_owned();
-        assert!(steps(&state)[0].starts_with("the same command again"));
+        state.wave = Some((1, 2));
+        assert!(steps(&state)[0].starts_with("`hubctl resume` does"));
+        (state.wave, state.goal) = (None, "boot".to_owned());
+        assert!(steps(&state)[0].starts_with("`hubctl resume` does"));
         assert!(steps(&state)[1].starts_with("`hubctl reboot p510` brings it"));
         state.command = "rollback".to_owned();
         state.goal = "switch".to_owned();

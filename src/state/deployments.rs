@@ -36,6 +36,11 @@ pub struct Deployment {
     pub finished: Option<Timestamp>,
     /// The exit code.
     pub exit: Option<u8>,
+    /// The deployment that it resumes or takes back.
+    pub follows: Option<String>,
+    /// How it was wanted, as text for whoever resumes it; none where it cannot be resumed.
+    #[serde(skip)]
+    pub options: Option<String>,
     /// What became of each host.
     pub hosts: BTreeMap<String, HostRecord>,
 }
@@ -44,6 +49,8 @@ pub struct Deployment {
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct HostRecord {
+    /// The number of its wave, from 1 on, where that is known.
+    pub wave: Option<u64>,
     /// How it ended; none when the run was killed before.
     pub outcome: Option<Outcome>,
     /// How long its part took, in milliseconds.
@@ -160,17 +167,19 @@ impl State {
 fn insert(connection: &mut Connection, deployment: &Deployment) -> Result<(), StateError> {
     let transaction = connection.transaction()?;
     transaction.execute(
-        "INSERT INTO deployment (id, command, goal, flake, rev, dirty, operator, started)
-         VALUES (:id, :command, :goal, :flake, :rev, :dirty, :operator, :started)",
+        "INSERT INTO deployment (id, command, goal, flake, rev, dirty, operator, started, options, follows)
+         VALUES (:id, :command, :goal, :flake, :rev, :dirty, :operator, :started, :options, :follows)",
         named_params! {
             ":id": deployment.id, ":command": deployment.command, ":goal": deployment.goal,
             ":flake": deployment.flake, ":rev": deployment.rev, ":dirty": deployment.dirty,
             ":operator": deployment.operator, ":started": deployment.started.as_millisecond(),
+            ":options": deployment.options, ":follows": deployment.follows,
         },
     )?;
-    for host in deployment.hosts.keys() {
-        let insert = "INSERT INTO deployment_host (deployment, host) VALUES (?, ?)";
-        transaction.execute(insert, params![deployment.id, host])?;
+    for (host, record) in &deployment.hosts {
+        let insert = "INSERT INTO deployment_host (deployment, host, wave) VALUES (?, ?, ?)";
+        let wave = record.wave.and_then(|wave| i64::try_from(wave).ok());
+        transaction.execute(insert, params![deployment.id, host, wave])?;
     }
     transaction.commit()?;
     Ok(())
@@ -178,7 +187,7 @@ fn insert(connection: &mut Connection, deployment: &Deployment) -> Result<(), St
 
 fn select(connection: &Connection, filter: &Filter) -> Result<Vec<Deployment>, StateError> {
     let mut select = connection.prepare(
-        "SELECT id, command, goal, flake, rev, dirty, operator, started, finished, exit FROM deployment
+        "SELECT id, command, goal, flake, rev, dirty, operator, started, finished, exit, options, follows FROM deployment
          WHERE (:host IS NULL OR id IN (SELECT deployment FROM deployment_host WHERE host = :host))
            AND (:id IS NULL OR substr(id, 1, length(:id)) = :id)
          ORDER BY started DESC, id DESC LIMIT :limit",
@@ -189,7 +198,7 @@ fn select(connection: &Connection, filter: &Filter) -> Result<Vec<Deployment>, S
     };
     let mut found = select.query_map(named, read_deployment)?.collect::<Result<Vec<_>, _>>()?;
     let mut hosts = connection.prepare(
-        "SELECT host, outcome, duration_ms, old, wanted, generation, detail, error FROM deployment_host
+        "SELECT host, outcome, duration_ms, old, wanted, generation, detail, error, wave FROM deployment_host
          WHERE deployment = ?",
     )?;
     for deployment in &mut found {
@@ -215,6 +224,8 @@ fn read_deployment(row: &Row<'_>) -> rusqlite::Result<Deployment> {
         started: timestamp(row.get(7)?),
         finished: row.get::<_, Option<i64>>(8)?.map(timestamp),
         exit: row.get(9)?,
+        options: row.get(10)?,
+        follows: row.get(11)?,
         hosts: BTreeMap::new(),
     })
 }
@@ -230,6 +241,7 @@ fn read_host(row: &Row<'_>) -> rusqlite::Result<(String, HostRecord)> {
         generation: number(row.get(5)?),
         detail: row.get(6)?,
         error: row.get(7)?,
+        wave: number(row.get(8)?),
     };
     Ok((row.get(0)?, record))
 }
@@ -240,6 +252,7 @@ mod tests {
 
     fn deployment(second: i64, hosts: &[&str]) -> Deployment {
         let started = Timestamp::from_second(second).unwrap();
+        let record = HostRecord { wave: Some(2), ..HostRecord::default() };
         Deployment {
             id: new_id(started),
             command: "quick-deploy".to_owned(),
@@ -251,7 +264,9 @@ mod tests {
             started,
             finished: None,
             exit: None,
-            hosts: hosts.iter().map(|host| ((*host).to_owned(), HostRecord::default())).collect(),
+            follows: None,
+            options: Some("{}".to_owned()),
+            hosts: hosts.iter().map(|host| ((*host).to_owned(), record.clone())).collect(),
         }
     }
 
@@ -259,7 +274,8 @@ mod tests {
     fn what_is_written_is_read_again() {
         let dir = tempfile::tempdir().unwrap();
         let state = State::open(&dir.path().join("state.db"), |warning| panic!("{warning}")).unwrap();
-        let (first, second) = (deployment(1_000_000, &["p620", "p510"]), deployment(2_000_000, &["p510"]));
+        let first = deployment(1_000_000, &["p620", "p510"]);
+        let second = Deployment { follows: Some(first.id.clone()), ..deployment(2_000_000, &["p510"]) };
         state.begin(&first).unwrap();
         state.begin(&second).unwrap();
         let finished = HostFinished {
@@ -282,6 +298,8 @@ mod tests {
         assert_eq!(all[1].hosts["p620"].outcome, Some(Outcome::Deployed));
         assert_eq!(all[1].hosts["p510"].outcome, None);
         assert_eq!(all[1].exit, Some(0));
+        assert_eq!((all[0].follows.as_ref(), all[1].options.as_deref()), (Some(&first.id), Some("{}")));
+        assert_eq!(all[1].hosts["p620"].wave, Some(2));
 
         let of_host = Filter { host: Some("p620".parse().unwrap()), ..Filter::default() };
         assert_eq!(state.deployments(&of_host).unwrap().len(), 1);

@@ -65,6 +65,45 @@ impl Fleet {
     }
 }
 
+impl Fleet {
+    /// Mends what failed in the second wave of three, and has the deployment resumed.
+    fn is_finished_by_resume(&self, failed: &str) {
+        self.hub.set_host("h06", "motd = \"mended\";");
+        self.hub.run(&["quick-deploy", "h01"]).exits(0);
+        let planned = self.hub.json(&["resume", "--dry-run"]).exits(0).json();
+        let reasons: Vec<_> = planned.as_array().unwrap().iter().map(|one| one["wave-reason"].clone()).collect();
+        assert_eq!(reasons, ["left of wave 2", "left of wave 3", "left of wave 3", "left of wave 3", "left of wave 3"]);
+        self.hub.run(&["resume", "--dry-run"]).exits(0).says("7 of 12 hosts are done").says(failed);
+        let run = self.hub.json(&["resume"]).exits(0);
+        assert_eq!(waves(&run), [["h06"].as_slice(), ["h09", "h10", "h11", "h12"].as_slice()]);
+        assert!(run.outcomes().values().all(|outcome| outcome == "deployed"), "{:?}", run.outcomes());
+        self.hub.run(&["resume"]).exits(4).says("left anything undone");
+        self.hub.run(&["resume", failed]).exits(4).says("left nothing undone");
+        let history = self.hub.json(&["history", "--limit=1"]).exits(0).json();
+        assert_eq!((&history[0]["command"], &history[0]["follows"]), (&json!("resume"), &json!(failed)));
+    }
+
+    /// Takes the deployment back, with what resumed it, but for a host that somebody changed since.
+    fn is_taken_back(&self, failed: &str, old: &BTreeMap<&str, String>) {
+        self.hub.set_host("h02", "motd = \"by somebody else\";");
+        self.hub.json(&["quick-deploy", "h02"]).exits(0);
+        let run = self.hub.json(&["rollback", "--deployment", failed]).exits(1);
+        assert_eq!((run.outcomes()["h02"].as_str(), run.outcomes()["h01"].as_str()), ("refused", "deployed"));
+        assert!(run.host("h02")["error"]["message"].as_str().unwrap().contains("changed since that deployment"));
+        // Its wave ended the run, for all that is known.
+        assert_eq!(run.outcomes()["h09"], "skipped");
+        self.hub.json(&["rollback", "--deployment", failed, "--even-if-changed"]).exits(0);
+        assert_eq!(self.current(), *old);
+        for host in &self.hosts {
+            assert_eq!(self.lab.ssh(host, "readlink -f /nix/var/nix/profiles/system"), old[host.as_str()]);
+            self.lab.assert_no_remains(host);
+        }
+        self.hub.run(&["resume"]).exits(4);
+        self.hub.run(&["rollback", "--deployment", failed, "h77"]).exits(2);
+        self.hub.run(&["rollback", "--deployment", "1999"]).exits(2).says("hubctl history");
+    }
+}
+
 /// The place of the first event that has these fields.
 #[track_caller]
 fn place(run: &Finished, fields: &Value) -> usize {
@@ -124,6 +163,9 @@ fn a_wave_that_fails_is_the_last_one() {
         assert_eq!(fleet.whole(host), before, "{host}");
         assert_eq!(fleet.lab.current(host), old[host]);
     }
+    let failed = run.events()[0]["deployment"].as_str().unwrap().to_owned();
+    fleet.is_finished_by_resume(&failed);
+    fleet.is_taken_back(&failed, &old);
 }
 
 #[test]
