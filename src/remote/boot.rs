@@ -105,9 +105,12 @@ pub async fn settled_boot(remote: &Remote, limit: Duration) -> Result<(), RunErr
 }
 
 /// Confirms the boot `id`, unless the host goes back already. Asked again, it gives the same answer.
-pub async fn confirm_boot(remote: &Remote, id: &str) -> Result<BootGuard, RunError> {
+///
+/// Only `boot_id`, the boot that was looked at, is confirmed: a host that went down since is back on its old system.
+pub async fn confirm_boot(remote: &Remote, id: &str, boot_id: &str) -> Result<BootGuard, RunError> {
+    let boot_id = shell_quote(boot_id);
     let script = format!(
-        "{PLACES}\nmv \"$guard.sh\" \"$guard.kept\" 2>/dev/null\n\
+        "{PLACES}\n[ \"$(cat /proc/sys/kernel/random/boot_id)\" = {boot_id} ] || exit 0\nmv \"$guard.sh\" \"$guard.kept\" 2>/dev/null\n\
          if [ ! -e \"$guard.gone\" ] && ! grep -qs '^{id} ' \"$note\"; then\n\
          systemctl stop hubctl-confirm-boot.timer 2>/dev/null\nforget\nsystemctl daemon-reload\nrm -f \"$note\"\n\
          rmdir \"${{note%/*}}\" 2>/dev/null\necho hubctl-boot:confirmed\nfi"

@@ -215,7 +215,7 @@ impl<'a> Trip<'a> {
         match booted(&self.prepared.wanted.toplevel, &self.prepared.access.facts, &after) {
             Booted::Wanted => Ok((contact, after)),
             Booted::Not => Err(failed(StepName::Reboot, "the reboot was killed on the host")),
-            Booted::Old if self.guarded => Err(went_back(&contact, &after, None).await),
+            Booted::Old if self.guarded => Err(went_back(&contact, &after, None, "it did not come up").await),
             Booted::Old => {
                 let message =
                     "the host came back with the system that it was booted with before, not with its boot default";
@@ -261,9 +261,15 @@ impl<'a> Trip<'a> {
         output: &mut VecDeque<String>,
     ) -> Result<(Contact, Facts), Stop> {
         let timeout = part.host.policy.reboot_timeout;
-        let (contact, guard) = self.tell(part, contact, None).await.ok_or_else(|| not_back(timeout))?;
+        let (contact, guard) = self.tell(part, contact, after, None).await.ok_or_else(|| not_back(timeout))?;
         match guard {
-            BootGuard::Confirmed => keep(part, self.prepared, &self.boot, contact, output).await,
+            BootGuard::Confirmed => {
+                let (contact, now) = keep(part, self.prepared, &self.boot, contact, output).await?;
+                if now.boot_id != after.boot_id {
+                    return Err(went_down());
+                }
+                Ok((contact, now))
+            }
             BootGuard::Gone => Err(self.see_back(part, contact, after, None).await?),
         }
     }
@@ -271,7 +277,7 @@ impl<'a> Trip<'a> {
     /// Has the host go back to its old system for `reason`, and waits until it is there. The stop that tells so.
     async fn send_back(&self, part: &HostPart, contact: Contact, after: &Facts, reason: &str) -> Result<Stop, Stop> {
         let timeout = part.host.policy.reboot_timeout;
-        let (contact, _) = self.tell(part, contact, Some(reason)).await.ok_or_else(|| not_back(timeout))?;
+        let (contact, _) = self.tell(part, contact, after, Some(reason)).await.ok_or_else(|| not_back(timeout))?;
         self.see_back(part, contact, after, Some(reason)).await
     }
 
@@ -280,12 +286,15 @@ impl<'a> Trip<'a> {
         &self,
         part: &HostPart,
         mut contact: Contact,
+        after: &Facts,
         objection: Option<&str>,
     ) -> Option<(Contact, BootGuard)> {
         loop {
             let told = match objection {
                 Some(reason) => take_back_boot(&contact.remote, &self.boot.toplevel, reason).await,
-                None => confirm_boot(&contact.remote, &self.boot.id).await,
+                None => {
+                    confirm_boot(&contact.remote, &self.boot.id, after.boot_id.as_deref().unwrap_or_default()).await
+                }
             };
             match told {
                 Ok(guard) => return Some((contact, guard)),
@@ -319,20 +328,27 @@ impl<'a> Trip<'a> {
         if now.booted != self.prepared.access.facts.booted {
             return Err(lost("the host went back, and came up with neither its old system nor the new one"));
         }
-        Ok(went_back(&contact, &now, objection).await)
+        Ok(went_back(&contact, &now, objection, "it went down before it was confirmed").await)
     }
 }
 
-/// The end of a boot that did not last, on a host that is back on its old system.
-async fn went_back(contact: &Contact, after: &Facts, objection: Option<&str>) -> Stop {
+/// The end of a boot that did not last, on a host that is back on its old system. It is `likely` why, where nobody says it.
+async fn went_back(contact: &Contact, after: &Facts, objection: Option<&str>, likely: &str) -> Stop {
     let noted = after.reverted.as_ref().map(|reverted| reverted.reason.as_str());
-    let reason = objection.or(noted).unwrap_or("it did not come up");
+    let reason = objection.or(noted).unwrap_or(likely);
     // What stays behind where this fails does no harm: the host clears it away itself.
     let _ = forget_boot(&contact.remote).await;
     let message = format!("the host went back to the system that it was booted with before, since {reason}");
     Stop::failed(Outcome::RolledBack, StepName::Reboot, message).hint(Some(
         "`journalctl --boot=-1` on the host shows the boot that failed, if it got that far; the system is still a generation there",
     ))
+}
+
+/// A host that was confirmed, and then booted once more.
+fn went_down() -> Stop {
+    let message = "the boot was confirmed, and the host went down before it was the boot default for good";
+    Stop::failed(Outcome::Unknown, StepName::Confirm, message)
+        .hint(Some("`hubctl status HOST` tells what it runs, `hubctl reboot HOST` boots its boot default"))
 }
 
 /// The same end, as one of a reboot.

@@ -182,6 +182,29 @@ fn without_anybody_the_boot_is_taken_back_and_the_next_look_tells() {
 }
 
 #[test]
+fn a_host_that_loses_its_power_before_it_is_confirmed_is_back_on_its_old_system() {
+    let check = r#"
+        [[hosts.p510.health.file]]
+        path = "/run/never"
+        retries = 100
+        every = "1s"
+    "#;
+    let booted = Booted::up("", LONG, "");
+    booted.make_default(r#"motd = "new";"#);
+    let text = fs::read_to_string(booted.hub.root().join("hub.toml")).unwrap();
+    booted.hub.write("hub.toml", &format!("{text}{check}"));
+    let mut run = booted.hub.start(&["reboot", "p510"]);
+    run.wait_for(r#""step":"health""#);
+    booted.lab.kill("p510");
+    booted.lab.boot("p510");
+    // What is looked for now is another boot's, in which the file could be.
+    booted.lab.ssh("p510", "touch /run/never");
+    let run = run.finish().exits(1).ends(&[("p510", "rolled-back")]);
+    assert!(message(&run).contains("it went down before it was confirmed"), "{}", message(&run));
+    booted.is_back();
+}
+
+#[test]
 fn a_boot_loader_without_one_time_entries_is_told_and_the_host_stays() {
     let booted = Booted::up("boot.oneTime = false;", LONG, "");
     let wanted = booted.make_default("boot.oneTime = false; units.broken.failing = true;");
