@@ -252,6 +252,26 @@ fn a_host_that_stays_away_is_unknown() {
 }
 
 #[test]
+fn when_one_does_not_come_up_those_of_later_waves_stay_as_they_are() {
+    let lab = Lab::up(&["p510", "p620"]);
+    let hub = Hub::new(&lab);
+    hub.write("hub.toml", &format!("{}\n[deploy]\norder = [\"cache\"]\nbatch = 1\n", hub.committed("hub.toml")));
+    hub.run(&["quick-deploy", "p510", "p620"]).exits(0);
+    for host in ["p510", "p620"] {
+        lab.kill(host);
+        lab.boot(host);
+    }
+    hub.set_host("p620", "boot.panic = true;");
+    hub.set_host("p510", r#"motd = "new";"#);
+    hub.run(&["deploy", "p510", "p620", "--goal", "boot"]).exits(0);
+    let traces = lab.traces("p510");
+    let boot = lab.ssh("p510", "cat /proc/sys/kernel/random/boot_id");
+    let run = hub.json(&["reboot", "p510", "p620", "--parallel"]).exits(1);
+    run.ends(&[("p510", "skipped"), ("p620", "rolled-back")]);
+    assert_eq!((lab.ssh("p510", "cat /proc/sys/kernel/random/boot_id"), lab.traces("p510")), (boot, traces));
+}
+
+#[test]
 fn what_must_not_be_rebooted_is_not() {
     let lab = Lab::up(&["p510"]);
     let hub = Hub::new(&lab);
