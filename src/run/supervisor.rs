@@ -88,7 +88,7 @@ fn in_order(context: &Context) -> Vec<Host> {
             std::cmp::Reverse(last.map(|cost| cost.duration_ms))
         });
     }
-    hosts.sort_by_key(|host| context.job.waves.wave_of(&host.name));
+    hosts.sort_by_cached_key(|host| context.job.waves.wave_of(&host.name));
     hosts
 }
 
