@@ -142,7 +142,9 @@ pub(super) async fn deploy(
     let options =
         || serde_json::to_string(&Resumable { how, parallel }).map_err(|error| Error::new(Kind::Failed, error));
     let (waves, kept) = match command.course {
-        Course::Usual => (how.waves.waves(hub, &fleet, &hosts), Kept { options: Some(options()?), ..Kept::default() }),
+        Course::Usual => {
+            (how.waves.waves(hub, &fleet, &hosts).await?, Kept { options: Some(options()?), ..Kept::default() })
+        }
         Course::Left(id, waves) => (waves, Kept { options: Some(options()?), follows: Some(id) }),
         Course::AtOnce => (Waves::at_once(&hosts), Kept::default()),
     };

@@ -34,7 +34,7 @@ pub(super) struct RebootArgs {
 pub(super) async fn run(hub: &Hub, args: RebootArgs) -> Result<Exit> {
     let fleet = hub.reachable(&args.hosts.hosts).await?;
     let hosts = hub.select(&fleet.inventory, &args.hosts.hosts)?;
-    let mut waves = WaveOptions::default().waves(hub, &fleet, &hosts);
+    let mut waves = WaveOptions::default().waves(hub, &fleet, &hosts).await?;
     // A host that was booted has nothing to go back to but by another boot.
     waves.policy.on_failure = OnFailure::Keep;
     let wish = Wish {

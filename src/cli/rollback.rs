@@ -67,7 +67,7 @@ pub(super) async fn run(hub: &Hub, args: RollbackArgs) -> Result<Exit> {
         command: "rollback",
         goal: Goal::Switch,
         rule: Rule::IfChanged,
-        waves: args.waves.waves(hub, &fleet, &hosts),
+        waves: args.waves.waves(hub, &fleet, &hosts).await?,
         hosts,
         parallel: args.parallel.by_default(&fleet.config),
         overruled,

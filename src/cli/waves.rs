@@ -1,15 +1,21 @@
 //! In which waves a command changes its hosts: what the command line says of it, and what the fleet itself asks for.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-use super::hub::{Fleet, Hub, local_host};
-use crate::error::nearest;
-use crate::fleet::{Batch, Host, OnFailure, WavePolicy, soak_time};
+use super::hub::{Fleet, Hub, local_host, this_machine};
+use crate::error::{Result, nearest};
+use crate::fleet::{Batch, Host, HostName, OnFailure, WavePolicy, soak_time};
 use crate::nix::CacheUrl;
 use crate::plan::{Roles, Waves};
+use crate::remote::Target;
+use crate::run::{fan_out, target_of};
+
+/// How many times ssh is asked at once what its configuration makes of a host.
+const ASKED_AT_ONCE: usize = 8;
 
 /// Where the help shows these options.
 const HEADING: &str = "Waves";
@@ -51,12 +57,13 @@ impl From<WhatThen> for OnFailure {
 
 impl WaveOptions {
     /// The waves in which `hosts` are changed.
-    pub(super) fn waves(&self, hub: &Hub, fleet: &Fleet, hosts: &[Host]) -> Waves {
+    pub(super) async fn waves(&self, hub: &Hub, fleet: &Fleet, hosts: &[Host]) -> Result<Waves> {
         let policy = self.policy(fleet.config.deploy().waves);
         if hosts.len() > 1 {
             warn_of_unknown_tags(hub, fleet, &policy);
         }
-        Waves::of(hosts, &fleet.hosts(), &roles(fleet), &policy)
+        let roles = Roles { jump_hosts: jump_hosts(hub, fleet, hosts).await?, ..roles(fleet) };
+        Ok(Waves::of(hosts, &fleet.hosts(), &roles, &policy))
     }
 
     /// What holds for the waves of a run.
@@ -92,8 +99,38 @@ fn roles(fleet: &Fleet) -> Roles {
     Roles {
         this_machine: local_host(&fleet.inventory).map(|host| host.name.clone()),
         caches: fleet.inventory.iter().filter(serves).map(|host| host.name.clone()).collect(),
-        jump_hosts: std::collections::BTreeMap::new(),
+        jump_hosts: BTreeMap::new(),
     }
+}
+
+/// The hosts of the fleet that ssh goes through to reach others of `hosts`, each with those.
+async fn jump_hosts(hub: &Hub, fleet: &Fleet, hosts: &[Host]) -> Result<BTreeMap<HostName, BTreeSet<HostName>>> {
+    let connector = hub.connector(&fleet.config)?;
+    let (mut found, options) = (BTreeMap::new(), connector.options());
+    if hosts.len() < 2 || !options.may_jump() {
+        return Ok(found);
+    }
+    let this_machine = this_machine();
+    let targets = hosts.iter().filter_map(|host| match target_of(host, this_machine.as_deref()) {
+        Target::Ssh(target) => Some((host.name.clone(), target)),
+        Target::Local => None,
+    });
+    let work = |(host, target)| {
+        let (options, cancel) = (options.clone(), hub.cancel.clone());
+        async move { (host, options.jumps(&target, &cancel).await) }
+    };
+    let places: BTreeMap<&str, &HostName> = fleet
+        .inventory
+        .iter()
+        .flat_map(|host| [(host.name.as_str(), &host.name), (host.target.as_str(), &host.name)])
+        .collect();
+    fan_out(targets, ASKED_AT_ONCE, work, |(host, jumps): (HostName, Vec<String>)| {
+        for jump in jumps.iter().filter_map(|jump| places.get(jump.as_str())) {
+            found.entry((*jump).clone()).or_insert_with(BTreeSet::new).insert(host.clone());
+        }
+    })
+    .await;
+    Ok(found)
 }
 
 #[cfg(test)]

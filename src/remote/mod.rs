@@ -7,6 +7,7 @@ mod connection;
 mod elevate;
 mod guard;
 mod health;
+mod jump;
 mod local;
 mod lock;
 mod probe;

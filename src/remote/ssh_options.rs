@@ -81,6 +81,11 @@ impl SshOptions {
             .deadline(self.connect_timeout + Duration::from_secs(10))
     }
 
+    /// The command that tells what the configuration makes of `target`, without going there.
+    pub(super) fn resolved_command(&self, target: &SshTarget) -> Cmd {
+        self.towards(target, Cmd::new("ssh").env("LC_ALL", "C").arg("-G"))
+    }
+
     /// An ssh command that goes to `target`, by the configuration that this run uses.
     fn towards(&self, target: &SshTarget, ssh: Cmd) -> Cmd {
         let config = self.config_file.iter();

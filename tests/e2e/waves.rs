@@ -270,6 +270,20 @@ fn who_stops_the_run_waits_for_no_wave() {
 }
 
 #[test]
+fn a_host_that_others_are_reached_through_goes_last() {
+    let hub = Hub::offline();
+    hub.write("hub.toml", "[hosts.p510]\n[hosts.p620]\n[hosts.razer]\n[ssh]\nconfig-file = \"ssh_config\"\n");
+    hub.write("ssh_config", "Host razer\n  ProxyJump root@p510:22\nHost *\n  ConnectTimeout 1\n");
+    let planned = hub.json(&["quick-deploy", "p510", "p620", "razer", "--dry-run"]).exits(1).json();
+    let last = planned.as_array().unwrap().last().unwrap().clone();
+    assert_eq!((&last["host"], &last["wave"]), (&json!("p510"), &json!(2)), "{planned}");
+    assert_eq!(last["wave-reason"], "alone, since others are reached through it");
+    // Where it is alone in the run, or others are reached without it, there is nothing to wait for.
+    let planned = hub.json(&["quick-deploy", "p510", "p620", "--dry-run"]).exits(1).json();
+    assert_eq!(planned[0]["waves"], 1, "{planned}");
+}
+
+#[test]
 fn a_circle_of_waiting_hosts_is_told_where_it_stands() {
     let hub = Hub::offline();
     hub.write("hub.toml", "[hosts.p620]\nafter = [\"p510\"]\n[hosts.p510]\nafter = [\"p620\"]\n");
