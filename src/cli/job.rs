@@ -79,16 +79,7 @@ pub(super) async fn run(hub: &Hub, fleet: Fleet, mut wish: Wish) -> Result<Exit>
     }
 
     let record = Record::begin(recorded, hub, &fleet, &context, kept, started);
-    events.emit(Event::RunStarted {
-        deployment: recorded.map(|_| id.clone()),
-        command: context.job.command.clone(),
-        goal: context.job.goal.to_string(),
-        hosts: context.job.hosts.iter().map(|host| host.name.clone()).collect(),
-    });
-    if let Wants::Flake(evaluator) = &context.wants {
-        let Source { url, path, rev, dirty, .. } = evaluator.source().clone();
-        events.emit(Event::Source { flake: url, path, rev, dirty });
-    }
+    tell_begin(&context, recorded.map(|_| id));
     let finished = execute(&context, |ended| {
         record.host(ended);
         remember(&state, &fleet, &context, ended);
@@ -104,6 +95,21 @@ pub(super) async fn run(hub: &Hub, fleet: Fleet, mut wish: Wish) -> Result<Exit>
     reporter.finish().await;
     prune_logs(&dirs);
     Ok(exit)
+}
+
+/// Tells what begins; its id where it is recorded.
+fn tell_begin(context: &Context, deployment: Option<String>) {
+    let job = &context.job;
+    context.events.emit(Event::RunStarted {
+        deployment,
+        command: job.command.clone(),
+        goal: job.goal.to_string(),
+        hosts: job.hosts.iter().map(|host| host.name.clone()).collect(),
+    });
+    if let Some(source) = source_of(&context.wants) {
+        let Source { url, path, rev, dirty, .. } = source.clone();
+        context.events.emit(Event::Source { flake: url, path, rev, dirty });
+    }
 }
 
 /// How a run gets to its hosts.
