@@ -11,11 +11,12 @@ use tokio::task::JoinSet;
 
 use super::all_settings::AllSettings;
 use super::answer::{Answer, Known, Reason, Verified, Whence};
+use super::locking::{Locking, told};
 use super::turns::Turns;
 use crate::nix::{
     Ballast, Changed, Conditions, Decided, EvalError, Evaluation, FlakeRef, GcRoot, Missed, Nix, Observed, Query,
     Settings, Source, StorePath, SystemAttr, Tree, TrustedSettings, Unseen, Wanted, ask, ask_watched, fingerprint,
-    holds, lock, missed, moment, unseen,
+    holds, lock, missed, unseen,
 };
 use crate::process::{Cancel, End, Failure, LineSink};
 use crate::state::{Asked, Cost, Found, Kept, State};
@@ -89,45 +90,6 @@ struct Looked {
     ballast: Option<Ballast>,
     /// Ends, and the root with it, when this does.
     _root: JoinSet<Result<GcRoot, Failure>>,
-}
-
-/// What locking a flake needs.
-struct Locking<'a> {
-    nix: &'a Nix,
-    flake: &'a FlakeRef,
-    state: &'a State,
-    settings: &'a str,
-}
-
-impl Locking<'_> {
-    /// The source of the work tree, whose state is told by the fingerprint `print`, where that is known.
-    async fn source(&self, print: Option<String>, cancel: &Cancel) -> Result<Source, Failure> {
-        let Some(print) = print else { return lock(self.nix, self.flake, cancel).await };
-        let known = told(self.state.source_of(&self.key(&print))).flatten();
-        if let Some(source) = known.filter(|source| source.path.as_path().exists()) {
-            return Ok(source);
-        }
-        // A tree that is touched while it is locked may give a source of any state that it was in meanwhile. So its state is
-        // told again meanwhile, and nothing may move from before that until after it.
-        let before = moment(self.flake, cancel).await;
-        let locking = Box::pin(lock(self.nix, self.flake, cancel));
-        let (print, source) = tokio::join!(fingerprint(self.flake, cancel), locking);
-        let source = source?;
-        let after = moment(self.flake, cancel).await;
-        if let Some(print) = print
-            && before.is_some()
-            && before == after
-            && source.is_locked_by_tree()
-        {
-            told(self.state.remember_source(&self.key(&print), &source, Timestamp::now()));
-        }
-        Ok(source)
-    }
-
-    /// The state of a work tree, and all else that its source depends on.
-    fn key(&self, print: &str) -> String {
-        format!("{print} {}", self.settings)
-    }
 }
 
 /// Raised with each change of what a kept answer means.
@@ -476,9 +438,4 @@ fn settings_key(nix: &Nix, effective: &AllSettings) -> String {
     let given = format!("{:?}", Settings { builders: None, ..nix.settings().clone() });
     let all = [FORM, &nix.version().to_string(), &given, &effective.to_string()].join("\0");
     blake3::hash(all.as_bytes()).to_hex().to_string()
-}
-
-/// A state database that fails costs warmth, never an answer.
-fn told<T>(result: Result<T, crate::state::StateError>) -> Option<T> {
-    result.inspect_err(|error| tracing::warn!(%error, "the state database failed")).ok()
 }

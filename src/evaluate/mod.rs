@@ -4,6 +4,7 @@
 mod all_settings;
 mod answer;
 mod evaluator;
+mod locking;
 mod turns;
 
 pub use answer::{Answer, Known, Reason, Verified, Whence};
