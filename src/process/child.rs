@@ -50,55 +50,16 @@ pub(super) async fn captured(
     sinks: Sinks<'_>,
     on_start: Option<OnStart<'_>>,
 ) -> Result<Output, Failure> {
-    let gate: &[&str] = if on_start.is_some() { &GATE } else { &[] };
-    let failed = |error| cmd.failure(End::Io(error), Vec::new());
-    let guarded = if cmd.ends_by_itself { None } else { Some(Group::guarded().map_err(failed)?) };
-    let mut child = spawn(cmd, gate, |command| {
-        let group = guarded.as_ref().map_or(0, Group::id);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(group);
-        set_view(command, cmd)
-    })?;
-    let group = match guarded {
-        Some(group) => group,
-        None => Group::led_by(&child).map_err(failed)?,
-    };
-    let mut input = Vec::new();
+    let (mut child, group) = start(cmd, on_start.is_some())?;
+    let mut word: &[u8] = b"";
     if let (Some(on_start), Some(id)) = (on_start, child.id()) {
         on_start(id);
-        input.push(b'\n');
+        word = b"\n";
     }
-    let Sinks { stdout: on_stdout, stderr: on_stderr } = sinks;
     let mut output = Output::default();
     let mut tail = VecDeque::new();
-
-    let stdin = child.stdin.take();
-    let stdout = child.stdout.take();
-    let stderr = child.stderr.take();
-    let work = async {
-        let feed = async {
-            if let Some(mut pipe) = stdin {
-                // A child that does not read its input ends that by closing it, which is no error of its own.
-                let _ = pipe.write_all(&input).await;
-                let _ = pipe.write_all(&cmd.stdin).await;
-            }
-        };
-        let read_stdout = async {
-            match on_stdout {
-                Some(on_line) => read_lines(stdout, on_line).await,
-                None => read_all(stdout, &mut output.stdout).await,
-            }
-        };
-        let mut keep_tail = |line: &str| {
-            keep(&mut tail, line);
-            on_stderr(line);
-        };
-        let ((), read_out, read_err) = tokio::join!(feed, read_stdout, read_lines(stderr, &mut keep_tail));
-        read_out.and(read_err)?;
-        child.wait().await
-    };
-
     let stopped = tokio::select! {
-        ended = work => Ok(ended),
+        ended = converse(&mut child, [word, &cmd.stdin], sinks, &mut output.stdout, &mut tail) => Ok(ended),
         () = cancel.reached(cmd.stop_at) => Err(End::Cancelled),
         end = expired(cmd.deadline) => Err(end),
     };
@@ -117,6 +78,56 @@ pub(super) async fn captured(
         None => Ok(output),
         Some(end) => Err(cmd.failure(end, output.stderr)),
     }
+}
+
+/// Spawns the child in a group of its own. Where it is `gated`, its program waits for a line before all its input.
+fn start(cmd: &Cmd, gated: bool) -> Result<(Child, Group), Failure> {
+    let gate: &[&str] = if gated { &GATE } else { &[] };
+    let failed = |error| cmd.failure(End::Io(error), Vec::new());
+    let guarded = if cmd.ends_by_itself { None } else { Some(Group::guarded().map_err(failed)?) };
+    let child = spawn(cmd, gate, |command| {
+        let group = guarded.as_ref().map_or(0, Group::id);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(group);
+        set_view(command, cmd)
+    })?;
+    let group = match guarded {
+        Some(group) => group,
+        None => Group::led_by(&child).map_err(failed)?,
+    };
+    Ok((child, group))
+}
+
+/// Gives the child its input, which may be secret and so is copied nowhere, and takes its output until it has ended. Standard
+/// output that no sink takes is collected in `collected`, the last lines of standard error in `tail`.
+async fn converse(
+    child: &mut Child,
+    input: [&[u8]; 2],
+    sinks: Sinks<'_>,
+    collected: &mut Vec<u8>,
+    tail: &mut VecDeque<String>,
+) -> io::Result<ExitStatus> {
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let feed = async {
+        if let Some(mut pipe) = stdin {
+            for part in input {
+                // A child that does not read its input ends that by closing it, which is no error of its own.
+                let _ = pipe.write_all(part).await;
+            }
+        }
+    };
+    let read_stdout = async {
+        match sinks.stdout {
+            Some(on_line) => read_lines(stdout, on_line).await,
+            None => read_all(stdout, collected).await,
+        }
+    };
+    let mut keep_tail = |line: &str| {
+        keep(tail, line);
+        (sinks.stderr)(line);
+    };
+    let ((), read_out, read_err) = tokio::join!(feed, read_stdout, read_lines(stderr, &mut keep_tail));
+    read_out.and(read_err)?;
+    child.wait().await
 }
 
 pub(super) async fn foreground(cmd: &Cmd) -> Result<(), Failure> {
