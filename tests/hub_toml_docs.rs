@@ -13,6 +13,12 @@ fn parse(text: &str) -> HubToml {
     HubToml::parse(text, Path::new("hub.toml")).unwrap_or_else(|errors| panic!("{text}\n{}", errors.render(false)))
 }
 
+#[test]
+fn the_file_of_this_hub_is_right() {
+    let hub = parse(include_str!("../hub.toml"));
+    assert_eq!(hub.deploy().policy.confirm, Deploy::default().policy.confirm);
+}
+
 /// The text of each block that is marked as TOML.
 fn examples() -> impl Iterator<Item = &'static str> {
     DOC.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap())
