@@ -11,7 +11,7 @@ mod plain;
 mod reporter;
 mod row;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 mod screen;
 mod state;
 mod style;

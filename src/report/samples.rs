@@ -47,7 +47,7 @@ pub(super) fn warning(name: Option<&str>, message: &str, hint: &str) -> Event {
     Event::Warning { host: name.map(host), message: message.to_owned(), hint: Some(hint.to_owned()) }
 }
 
-pub(super) fn end(name: &str, outcome: Outcome, duration_ms: u64, detail: Option<&str>) -> HostFinished {
+pub(crate) fn end(name: &str, outcome: Outcome, duration_ms: u64, detail: Option<&str>) -> HostFinished {
     HostFinished {
         host: host(name),
         outcome,

@@ -263,20 +263,11 @@ fn after_going_back(first: HostFinished, back: HostFinished, reason: &str) -> (H
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::samples;
 
     fn end(outcome: Outcome, message: Option<&str>) -> HostFinished {
-        HostFinished {
-            host: "p620".parse().unwrap(),
-            outcome,
-            duration_ms: 5,
-            detail: None,
-            old: None,
-            wanted: None,
-            system: None,
-            generation: Some(7),
-            build_ms: None,
-            error: message.map(|message| failed(StepName::Activate, message.to_owned())),
-        }
+        let error = message.map(|message| failed(StepName::Activate, message.to_owned()));
+        HostFinished { error, ..samples::end("p620", outcome, 5, None) }
     }
 
     #[test]

@@ -249,6 +249,7 @@ fn read_host(row: &Row<'_>) -> rusqlite::Result<(String, HostRecord)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::samples;
 
     fn deployment(second: i64, hosts: &[&str]) -> Deployment {
         let started = Timestamp::from_second(second).unwrap();
@@ -278,18 +279,7 @@ mod tests {
         let second = Deployment { follows: Some(first.id.clone()), ..deployment(2_000_000, &["p510"]) };
         state.begin(&first).unwrap();
         state.begin(&second).unwrap();
-        let finished = HostFinished {
-            host: "p620".parse().unwrap(),
-            outcome: Outcome::Deployed,
-            duration_ms: 1234,
-            detail: None,
-            old: None,
-            wanted: None,
-            system: None,
-            generation: Some(7),
-            build_ms: None,
-            error: None,
-        };
+        let finished = HostFinished { generation: Some(7), ..samples::end("p620", Outcome::Deployed, 1234, None) };
         state.host_finished(&first.id, &finished).unwrap();
         state.finish(&first.id, 0, Timestamp::from_second(1_000_003).unwrap()).unwrap();
 
