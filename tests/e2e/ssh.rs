@@ -66,6 +66,12 @@ fn masters(hub: &Hub) -> Processes {
     Processes::with(&format!("{}/", hub.sockets().display()))
 }
 
+/// The control sockets of kept connections.
+fn sockets(hub: &Hub) -> Vec<PathBuf> {
+    let entries = fs::read_dir(hub.sockets()).unwrap().flatten().map(|entry| entry.path());
+    entries.filter(|path| path.extension().is_none_or(|extension| extension != "lock")).collect()
+}
+
 #[test]
 fn one_handshake_serves_a_run_and_the_next_ones() {
     let lab = Lab::up(&["p620"]);
@@ -92,7 +98,8 @@ fn hosts_of_earlier_runs_are_connected_to_while_the_flake_is_locked() {
         assert_logins(&lab, "p620", 1, || {
             let running = hub.start(&["quick-deploy", "p620"]);
             running.wait_for_process("flake metadata");
-            eventually("the host is connected to", || !masters(&hub).is_empty());
+            // ssh makes its control socket once it is logged in.
+            eventually("the host is connected to", || !sockets(&hub).is_empty());
             running.signal("INT");
             running.finish().exits(130);
         });
@@ -120,9 +127,7 @@ fn without_persistence_no_connection_outlives_its_run() {
     for command in commands {
         hub.run(command).exits(0);
         masters(&hub).assert_gone();
-        let sockets = fs::read_dir(hub.sockets()).unwrap().flatten().map(|entry| entry.path());
-        let left: Vec<_> =
-            sockets.filter(|path| path.extension().is_none_or(|extension| extension != "lock")).collect();
+        let left = sockets(&hub);
         assert!(left.is_empty(), "{left:?} after {command:?}");
     }
 }
