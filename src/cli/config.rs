@@ -51,11 +51,11 @@ impl Config {
         Some(self.root.as_ref().map_or_else(|| file.clone(), |root| root.join(&file)))
     }
 
-    /// How many evaluations run at once: one more than there are cores, unless `hub.toml` says it. One that begins, ends or waits
+    /// How many evaluations run at once: two more than there are cores, unless `hub.toml` says it. One that begins, ends or waits
     /// for the disk leaves its core to another.
     pub(super) fn evaluations_at_once(&self) -> usize {
         let cores = available_parallelism().map_or(1, NonZeroUsize::get);
-        self.nix().eval_jobs.map_or(cores + 1, NonZeroUsize::get)
+        self.nix().eval_jobs.map_or(cores + 2, NonZeroUsize::get)
     }
 
     /// `hub.toml`, where there is one.

@@ -101,7 +101,8 @@ pub enum Ended {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Seen {
     begun: bool,
-    bytes: u64,
+    /// How many lines of its output were handed on.
+    lines: u64,
     script_failed: bool,
 }
 
@@ -185,12 +186,22 @@ impl Activation {
             directory = self.directory(),
             toplevel = self.toplevel,
             hostname = shell_quote(self.hostname.as_deref().unwrap_or_default()),
-            set_profile = self.command(Stage::Profile),
-            switch = self.work_script(),
+            unit_script = shell_quote(&self.unit_script()),
             lock_check = self.lock_check(),
             boot_check = self.boot_check(),
             arm = arm_script(&self.id, self.guard),
             disarm = disarm_script(&self.id, self.guard),
+        )
+    }
+
+    /// What the unit runs.
+    fn unit_script(&self) -> String {
+        format!(
+            include_str!("unit.sh"),
+            directory = self.directory(),
+            toplevel = self.toplevel,
+            set_profile = self.command(Stage::Profile),
+            switch = self.work_script(),
         )
     }
 
@@ -261,8 +272,8 @@ impl Activation {
             }
             match line.strip_prefix("hubctl-follow:") {
                 Some(answer) => match answer.strip_prefix("seen ") {
-                    Some(bytes) => {
-                        seen.bytes = bytes.trim().parse().unwrap_or(seen.bytes);
+                    Some(lines) => {
+                        seen.lines = lines.trim().parse().unwrap_or(seen.lines);
                         for line in batch.drain(..) {
                             seen.script_failed |= line == SCRIPT_FAILED;
                             on_line(&line);
@@ -296,7 +307,7 @@ impl Activation {
 
     fn follow_script(&self, seen: &Seen) -> String {
         let (directory, seconds) = (self.directory(), FOLLOW.as_secs() - 30);
-        format!(include_str!("follow.sh"), directory = directory, seen = seen.bytes, seconds = seconds)
+        format!(include_str!("follow.sh"), directory = directory, seen = seen.lines, seconds = seconds)
     }
 }
 
@@ -389,9 +400,9 @@ mod tests {
         async fn discard(&self) {}
     }
 
-    const CUT: [&str; 6] = ["hubctl-start:started", "|one", "", "hubctl-follow:seen 4", "|two", "|Failed to"];
+    const CUT: [&str; 6] = ["hubctl-start:started", "|one", "", "hubctl-follow:seen 1", "|two", "|Failed to"];
     const REST: [&str; 4] =
-        ["|two", "|Failed to run activate script", "hubctl-follow:seen 38", "hubctl-follow:exited switch 4"];
+        ["|two", "|Failed to run activate script", "hubctl-follow:seen 3", "hubctl-follow:exited switch 4"];
 
     #[tokio::test]
     async fn output_of_which_the_end_was_lost_is_taken_from_the_next_connection_alone() {
@@ -401,14 +412,14 @@ mod tests {
             let remote = Remote::new(Arc::new(Printing(printed, whole)), Elevation::default());
             let mut on_line = |line: &str| lines.push(line.to_owned());
             let ended = activation().see(&remote, &mut seen, &mut on_line).await;
-            (ended, seen.bytes, lines.clone())
+            (ended, seen.lines, lines.clone())
         };
-        let (ended, bytes, lines) = follow(&CUT, false).await;
+        let (ended, count, lines) = follow(&CUT, false).await;
         assert!(matches!(ended, Err(ActivationError::Run(RunError::Lost(_)))));
-        assert_eq!((bytes, lines), (4, vec!["one".to_owned()]));
-        let (ended, bytes, lines) = follow(&REST, true).await;
+        assert_eq!((count, lines), (1, vec!["one".to_owned()]));
+        let (ended, count, lines) = follow(&REST, true).await;
         assert_eq!(ended.unwrap(), Some(Ended::Exited { stage: Stage::Switch, code: 2 }));
-        assert_eq!((bytes, lines), (38, ["one", "two", SCRIPT_FAILED].map(str::to_owned).to_vec()));
+        assert_eq!((count, lines), (3, ["one", "two", SCRIPT_FAILED].map(str::to_owned).to_vec()));
     }
 
     #[test]

@@ -10,9 +10,10 @@ active() {{ case $(systemctl is-active "$unit.service") in active | activating |
 [ -e "$directory/exit" ] && answer started
 [ -e "$directory/run" ] && active && answer started
 {boot_check}
-rm -rf "$directory"
-[ "$(id -u)" = 0 ] || answer not-root "$(id -u)"
-hostname=$(cat /proc/sys/kernel/hostname)
+[ ! -e "$directory" ] || rm -rf "$directory"
+# Of all users, only root owns what is root's.
+[ -O /proc/1 ] || answer not-root "$(id -u)"
+read -r hostname </proc/sys/kernel/hostname
 {lock_check}
 [ -z "$expected" ] || [ "$hostname" = "$expected" ] || answer wrong-host "$hostname"
 [ -d /run/systemd/system ] || answer no-systemd
@@ -20,40 +21,13 @@ hostname=$(cat /proc/sys/kernel/hostname)
 active && answer busy
 # The same lock that switch-to-configuration takes: whoever holds it activates by other means.
 lock=/run/nixos/switch-to-configuration.lock
-if [ -e "$lock" ] && command -v flock >/dev/null && ! flock --nonblock "$lock" true; then answer busy; fi
+if [ -e "$lock" ] && command -v flock >/dev/null && ! flock --nonblock 9 9<"$lock"; then answer busy; fi
 
 # What is in there is for root alone, but not whose lock it is.
-(umask 022 && mkdir -p /run/hubctl)
+[ -d /run/hubctl ] || (umask 022 && mkdir -p /run/hubctl)
 umask 077
 mkdir "$directory" || exit 1
-cat >"$directory/new" <<'HUBCTL'
-d={directory}
-PATH=$PATH:{toplevel}/sw/bin
-stage=switch
-: >"$d/log"
-mkfifo "$d/pipe"
-tee -a "$d/log" <"$d/pipe" &
-tee=$!
-{{
-  {set_profile}
-  code=$?
-  if [ $code != 0 ]; then
-    stage=profile
-  else
-    {switch}
-    code=$?
-  fi
-}} >"$d/pipe" 2>&1
-# What the new system started may hold the pipe open; its output is the journal's business.
-n=0
-while kill -0 $tee 2>/dev/null && [ $n -lt 100 ]; do
-  sleep 0.01
-  n=$((n + 1))
-done
-[ -e "$d/rearm" ] && /bin/sh "$d/rearm"
-printf '%s %s\n' "$stage" "$code" >"$d/exit.new"
-mv "$d/exit.new" "$d/exit"
-HUBCTL
+printf '%s\n' {unit_script} >"$directory/new"
 mv "$directory/new" "$directory/run"
 {arm}
 if ! said=$(systemd-run --unit="$unit" --collect --quiet --no-ask-password --service-type=exec \

@@ -1,46 +1,64 @@
 # Prints what an activation printed since the last time, each line behind a bar, and tells how it ended. Only whole lines
-# are printed until the end, and the number of bytes printed after them, so that another connection can go on from there.
+# are printed until the end, and the number of lines printed after them, so that another connection can go on from there.
+# It runs for as long as the activation does, beside it: what can be had from the shell itself starts no program.
 d={directory}
 seen={seen}
 until=$(($(date +%s) + {seconds}))
+is_open= rest=
 answer() {{ printf 'hubctl-follow:%s\n' "$*"; exit 0; }}
 fresh() {{
-  size=$(wc -c <"$d/log" 2>/dev/null || echo 0)
-  [ "$size" -gt "$seen" ] || return 0
-  new=$(tail -c "+$((seen + 1))" "$d/log" | head -c $((size - seen)) && echo x)
-  new=${{new%x}}
-  whole=${{new%"${{new##*
-}}"}}
-  [ "$1" = all ] && whole=$new
-  [ -n "$whole" ] || return 0
-  printf '%s' "$whole" | sed 's/^/|/'
-  seen=$((seen + $(printf '%s' "$whole" | wc -c)))
-  printf '\nhubctl-follow:seen %s\n' "$seen"
+  if [ -z "$is_open" ]; then
+    [ -e "$d/log" ] || return 0
+    exec 3<"$d/log"
+    is_open=1
+    skip=$seen
+    while [ "$skip" -gt 0 ] && IFS= read -r line <&3; do skip=$((skip - 1)); done
+  fi
+  before=$seen
+  while IFS= read -r line <&3; do
+    printf '|%s\n' "$rest$line"
+    rest=
+    seen=$((seen + 1))
+  done
+  rest=$rest$line
+  if [ "$1" = all ] && [ -n "$rest" ]; then
+    printf '|%s\n' "$rest"
+    seen=$((seen + 1))
+  fi
+  [ "$seen" = "$before" ] || printf '\nhubctl-follow:seen %s\n' "$seen"
 }}
+# rest SECONDS: for so long, or until the activation's end lets go of its lock.
+if command -v flock >/dev/null; then
+  rest() {{ [ -e "$d/lock" ] && flock --shared --wait "$1" 9 9<"$d/lock" || sleep 0.02; }}
+else
+  rest() {{ sleep 0.04; }}
+fi
 [ -d "$d" ] || answer vanished
+looks=0
 while :; do
   if [ -e "$d/exit" ]; then
     fresh all
+    read -r ended <"$d/exit"
     printf '\n'
-    answer exited "$(cat "$d/exit")"
+    answer exited "$ended"
   fi
   fresh whole
-  case $(systemctl is-active nixos-rebuild-switch-to-configuration.service) in
-    active | activating | deactivating | reloading) ;;
-    *)
-      sleep 0.2
-      [ -e "$d/exit" ] && continue
-      # A host that is going down takes the activation with it; what came of that shows when it is back.
-      case $(systemctl is-system-running) in
-        initializing | starting | running | degraded | maintenance) answer vanished ;;
-      esac
-      ;;
-  esac
-  [ "$(date +%s)" -lt "$until" ] || answer running
   # The user waits for the end, so that it is looked for more often than for what costs more.
-  n=0
-  while [ $n -lt 5 ] && [ ! -e "$d/exit" ]; do
-    sleep 0.02
-    n=$((n + 1))
-  done
+  looks=$((looks + 1))
+  if [ "$looks" = 20 ]; then
+    looks=0
+    case $(systemctl is-active nixos-rebuild-switch-to-configuration.service) in
+      active | activating | deactivating | reloading) ;;
+      *)
+        sleep 0.2
+        [ -e "$d/exit" ] && continue
+        # A host that is going down takes the activation with it; what came of that shows when it is back.
+        case $(systemctl is-system-running) in
+          initializing | starting | running | degraded | maintenance) answer vanished ;;
+        esac
+        ;;
+    esac
+    [ "$(date +%s)" -lt "$until" ] || answer running
+  fi
+  sleep 0.04
 done

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use super::script::{Remote, RunError, Script};
+use crate::process::shell_quote;
 
 /// How long one command waits for a host to be back on its old system before it is asked anew.
 const WAIT: Duration = Duration::from_secs(20);
@@ -56,7 +57,7 @@ pub(super) fn arm_script(id: &str, guard: Option<Guard>) -> String {
     format!(
         include_str!("guard.sh"),
         id = id,
-        revert = include_str!("revert.sh"),
+        revert = shell_quote(include_str!("revert.sh")),
         confirm = confirm,
         patience = patience
     )
@@ -76,7 +77,7 @@ pub async fn confirm(remote: &Remote, id: &str) -> Result<Guarded, RunError> {
         "d=/run/hubctl/{id}\nif [ -d \"$d\" ] && ln -s confirmed \"$d/decided\" 2>/dev/null; then\n\
          systemctl stop hubctl-revert-{id}.timer hubctl-confirm-{id}.timer hubctl-confirm-{id}-longer.timer\n\
          rm -f /nix/var/nix/gcroots/hubctl-{id} /run/hubctl/reverted /var/lib/hubctl/reverted\n\
-         rmdir /var/lib/hubctl 2>/dev/null\nfi\n{}",
+         [ ! -d /var/lib/hubctl ] || rmdir /var/lib/hubctl 2>/dev/null\nfi\n{}",
         state_script()
     );
     ask(remote, script, SLACK).await
@@ -97,7 +98,7 @@ pub async fn prolong(remote: &Remote, id: &str, limit: Duration) -> Result<Guard
 
 /// Has the activation `id` taken back now, for `reason`. What comes of it, [`settled_guard`] tells.
 pub async fn take_back(remote: &Remote, id: &str, reason: &str) -> Result<Guarded, RunError> {
-    let reason = crate::process::shell_quote(reason);
+    let reason = shell_quote(reason);
     let script = format!(
         "d=/run/hubctl/{id}\nif [ -d \"$d\" ] && [ ! -L \"$d/decided\" ]; then\n\
          old=$(readlink -f /nix/var/nix/gcroots/hubctl-{id})\n\
@@ -173,6 +174,6 @@ mod tests {
         let guard = Guard { confirm: Duration::from_secs(60), patience: Duration::from_secs(1860) };
         let script = arm_script("7-p620", Some(guard));
         assert!(script.contains("--unit=hubctl-revert-7-p620 --on-active=1860"), "{script}");
-        assert!(script.contains("ln -s reverting \"$d/decided\""), "{script}");
+        assert!(script.contains("ln -s reverting "), "{script}");
     }
 }

@@ -1,16 +1,16 @@
 # Arms the timer that takes the activation back unless somebody confirms it. What it does then is done by the programs of the
 # system that runs now, under their own store paths: of the new one, and of the network, nothing is known.
-old=$(readlink -f /run/current-system)
 profile=/nix/var/nix/profiles/system
+# Store paths, and so without blanks.
+set -- $(readlink -f /run/current-system "$profile")
+old=$1 kept=$2
 if [ -x "$old/bin/switch-to-configuration" ] && [ -x "$old/sw/bin/sh" ]; then
   {{
-    printf 'd=%s\nid={id}\nold=%s\nkept=%s\nlink=%s\n' "$directory" "$old" "$(readlink -f "$profile")" "$(readlink "$profile")"
-    cat <<'HUBCTL'
-{revert}
-HUBCTL
+    printf 'd=%s\nid={id}\nold=%s\nkept=%s\nlink=%s\n' "$directory" "$old" "$kept" "$(readlink "$profile")"
+    printf '%s\n' {revert}
   }} >"$directory/revert"
   # Nothing else may hold the old system once the new one runs.
-  mkdir -p /nix/var/nix/gcroots
+  [ -d /nix/var/nix/gcroots ] || mkdir -p /nix/var/nix/gcroots
   ln -sfn "$old" "/nix/var/nix/gcroots/hubctl-{id}"
   # A oneshot service would count as starting while it runs, and switch-to-configuration waits for what starts.
   arm="--collect --quiet --no-ask-password --service-type=exec --timer-property=AccuracySec=1s"

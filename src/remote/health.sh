@@ -27,11 +27,18 @@ span() {
 check_unit() {
   needs systemctl || return
   limit systemctl show --property=LoadState --property=ActiveState -- "$1" >"$o" 2>&1 || fails $? "systemctl: $(tail -n 1 "$o")" || return
-  if grep -q '^LoadState=not-found' "$o"; then
-    fails 1 "there is no such unit"
-  elif ! grep -Eq '^ActiveState=(active|reloading|refreshing)$' "$o"; then
-    fails 1 "it is $(sed -n 's/^ActiveState=//p' "$o")"
-  fi
+  load= active=
+  while IFS='=' read -r key value; do
+    case $key in
+      LoadState) load=$value ;;
+      ActiveState) active=$value ;;
+    esac
+  done <"$o"
+  case $load:$active in
+    not-found:*) fails 1 "there is no such unit" ;;
+    *:active | *:reloading | *:refreshing) ;;
+    *) fails 1 "it is $active" ;;
+  esac
 }
 
 check_units() {

@@ -6,7 +6,7 @@ said=
 tries=20
 taken() {{
   # Whoever clears away after a deployment may remove the directory just now.
-  mkdir -p /run/hubctl && chmod 755 /run/hubctl
+  [ -d /run/hubctl ] || {{ mkdir -p /run/hubctl && chmod 755 /run/hubctl; }}
   said=$(ln -s {id}" $(date +%s) "{owner} "$lock" 2>&1) && return
   held=$(readlink "$lock")
   case $held in {id}" "*) return ;; esac
@@ -22,7 +22,7 @@ while ! taken; do
   exit
 done
 answer taken
-printf 'boot-id=%s\n' "$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)"
+[ -r /proc/sys/kernel/random/boot_id ] && read -r boot_id </proc/sys/kernel/random/boot_id && printf 'boot-id=%s\n' "$boot_id"
 for link in current:/run/current-system profile:/nix/var/nix/profiles/system; do
   [ -e "${{link#*:}}" ] && printf '%s=%s\n' "${{link%%:*}}" "$(readlink -f "${{link#*:}}")"
 done

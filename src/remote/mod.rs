@@ -34,7 +34,7 @@ pub use lock::{Broken, Lock, LockError, Standing, Taken, break_lock, keep_lock, 
 pub use probe::{Activator, Facts, ProbeError, RebootReason, Space, TakenBack, parse as parse_facts, probe};
 pub use profile::{Generation, SYSTEM_PROFILE, generations};
 pub use refusal::Refusal;
-pub use remains::{Remains, forget, remains, settled};
+pub use remains::{Remains, forget, forget_and_probe, remains, settled};
 pub use script::{Ran, Remote, RunError, Script};
 pub use specialisations::specialisations;
 pub use ssh::SshConnector;

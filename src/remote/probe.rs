@@ -196,7 +196,17 @@ impl ProbeError {
 /// Asks the host what it runs. Changes nothing there and needs no root.
 pub async fn probe(remote: &Remote) -> Result<Facts, ProbeError> {
     let deadline = if remote.connection().is_reused() { REUSED_DEADLINE } else { DEADLINE };
-    let (ran, printed) = remote.run(&Script::new(QUESTIONS).deadline(deadline)).await?;
+    ask(remote, Script::new(QUESTIONS).deadline(deadline)).await
+}
+
+/// Asks the host what it runs once it has done `work`, as root. That prints nothing, and what comes of it is not told.
+pub(super) async fn probe_after(remote: &Remote, work: &str) -> Result<Facts, ProbeError> {
+    let script = format!("(\n{work}\n) >/dev/null 2>&1\n{QUESTIONS}");
+    ask(remote, Script::new(script).as_root().deadline(DEADLINE)).await
+}
+
+async fn ask(remote: &Remote, script: Script) -> Result<Facts, ProbeError> {
+    let (ran, printed) = remote.run(&script).await?;
     parse(&printed).ok_or_else(|| {
         let said = printed.lines().chain(ran.stderr.lines()).next().unwrap_or("nothing");
         ProbeError::NoShell(said.to_owned())

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::lock::release_script;
+use super::probe::{Facts, ProbeError, probe_after};
 use super::script::{Remote, RunError, Script};
 use crate::process::shell_quote;
 
@@ -49,22 +50,29 @@ pub async fn remains(remote: &Remote) -> Result<Vec<Remains>, RunError> {
     Ok(printed.lines().filter_map(parse_line).collect())
 }
 
-/// Removes what the activations with these ids left at `remote`, and gives the lock of the deployment `locked` back. Their output
-/// stays in the host's journal.
-pub async fn forget(remote: &Remote, ids: &[String], locked: Option<&str>) -> Result<(), RunError> {
+/// Removes what the activations with these ids left at `remote`. Their output stays in the host's journal.
+pub async fn forget(remote: &Remote, ids: &[String]) -> Result<(), RunError> {
+    remote.run(&Script::new(forget_script(ids, None)).as_root()).await.map(drop)
+}
+
+/// Removes what the activations with these ids left at `remote`, gives the lock of the deployment `locked` back, and asks what
+/// the host runs. What cannot be removed stays behind.
+pub async fn forget_and_probe(remote: &Remote, ids: &[String], locked: Option<&str>) -> Result<Facts, ProbeError> {
+    probe_after(remote, &forget_script(ids, locked)).await
+}
+
+fn forget_script(ids: &[String], locked: Option<&str>) -> String {
     let places = ids.iter().flat_map(|id| [format!("/run/hubctl/{id}"), format!("/nix/var/nix/gcroots/hubctl-{id}")]);
     let places: Vec<_> = places.map(|place| shell_quote(&place).into_owned()).collect();
     // Who asks for this has told what was taken back.
-    let told = ids.iter().map(|id| format!("{}*", shell_quote(&format!("{id} "))));
-    let told: Vec<_> = told.collect();
-    let script = format!(
-        "rm -rf {}\ncase $(cat /run/hubctl/reverted 2>/dev/null) in {}) rm -f /run/hubctl/reverted ;; esac\n{}\n\
-         rmdir /run/hubctl 2>/dev/null; :",
+    let told: Vec<_> = ids.iter().map(|id| format!("{}*", shell_quote(&format!("{id} ")))).collect();
+    format!(
+        "rm -rf {}\nread -r told </run/hubctl/reverted && case $told in {}) rm -f /run/hubctl/reverted ;; esac\n{}\n\
+         rmdir /run/hubctl; :",
         places.join(" "),
         told.join(" | "),
         locked.map(release_script).unwrap_or_default()
-    );
-    remote.run(&Script::new(script).as_root()).await.map(drop)
+    )
 }
 
 fn parse_line(line: &str) -> Option<Remains> {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::guarded::activate_guarded;
-use super::health::{see_health, unhealthy};
+use super::health::{Tries, see_health, unhealthy};
 use super::host::{HostPart, Reached};
 use super::prepare::Prepared;
 use super::stop::Stop;
@@ -12,7 +12,8 @@ use crate::fleet::FailedUnits;
 use crate::plan::{Doubt, Goal, Verdict, Why, verdict};
 use crate::process::Level;
 use crate::remote::{
-    Activation, ActivationError, Ended, Facts, ProfileStep, Remote, RunError, Script, Seen, Stage, Work, forget, probe,
+    Activation, ActivationError, Ended, Facts, ProbeError, ProfileStep, Remote, RunError, Script, Seen, Stage, Work,
+    forget_and_probe, probe,
 };
 use crate::report::{Outcome, StepName};
 
@@ -59,7 +60,7 @@ pub(super) async fn activate_host(
     if !lives || part.host.health.is_empty() || ended.as_ref().is_err_and(|stop| stop.outcome != Outcome::Degraded) {
         return ended;
     }
-    let checking = events.step(StepName::Health, see_health(part, contact));
+    let checking = events.step(StepName::Health, see_health(part, contact, Tries::All));
     match cancel.unless(Level::Hard, checking).await {
         Some(Some((_, ailments))) if !ailments.is_empty() => Err(unhealthy(&ailments)),
         Some(Some(_)) => ended,
@@ -113,15 +114,12 @@ pub(super) async fn look_and_forget(
     contact: Contact,
     activations: &[&Activation],
 ) -> Result<(Contact, Facts), Stop> {
-    let way = contact.remote.clone();
     let ids: Vec<_> = activations.iter().map(|activation| activation.id.clone()).collect();
     let lock_id = part.lock.as_ref().map(|lock| lock.id().to_owned());
-    let (looked, cleared) = tokio::join!(contact.look(part), forget(&way, &ids, lock_id.as_deref()));
-    if cleared.is_ok() {
-        part.lock = None;
-    }
+    let looked = contact.ask(part, Question::Forgetting(&ids, lock_id.as_deref())).await;
     let (contact, after) =
         looked.ok_or_else(|| unknown("the activation ended, but the host was not reached after it"))?;
+    part.lock = None;
     part.generation = after.generation;
     part.context.seen.note(&part.host.name, &after);
     Ok((contact, after))
@@ -196,13 +194,34 @@ impl Contact {
     }
 
     /// Asks the host what it runs now.
-    pub(super) async fn look(mut self, part: &HostPart) -> Option<(Self, Facts)> {
+    pub(super) async fn look(self, part: &HostPart) -> Option<(Self, Facts)> {
+        self.ask(part, Question::Plain).await
+    }
+
+    /// Puts a question to the host, over as many connections as it takes.
+    async fn ask(mut self, part: &HostPart, question: Question<'_>) -> Option<(Self, Facts)> {
         loop {
-            match probe(&self.remote).await {
+            match question.ask(&self.remote).await {
                 Ok(facts) => return Some((self, facts)),
                 Err(error) if error.is_connection() => self = self.regain(part).await?,
                 Err(_) => return None,
             }
+        }
+    }
+}
+
+/// How a host is asked what it runs.
+enum Question<'a> {
+    Plain,
+    /// Once it has forgotten these activations, and given the lock of this deployment back.
+    Forgetting(&'a [String], Option<&'a str>),
+}
+
+impl Question<'_> {
+    async fn ask(&self, remote: &Remote) -> Result<Facts, ProbeError> {
+        match self {
+            Self::Plain => probe(remote).await,
+            Self::Forgetting(ids, locked) => forget_and_probe(remote, ids, *locked).await,
         }
     }
 }

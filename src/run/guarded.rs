@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::activate::{
     Contact, PART_FAILED, activation, begin, judge, look_and_forget, see_through, unknown, unwaited,
 };
-use super::health::{complaint, see_health};
+use super::health::{Tries, complaint, see_health};
 use super::host::{HostPart, Reached};
 use super::prepare::Prepared;
 use super::stop::Stop;
@@ -17,13 +17,16 @@ use crate::fleet::{FailedUnits, Policy};
 use crate::plan::{Aim, Goal, Verdict, Why, verdict};
 use crate::process::Level;
 use crate::remote::{
-    Activation, Ailment, Ended, Facts, Guard, Guarded, ProfileStep, Revert, RunError, Stage, confirm, longest, prolong,
+    Activation, Ailment, Ended, Facts, Guard, Guarded, ProfileStep, Revert, RunError, Stage, confirm, prolong,
     settled_guard, take_back,
 };
 use crate::report::{Outcome, StepName};
 
 /// How long bringing a host back to its old system may take.
 const REVERT: Duration = Duration::from_secs(5 * 60);
+
+/// How long before the end of its time a system must be confirmed at the latest, on a host that is slow or far away.
+const MARGIN: Duration = Duration::from_secs(15);
 
 /// What is known of a host that is not reached again.
 const LOST: &str = "the host was not reached again to confirm the activation, and takes it back by itself";
@@ -39,14 +42,15 @@ pub(super) async fn activate_guarded(
     let guard = Guard { confirm: policy.confirm, patience: policy.activation_timeout + policy.confirm };
     let mut first = activation(part, prepared, "", Goal::Test, ProfileStep::Keep);
     first.guard = Some(guard);
-    let contact = Contact { remote: prepared.access.remote.clone(), until: Instant::now() + guard.patience + REVERT };
+    let armed = Instant::now();
+    let contact = Contact { remote: prepared.access.remote.clone(), until: armed + guard.patience + REVERT };
     let mut output = VecDeque::new();
     let (mut contact, ended) = begin(part, &first, contact, &mut output).await?;
     // By then the host is back on its old system, or needs hands.
     contact.until = Instant::now() + guard.confirm + REVERT;
 
     let (events, cancel) = (part.events(), part.context.cancel.clone());
-    let verifying = events.step(StepName::Verify, verify(part, prepared, verb, &first.id, contact, ended));
+    let verifying = events.step(StepName::Verify, verify(part, prepared, verb, &first.id, contact, ended, armed));
     let verified = cancel.unless(Level::Hard, verifying).await.unwrap_or_else(|| Err(unwaited()))?;
     let contact = match verified {
         Verified::Confirmed(contact) => contact,
@@ -117,6 +121,7 @@ async fn verify(
     id: &str,
     contact: Contact,
     ended: Ended,
+    armed: Instant,
 ) -> Result<Verified, Stop> {
     let lost = || unknown(LOST);
     let contact = contact.anew(part).await.ok_or_else(lost)?;
@@ -127,8 +132,10 @@ async fn verify(
     let (wish, contact, ailments) = match objection(&judged, verb, &part.host.policy) {
         Some(reason) => (Wish::TakeBack(reason), contact, Vec::new()),
         None if after.current.as_ref() != Some(prepared.wanted.runs()) => (Wish::Keep, contact, Vec::new()),
+        None if part.host.health.is_empty() => (Wish::Keep, contact, Vec::new()),
         None => {
-            let (contact, ailments) = examine(part, contact, id).await.ok_or_else(lost)?;
+            let examining = part.events().step(StepName::Health, examine(part, contact, id, armed)).await;
+            let (contact, ailments) = examining.ok_or_else(lost)?;
             let wish = if ailments.is_empty() { Wish::Keep } else { Wish::TakeBack(complaint(&ailments)) };
             (wish, contact, ailments)
         }
@@ -148,17 +155,26 @@ async fn verify(
     }
 }
 
-/// Runs the health checks of what runs. That it can be reached is proved by then, so the host waits for as long as they may take.
-async fn examine(part: &HostPart, contact: Contact, id: &str) -> Option<(Contact, Vec<Ailment>)> {
-    if part.host.health.is_empty() {
-        return Some((contact, Vec::new()));
+/// Runs the health checks of what runs. That it can be reached is proved by then, so the host waits for as long as they may take;
+/// it need not be told so where they pass at once.
+async fn examine(part: &HostPart, mut contact: Contact, id: &str, armed: Instant) -> Option<(Contact, Vec<Ailment>)> {
+    let confirm = part.host.policy.confirm;
+    if suffices(confirm, armed.elapsed(), Tries::One.longest(&part.host)) {
+        let ailments;
+        (contact, ailments) = see_health(part, contact, Tries::One).await?;
+        if ailments.is_empty() {
+            return Some((contact, ailments));
+        }
     }
-    let limit = longest(&part.host.health) + part.host.policy.confirm;
+    let limit = Tries::All.longest(&part.host) + confirm;
     let (contact, answer) = Wish::Prolong(limit).tell(part, contact, id).await?;
-    if answer != Guarded::Armed {
-        return Some((contact, Vec::new()));
-    }
-    part.events().step(StepName::Health, see_health(part, contact)).await
+    if answer == Guarded::Armed { see_health(part, contact, Tries::All).await } else { Some((contact, Vec::new())) }
+}
+
+/// Whether checks that take `needed` at most end well before a host takes back what it was to confirm within `confirm` of the
+/// end of an activation that began `since` ago.
+fn suffices(confirm: Duration, since: Duration, needed: Duration) -> bool {
+    since + needed + MARGIN <= confirm
 }
 
 /// Why what runs must not stay, if it must not.
@@ -269,4 +285,21 @@ fn not_boot_default(ended: Ended, second: &Activation, output: &mut VecDeque<Str
     Stop::failed(Outcome::ActivateFailed, StepName::Confirm, message)
         .command(&second.command(stage), std::mem::take(output).into())
         .hint(Some("run the command again once that is mended: it does what is left to do"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_given_more_time_where_checks_may_outlast_what_it_has() {
+        let holds = |confirm, since, needed| {
+            let seconds = Duration::from_secs;
+            suffices(seconds(confirm), seconds(since), seconds(needed))
+        };
+        assert!(holds(60, 2, 30));
+        assert!(!holds(60, 2, 50));
+        assert!(!holds(60, 40, 30));
+        assert!(!holds(8, 0, 1));
+    }
 }

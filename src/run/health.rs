@@ -1,6 +1,7 @@
 //! The health checks of hosts: whether what runs there does what it is there for.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::activate::Contact;
 use super::context::Context;
@@ -65,12 +66,22 @@ impl Context {
     }
 }
 
+impl Tries {
+    /// How long the checks of a host may take.
+    pub(super) fn longest(self, host: &Host) -> Duration {
+        match self {
+            Self::All => longest(&host.health),
+            Self::One => host.health.iter().cloned().map(|check| check.once().longest()).max().unwrap_or_default(),
+        }
+    }
+}
+
 /// Runs the health checks of a part's host, over as many connections as it takes; none when it is not reached again.
-pub(super) async fn see_health(part: &HostPart, mut contact: Contact) -> Option<(Contact, Vec<Ailment>)> {
+pub(super) async fn see_health(part: &HostPart, mut contact: Contact, tries: Tries) -> Option<(Contact, Vec<Ailment>)> {
     let target = part.context.target_of(&part.host);
-    contact.until += longest(&part.host.health);
+    contact.until += tries.longest(&part.host);
     loop {
-        match check_health(&part.host, &target, &contact.remote, Tries::All).await {
+        match check_health(&part.host, &target, &contact.remote, tries).await {
             Ok(ailments) => return Some((contact, ailments)),
             Err(RunError::Lost(_) | RunError::TimedOut(_)) => contact = contact.regain(part).await?,
             Err(RunError::NotElevated { .. }) => return None,
@@ -96,8 +107,6 @@ pub(super) fn unhealthy(ailments: &[Ailment]) -> Stop {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::remote::SshTarget;
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::activate::{Contact, activation, judge, look_and_forget, see_through};
 use super::guarded::keep;
-use super::health::{complaint, see_health, unhealthy};
+use super::health::{Tries, complaint, see_health, unhealthy};
 use super::host::{HostEvents, HostPart, Reached};
 use super::prepare::{Origin, Prepared, Wanted};
 use super::reach::Access;
@@ -235,7 +235,7 @@ impl<'a> Trip<'a> {
         if part.host.health.is_empty() {
             return Ok((contact, Vec::new()));
         }
-        let checked = part.events().step(StepName::Health, see_health(part, contact)).await;
+        let checked = part.events().step(StepName::Health, see_health(part, contact, Tries::All)).await;
         checked.ok_or_else(|| lost("the host is back, and was not reached again to check its health"))
     }
 

@@ -72,7 +72,7 @@ impl Context {
         let abandoned = |one: &Remains| is_abandoned(one, self.runs.state(run_of(&one.id)));
         let ids: Vec<_> = found.into_iter().filter(abandoned).map(|one| one.id).collect();
         if !ids.is_empty() {
-            let _ = forget(&access.remote, &ids, None).await;
+            let _ = forget(&access.remote, &ids).await;
         }
     }
 }

@@ -161,6 +161,7 @@ fn when_hubctl_is_killed_while_it_checks_the_host_goes_back() {
     hub.set_host("p510", r#"motd = "new";"#);
     let mut run = hub.start(&["quick-deploy", "p510"]);
     run.wait_for(r#""step-started","host":"p510","step":"health""#);
+    lab.wait_until("p510", "grep -qsz '^60$' /proc/[0-9]*/cmdline");
     run.signal("KILL");
     run.finish();
     lab.wait_until("p510", "grep -q 'it was not confirmed within 7 s' /run/hubctl/reverted");
