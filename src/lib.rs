@@ -13,6 +13,7 @@
 //! remote                targets: probe, activate
 //! nix                   sources, evaluation, builds, copies; all that depends on Nix's version
 //! process               the only place that spawns children
+//! lint                  what can be known of Nix files without evaluating them
 //! error                 kinds, hints, exit codes
 //! ```
 
@@ -20,6 +21,7 @@ pub mod cli;
 pub mod error;
 pub mod evaluate;
 pub mod fleet;
+pub mod lint;
 pub mod nix;
 pub mod plan;
 pub mod process;

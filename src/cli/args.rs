@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use super::{
-    cache, ci, completions, deploy, deploy_all, diff, emergency_deploy, generations, history, hosts, lock, man, ping,
-    quick_deploy, reboot, resume, rollback, status, test_all, test_host, why,
+    cache, check_syntax, ci, completions, deploy, deploy_all, diff, emergency_deploy, generations, history, hosts,
+    lock, man, ping, quick_deploy, reboot, resume, rollback, status, test_all, test_host, why,
 };
 use crate::error::Exit;
 
@@ -108,6 +108,7 @@ pub(super) enum Command {
     Generations(generations::GenerationsArgs),
     Why(why::WhyArgs),
     Cache(cache::CacheArgs),
+    CheckSyntax(check_syntax::CheckSyntaxArgs),
     Ci(ci::CiArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),

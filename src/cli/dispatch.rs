@@ -9,8 +9,8 @@ use super::aliases::{self, Rewritten};
 use super::args::{Cli, Command, Global, command};
 use super::hub::Hub;
 use super::{
-    cache, ci, completions, deploy, deploy_all, diff, emergency_deploy, generations, history, hosts, lock, man, ping,
-    quick_deploy, reboot, resume, rollback, status, test_all, test_host, why,
+    cache, check_syntax, ci, completions, deploy, deploy_all, diff, emergency_deploy, generations, history, hosts,
+    lock, man, ping, quick_deploy, reboot, resume, rollback, status, test_all, test_host, why,
 };
 use crate::error::{Error, Exit, Kind, Result};
 use crate::process::Canceller;
@@ -79,6 +79,7 @@ async fn dispatch(hub: &Hub, command: Command) -> Result<Exit> {
         Command::Generations(args) => generations::run(hub, args).await,
         Command::Why(args) => why::run(hub, args).await,
         Command::Cache(args) => cache::run(hub, args).await,
+        Command::CheckSyntax(args) => check_syntax::run(hub, args).await,
         Command::Ci(args) => ci::run(hub, args).await,
         Command::Completions(args) => completions::run(hub, &args),
         Command::Man(args) => man::run(hub, args),

@@ -3,6 +3,7 @@
 mod aliases;
 mod args;
 mod cache;
+mod check_syntax;
 mod ci;
 mod completions;
 mod config;
@@ -12,6 +13,7 @@ mod deploy_all;
 mod diff;
 mod dispatch;
 mod emergency_deploy;
+mod findings;
 mod generations;
 mod history;
 mod hooks;

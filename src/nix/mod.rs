@@ -10,6 +10,7 @@ mod copy;
 mod derivation;
 mod eval;
 mod fetch;
+mod files;
 mod fingerprint;
 mod flake;
 mod flake_config;
@@ -40,6 +41,7 @@ pub use closure::{Closure, PackageChange, closure_command, diff_closures, local_
 pub use copy::{CopyError, CopyTrouble, Source as CopySource, SshAccess, StoreUri, copy};
 pub use eval::{EvalError, Evaluation, Query, SystemAttr, ask};
 pub use fetch::Fetching;
+pub use files::{FilesError, nix_files};
 pub use fingerprint::{fingerprint, moment};
 pub use flake::{FlakeRef, FlakeRefError};
 pub use flake_config::{Decided, FlakeConfig, TrustedSettings};

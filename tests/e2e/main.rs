@@ -7,6 +7,7 @@ mod build_on;
 mod builders;
 mod cached;
 mod cancel;
+mod check_syntax;
 mod checks;
 mod ci;
 mod cli;

@@ -77,6 +77,8 @@ const LINES: &[(&str, &str, How)] = &[
     ("docs/lab.md", "hubctl --flake /tmp/hub quick-deploy '*'", Script),
     ("docs/lab.md", "dev/lab ssh p620", Script),
     ("docs/lab.md", "dev/lab down", Script),
+    ("docs/lint.md", "hubctl check-syntax", Prints("nothing found in ")),
+    ("docs/lint.md", "hubctl check-syntax hosts/p620", Prints("nothing found in 1 file")),
     ("docs/safety.md", "hubctl lock", Prints("free")),
     ("docs/safety.md", "hubctl lock break p620", Prints("p620 is not locked")),
 ];

@@ -1,0 +1,120 @@
+//! What was found in files, as a person or a program reads it.
+
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use super::hub::Hub;
+use crate::error::{Error, Exit, Kind, Result};
+use crate::lint::{Finding, Report, Severity, Source, draw};
+use crate::nix::{FilesError, nix_files};
+use crate::report::{Output, Palette};
+
+/// The directory of the flake, and its Nix files, or those of them that are at or below one of `paths`. A file that is named
+/// itself need not be known to git.
+pub(super) async fn files_of(hub: &Hub, paths: &[PathBuf]) -> Result<(PathBuf, Vec<PathBuf>)> {
+    let flake = hub.flake()?;
+    let listed = nix_files(&flake, &hub.cancel).await;
+    hub.not_stopped()?;
+    let listed = listed.map_err(|error| match error {
+        FilesError::Remote(_) => Error::new(Kind::Usage, error).hint("fetch it, and name the directory with --flake"),
+        _ => Error::new(Kind::Failed, error),
+    })?;
+    let root = flake.root().map(Path::to_path_buf).unwrap_or_default();
+    if paths.is_empty() {
+        return Ok((root, listed));
+    }
+    let mut chosen = Vec::new();
+    for path in paths {
+        chosen.extend(chosen_by(&root, &listed, path)?);
+    }
+    chosen.sort();
+    chosen.dedup();
+    Ok((root, chosen))
+}
+
+fn chosen_by(root: &Path, listed: &[PathBuf], path: &Path) -> Result<Vec<PathBuf>> {
+    let whole = path
+        .canonicalize()
+        .map_err(|error| Error::message(Kind::Usage, format!("{} cannot be read: {error}", path.display())))?;
+    let Ok(inside) = whole.strip_prefix(root) else {
+        return Err(Error::message(Kind::Usage, format!("{} is not in the flake {}", path.display(), root.display()))
+            .hint("--flake names another flake"));
+    };
+    if whole.is_file() {
+        return Ok(vec![inside.to_path_buf()]);
+    }
+    let below: Vec<_> = listed.iter().filter(|file| file.starts_with(inside)).cloned().collect();
+    if below.is_empty() {
+        return Err(Error::message(Kind::Usage, format!("there is no Nix file below {}", path.display()))
+            .hint("Nix sees only files that git knows: `git add` makes it know them"));
+    }
+    Ok(below)
+}
+
+/// Does `work` on a thread of its own, so that the user's wish to stop is heard meanwhile.
+pub(super) async fn aside<T: Send + 'static>(
+    hub: &Hub,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T> {
+    let working = tokio::task::spawn_blocking(work);
+    let done = hub.unless_stopped(async { Ok(working.await) }).await?;
+    done.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(|error| Error::new(Kind::Failed, error))
+}
+
+/// Tells what was found, and gives the exit code: a failure where there is an error or a warning.
+pub(super) fn tell(hub: &Hub, report: &Report, begun: Instant) -> Result<Exit> {
+    let written = if hub.ui.output() == Output::Json { json(hub, report) } else { text(hub, report) };
+    written.map_err(|error| Error::new(Kind::Failed, error))?;
+    hub.ui.status(&summary(report, begun));
+    let is_well = report.findings().all(|finding| finding.severity == Severity::Note);
+    Ok(if is_well { Exit::Success } else { Exit::Failed })
+}
+
+fn text(hub: &Hub, report: &Report) -> io::Result<()> {
+    let styled = hub.ui.out() == Palette::Colour;
+    for checked in &report.found {
+        for finding in &checked.findings {
+            hub.ui.data(&format!("{}\n\n", draw(&checked.source, finding, styled)))?;
+            if hub.ui.out_is_closed() {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn json(hub: &Hub, report: &Report) -> io::Result<()> {
+    let told = report.found.iter().flat_map(|checked| checked.findings.iter().map(|found| one(&checked.source, found)));
+    hub.ui.data_json(&json!({ "files": report.files, "findings": told.collect::<Vec<_>>() }))
+}
+
+fn one(source: &Source, finding: &Finding) -> Value {
+    let place = |span: &Range<usize>| json!({ "start": source.position(span.start), "end": source.position(span.end) });
+    let related = finding.related.iter().map(|related| json!({ "place": place(&related.span), "text": related.text }));
+    json!({
+        "path": source.path(),
+        "place": place(&finding.span),
+        "rule": finding.rule,
+        "severity": finding.severity,
+        "message": finding.message,
+        "label": finding.label,
+        "related": related.collect::<Vec<_>>(),
+        "hint": finding.hint,
+    })
+}
+
+fn summary(report: &Report, begun: Instant) -> String {
+    let counted = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let found: Vec<_> = [Severity::Error, Severity::Warning, Severity::Note]
+        .into_iter()
+        .map(|severity| (report.count(severity), severity.as_str()))
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| counted(count, what))
+        .collect();
+    let found = if found.is_empty() { "nothing found".to_owned() } else { found.join(", ") };
+    format!("{found} in {}, after {} ms", counted(report.files, "file"), begun.elapsed().as_millis())
+}

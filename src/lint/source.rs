@@ -1,0 +1,88 @@
+//! A Nix file as it was read, and where in it a byte is.
+
+use std::ops::Range;
+
+use serde::Serialize;
+
+/// A line and a column, both from 1; the column in characters.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct Position {
+    /// The line.
+    pub line: usize,
+    /// The column.
+    pub column: usize,
+}
+
+/// A text and the path that it was read from.
+#[derive(Clone, Debug)]
+pub struct Source {
+    path: String,
+    text: String,
+    /// Where each line begins.
+    lines: Vec<usize>,
+}
+
+impl Source {
+    /// `text`, which was found at `path`, relative to the flake's directory.
+    pub fn new(path: impl Into<String>, text: impl Into<String>) -> Self {
+        let text = text.into();
+        let after_newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
+        let lines = std::iter::once(0).chain(after_newlines).collect();
+        Self { path: path.into(), text, lines }
+    }
+
+    /// Where it was found.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The whole text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The place of a byte.
+    pub fn position(&self, offset: usize) -> Position {
+        let offset = floor(&self.text, offset);
+        let line = self.lines.partition_point(|begin| *begin <= offset);
+        let begin = self.lines[line - 1];
+        Position { line, column: self.text[begin..offset].chars().count() + 1 }
+    }
+
+    /// The bytes of a line, counted from 1, without its end.
+    pub fn line(&self, line: usize) -> Range<usize> {
+        let begin = self.lines.get(line - 1).copied().unwrap_or(self.text.len());
+        let end = self.lines.get(line).map_or(self.text.len(), |next| next - 1);
+        begin..end.max(begin)
+    }
+
+    /// `span` cut to whole characters of the text.
+    pub fn within(&self, span: &Range<usize>) -> Range<usize> {
+        let start = floor(&self.text, span.start);
+        start..floor(&self.text, span.end).max(start)
+    }
+}
+
+fn floor(text: &str, offset: usize) -> usize {
+    (0..=offset.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_count_lines_and_characters() {
+        let source = Source::new("a.nix", "ä = 1;\nb = ü;\n");
+        let at = |offset| (source.position(offset).line, source.position(offset).column);
+        assert_eq!(at(0), (1, 1));
+        assert_eq!(at(1), (1, 1), "the middle of a character is its beginning");
+        assert_eq!(at(3), (1, 3));
+        assert_eq!(at(8), (2, 1));
+        assert_eq!(at(999), (3, 1));
+        assert_eq!(&source.text()[source.line(2)], "b = ü;");
+        assert_eq!(source.line(3), 16..16);
+        assert_eq!(source.line(9), 16..16);
+        assert_eq!(source.within(&(1..99)), 0..16);
+    }
+}

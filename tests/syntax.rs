@@ -1,0 +1,354 @@
+//! `check-syntax` says of a file what Nix itself says of it: `nix-instantiate --parse`, on files that are right, on files that are
+//! wrong in every way that Nix knows, and on files that were right before something was changed in them at random.
+#![expect(clippy::disallowed_methods, reason = "Nix is asked as a user would")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use hubctl::lint::{Report, Severity, check_syntax};
+use tempfile::TempDir;
+
+/// Files that Nix reads.
+const RIGHT: &[&str] = &[
+    "{ }",
+    "{ lib, ... }: { a = lib.mkIf true { }; }",
+    "{ a, b ? a, ... }@all: [ a b all ]",
+    "all@{ a, }: a",
+    "{ }: 1",
+    "x: y: x y",
+    "let a = 1; b = a; in b",
+    "let a.b = 1; a.c = 2; in a",
+    "let inherit (builtins) map toString; in map toString",
+    "let inherit ({ a = 1; }) \"a\"; in a",
+    "let { a = 1; body = a; }",
+    "rec { a = b; b = 1; }",
+    "rec { a.b = c; c = 1; }",
+    "{ a.b = 1; a.c = 2; a = { d = 3; }; }",
+    "{ a = { b = 1; }; a = { c = 2; }; }",
+    "{ a = { b.c = 1; }; a.b.d = 2; }",
+    "{ a = rec { x = 1; }; a.y = x; }",
+    "{ a = ({ b = 1; }); a.c = 2; }",
+    "{ \"a\" = 1; b.\"c d\" = 2; ${\"e\"} = 3; }",
+    "let n = \"x\"; in { ${n} = 1; a.${n}.b = 2; \"${n}y\" = 3; }",
+    "let n = \"x\"; in { ${n} = 1; ${n} = 2; }",
+    "with builtins; anything",
+    "with builtins; let x = anything; in { inherit x nothing; }",
+    "{ inherit; }",
+    "let a = { or = 1; }; in a.or or 2",
+    "let f = x: x; or = 1; in f or",
+    "a: a.b.c or [ ] ++ [ 1 ]",
+    "a: a ? b.c && !a ? d",
+    "a: b: a == b || a != b -> a < 1",
+    "a: -1 + -a * 2 / 3 - 4",
+    "a: !a && !(a || !a)",
+    "a: b: a // b // { c = 1; }",
+    "if true then 1 else if false then 2 else 3",
+    "assert true; 1",
+    "[ 1 2.5 .5 1.e3 1.5e-3 \"a\" ./b ../c/d /e ~/f <nixpkgs> <a/b> a:b http://x.org/y?z=1 ]",
+    "a: ./b/${a}/c + \"/d\"",
+    "''\n  a ${toString 1} ''${b} ''\\n ''' $$ \n''",
+    "\"a ${\"b ${\"c\"}\"} \\${d} $${e} \\\"\"",
+    "# a comment\n1 /* and\nanother */ # last",
+    "(x: x) 1",
+    "[ (x: x) ({ a }: a) ]",
+    "builtins.map (x: x) [ __curPos __nixPath ]",
+    "let a' = 1; b-c = 2; _ = 3; in a' + b-c + _",
+    "rec { inherit ({ a = 1; }) a; b = a; }",
+    "{ a }: rec { inherit a; b = a; }",
+    "let x = 1; in { inherit x; y = rec { inherit x; z = x; }; }",
+    "x: with x; with y; z",
+    "9223372036854775807",
+    "{ a.b = { c = 1; }; a.b.d = 2; }",
+    "\r\n{\r\n}\r\n",
+    "let f = { a ? b, b ? 1 }: a; in f",
+    "x: x.\"a\".${\"b\"}.c",
+    "x: x.${x}.y or (z: z)",
+];
+
+/// Files that Nix does not read.
+const WRONG: &[&str] = &[
+    "",
+    "# nothing but a comment",
+    "{",
+    "}",
+    "{ a = 1 }",
+    "{ a = ; }",
+    "{ a 1; }",
+    "{ a = 1;; }",
+    "{ = 1; }",
+    "[ 1, 2 ]",
+    "[ 1 2",
+    "(1",
+    "(1;",
+    "( )",
+    "let a = 1 in a",
+    "let a = 1; a",
+    "let a = 1; in",
+    "let in",
+    "if true then 1",
+    "if true 1 else 2",
+    "with builtins",
+    "with builtins; ",
+    "assert true 1",
+    "{ a, a }: a",
+    "{ a }@a: a",
+    "a@{ a }: a",
+    "{ a b }: a",
+    "{ a, ..., b }: a",
+    "{ ..., }: 1",
+    "{ , }: 1",
+    "{ a }",
+    "a@b: a",
+    "a@{ a1 }@b: a1",
+    "x: y",
+    "{ a = 1; a = 2; }",
+    "{ a.b = 1; a.b = 2; }",
+    "{ a.b = 1; a = 2; }",
+    "{ a = 1; a.b = 2; }",
+    "{ a = { b = 1; }; a.b = 2; }",
+    "{ a = { b = 1; }; a = { b = 2; }; }",
+    "{ a = 1; \"a\" = 2; }",
+    "{ a = 1; ${\"a\"} = 2; }",
+    "x: { inherit x; x = 1; }",
+    "x: { inherit x x; }",
+    "x: { inherit (x) a; inherit (x) a; }",
+    "x: { inherit (x) a; a.b = 1; }",
+    "let a = 1; a = 2; in a",
+    "let a = 1; inherit (builtins) a; in a",
+    "let ${\"a\" + \"b\"} = 1; in 1",
+    "x: { inherit ${x}; }",
+    "x: { inherit \"${x}\"; }",
+    "{ ''a'' = 1; }",
+    "x: x.''a''",
+    "{ ${} = 1; }",
+    "x: x ? ",
+    "x: x.",
+    "x: x . . y",
+    "undefined",
+    "let a = b; in a",
+    "{ a = 1; b = a; }",
+    "{ a = 1; } // { inherit a; }",
+    "{ a.x = 1; a = rec { y = 2; }; a.z = y; }",
+    "x: { a = rec { inherit y; y = 1; }; }",
+    "rec { a.b = 1; c = b; }",
+    "let f = { a, b ? c }: a; in f",
+    "__unknown",
+    "or",
+    "map x: x",
+    "[ x: x ]",
+    "1 + x: x",
+    "!x: x",
+    "x: x.a or y: y",
+    "a: a == a == a",
+    "a: a < a < a",
+    "1 +",
+    "* 1",
+    "\"a",
+    "''a",
+    "\"${\"",
+    "\"${1\"",
+    "\"${1 2}\" }",
+    "/* a",
+    "1 /* a",
+    "$a",
+    "a: a/",
+    "./a/",
+    "{ a = ./b/; }",
+    "9223372036854775808",
+    "1e999",
+    "1.5e",
+    "\u{a0}1",
+    "{ a\u{a0}= 1; }",
+    "\u{feff}{ }",
+    "{ a = “b”; }",
+    "{ pkgs ? import <nixpkgs> { }; }",
+    "{ inherit (builtins map; }",
+    "{ inherit map }",
+    "@",
+    "`",
+    "x: x?",
+    "{ a: 1 }",
+    "{ \"a\": 1 }",
+    "{ a = 1, b = 2 }",
+    "if a then b else c",
+    "rec { a = 1; } b",
+    "%",
+    "a: a ? ${a} b c }",
+];
+
+/// Files in a directory of their own, named by their place.
+struct Files {
+    dir: TempDir,
+    names: Vec<PathBuf>,
+}
+
+impl Files {
+    fn new(texts: &[String]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let names: Vec<_> = (0..texts.len()).map(|at| PathBuf::from(format!("{at:04}.nix"))).collect();
+        for (name, text) in names.iter().zip(texts) {
+            fs::write(dir.path().join(name), text).unwrap();
+        }
+        Self { dir, names }
+    }
+
+    /// Whether hubctl takes each for right.
+    fn ours(&self) -> Vec<bool> {
+        let report = check_syntax(self.dir.path(), &self.names).unwrap();
+        assert_eq!(report.files, self.names.len());
+        self.names.iter().map(|name| !has_error(&report, name)).collect()
+    }
+
+    /// Whether Nix takes all of some files for right, which one run of it tells.
+    fn nix(&self, which: &[usize]) -> Output {
+        let home = self.dir.path();
+        Command::new("nix-instantiate")
+            .arg("--parse")
+            .args(which.iter().map(|at| &self.names[*at]))
+            .current_dir(self.dir.path())
+            .env("HOME", home)
+            .env("NIX_STATE_DIR", home.join("state"))
+            .env("NIX_STORE_DIR", home.join("store"))
+            .env("NIX_PATH", "nixpkgs=/nowhere")
+            .output()
+            .unwrap()
+    }
+
+    /// The files of which Nix does not say what `ours` say, with what it says.
+    fn disagreements(&self, ours: &[bool]) -> Vec<(usize, String)> {
+        let (right, wrong): (Vec<_>, Vec<_>) = (0..ours.len()).partition(|at| ours[*at]);
+        let mut found = Vec::new();
+        self.not_all_right(&right, &mut found);
+        for at in wrong {
+            if self.nix(&[at]).status.success() {
+                found.push((at, "Nix reads it".to_owned()));
+            }
+        }
+        found
+    }
+
+    /// Adds those of `which` that Nix does not read, with few runs of it where there are few.
+    fn not_all_right(&self, which: &[usize], found: &mut Vec<(usize, String)>) {
+        if which.is_empty() {
+            return;
+        }
+        let output = self.nix(which);
+        if output.status.success() {
+            return;
+        }
+        match which {
+            [one] => found.push((*one, String::from_utf8_lossy(&output.stderr).into_owned())),
+            several => {
+                let (left, right) = several.split_at(several.len() / 2);
+                self.not_all_right(left, found);
+                self.not_all_right(right, found);
+            }
+        }
+    }
+}
+
+fn has_error(report: &Report, name: &Path) -> bool {
+    let of_file = report.found.iter().filter(|checked| Path::new(checked.source.path()) == name);
+    of_file.flat_map(|checked| &checked.findings).any(|finding| finding.severity == Severity::Error)
+}
+
+fn texts(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+#[test]
+fn what_nix_reads_is_right_and_what_it_does_not_read_is_wrong() {
+    for (all, expected) in [(RIGHT, true), (WRONG, false)] {
+        let files = Files::new(&texts(all));
+        let ours = files.ours();
+        let other: Vec<_> =
+            all.iter().zip(&ours).filter(|(_, ours)| **ours != expected).map(|(text, _)| text).collect();
+        assert!(other.is_empty(), "hubctl says the other of {other:#?}");
+        let disagreements = files.disagreements(&ours);
+        let shown: Vec<_> = disagreements.iter().map(|(at, said)| (all[*at], said)).collect();
+        assert!(shown.is_empty(), "Nix says the other of {shown:#?}");
+    }
+}
+
+/// A sequence of numbers that is the same in each run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % limit as u64).unwrap()
+    }
+}
+
+/// Words that change the meaning of what stands around them.
+const WORDS: &[&str] = &[
+    "{", "}", "[", "]", "(", ")", ";", ":", ",", "=", ".", "?", "@", "...", "\"", "''", "${", "let", "in", "rec",
+    "with", "inherit", "if", "then", "else", "assert", "or", "a", "b", "1", "-", "+", "//", "++", "==", "./a", "#",
+    "/*", "<", "!", "&&",
+];
+
+/// A text with one of its words taken out, doubled, exchanged with its neighbour, or with another put in.
+fn changed(text: &str, numbers: &mut Numbers) -> String {
+    let mut words: Vec<&str> = text.split_inclusive([' ', '\n', ';', '(', ')', '{', '}', '"']).collect();
+    let at = numbers.below(words.len());
+    match numbers.below(4) {
+        0 => drop(words.remove(at)),
+        1 => words.insert(at, words[at]),
+        2 => {
+            let other = (at + 1) % words.len();
+            words.swap(at, other);
+        }
+        _ => words.insert(at, WORDS[numbers.below(WORDS.len())]),
+    }
+    words.concat()
+}
+
+#[test]
+fn what_is_changed_at_random_is_judged_as_nix_judges_it() {
+    let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
+    let mut changed_at_random = Vec::new();
+    for _ in 0..6 {
+        changed_at_random.extend(RIGHT.iter().map(|text| changed(text, &mut numbers)));
+    }
+    let files = Files::new(&changed_at_random);
+    let ours = files.ours();
+    let wrong = ours.iter().filter(|ours| !**ours).count();
+    assert!(wrong > 50 && wrong < ours.len() - 50, "{wrong} of {} are wrong, which proves little", ours.len());
+    let disagreements = files.disagreements(&ours);
+    let shown: Vec<_> = disagreements.iter().map(|(at, said)| (&changed_at_random[*at], said)).collect();
+    assert!(shown.is_empty(), "Nix says the other of {shown:#?}");
+}
+
+#[test]
+fn no_text_makes_it_panic_or_hang() {
+    let mut numbers = Numbers(42);
+    let alphabet: Vec<char> = "{}[]();:,=.?@\"'$\\#/*<>|&!-+ab1 \n\u{e4}\u{a0}~_%".chars().collect();
+    let mut all: Vec<String> =
+        (0..400).map(|_| (0..numbers.below(60)).map(|_| alphabet[numbers.below(alphabet.len())]).collect()).collect();
+    for piece in [
+        "[",
+        "(",
+        "{ a = ",
+        "!",
+        "-",
+        "a ++ ",
+        "f ",
+        "x: ",
+        "\"${",
+        "if a then b else ",
+        "let a = ",
+        "''",
+        "''$",
+        "{ ",
+        "a.",
+        "a: ",
+    ] {
+        all.push(piece.repeat(20_000));
+    }
+    let files = Files::new(&all);
+    assert_eq!(files.ours().len(), all.len());
+}
