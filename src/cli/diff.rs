@@ -15,7 +15,7 @@ use crate::nix::{
     local_closure,
 };
 use crate::process::{Cancel, Level};
-use crate::remote::{Connect, Elevation, Remote, Script};
+use crate::remote::{Connect, Elevation, Remote};
 use crate::report::units::bytes;
 use crate::report::{Cell, Output, Style, Table, Ui};
 use crate::run::{fan_out, reach, target_of};
@@ -114,7 +114,8 @@ impl Comparer {
     async fn with_running(&self, host: &Host) -> Compared {
         let target = target_of(host, this_machine().as_deref());
         let asked = async {
-            let access = reach(self.connect.as_ref(), &target, Elevation::default(), &self.cancel).await;
+            let (elevation, platform) = (Elevation::default(), host.kind.platform());
+            let access = reach(self.connect.as_ref(), &target, elevation, platform, &self.cancel).await;
             access.or_else(|stop| stop.failed.map_or_else(stopped, |failed| Err(failed.message)))
         };
         let both = tokio::try_join!(asked, self.wanted(host));
@@ -164,7 +165,8 @@ fn stopped<T>() -> std::result::Result<T, String> {
 }
 
 async fn remote_closure(remote: &Remote, path: &StorePath) -> std::result::Result<Closure, String> {
-    let (ran, printed) = remote.run(&Script::new(closure_command(path))).await.map_err(|error| error.to_string())?;
+    let asked = remote.run(&remote.script(&closure_command(path))).await;
+    let (ran, printed) = asked.map_err(|error| error.to_string())?;
     let closure = Closure::parse(&printed);
     if closure.is_empty() {
         return Err(format!("the host does not tell the closure of {path}: {}", ran.stderr.trim()));

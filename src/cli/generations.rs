@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use super::hub::{Hub, this_machine};
 use crate::error::{Error, Exit, Kind, Result};
 use crate::process::Cancel;
-use crate::remote::{Connect, Elevation, Facts, Generation, Target, generations};
+use crate::remote::{Connect, Elevation, Facts, Generation, Platform, Target, generations};
 use crate::report::{Cell, Output, Style, Table};
 use crate::run::{reach, target_of};
 
@@ -28,7 +28,7 @@ pub(super) async fn run(hub: &Hub, args: GenerationsArgs) -> Result<Exit> {
     };
     let connect = hub.connector(&fleet.config)?;
     let target = target_of(host, this_machine().as_deref());
-    let asked = hub.unless_stopped(ask(connect.as_ref(), &target, &hub.cancel)).await;
+    let asked = hub.unless_stopped(ask(connect.as_ref(), &target, host.kind.platform(), &hub.cancel)).await;
     connect.close().await;
     let (facts, found) = asked?;
     let written = if hub.ui.output() == Output::Json {
@@ -41,8 +41,13 @@ pub(super) async fn run(hub: &Hub, args: GenerationsArgs) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-async fn ask(connect: &dyn Connect, target: &Target, cancel: &Cancel) -> Result<(Facts, Vec<Generation>)> {
-    let access = reach(connect, target, Elevation::default(), cancel).await.map_err(|stop| {
+async fn ask(
+    connect: &dyn Connect,
+    target: &Target,
+    platform: Platform,
+    cancel: &Cancel,
+) -> Result<(Facts, Vec<Generation>)> {
+    let access = reach(connect, target, Elevation::default(), platform, cancel).await.map_err(|stop| {
         let failed = stop.failed.map(|failed| (failed.message, failed.hints)).unwrap_or_default();
         Error::message(Kind::Failed, failed.0).hints(failed.1)
     })?;

@@ -166,7 +166,7 @@ async fn look(
 
 async fn ask(connect: Arc<dyn Connect>, host: Host, elevation: Elevation, cancel: Cancel) -> Looked {
     let target = target_of(&host, this_machine().as_deref());
-    let access = reach(connect.as_ref(), &target, elevation, &cancel).await;
+    let access = reach(connect.as_ref(), &target, elevation, host.kind.platform(), &cancel).await;
     let access = access.map_err(|stop| stop.failed.map(|failed| failed.message).unwrap_or_default());
     Looked { host: host.name, access }
 }

@@ -124,7 +124,8 @@ impl Looker {
     /// What a host runs, and which of its health checks fail now.
     async fn ask(&self, host: &Host) -> std::result::Result<(Facts, Checked), Stop> {
         let target = target_of(host, this_machine().as_deref());
-        let access = reach(self.connect.as_ref(), &target, Elevation::default(), &self.cancel).await?;
+        let access =
+            reach(self.connect.as_ref(), &target, Elevation::default(), host.kind.platform(), &self.cancel).await?;
         let checked = if self.health {
             let checking = check_health(host, &target, &access.remote, Tries::One);
             self.cancel.unless(Level::Soft, checking).await.ok_or_else(Stop::cancelled)?

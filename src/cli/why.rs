@@ -90,7 +90,8 @@ fn built(known: &Known) -> String {
 async fn deployed(hub: &Hub, fleet: &super::hub::Fleet, host: &Host, known: &Known) -> Result<String> {
     let connect = hub.connector(&fleet.config)?;
     let target = target_of(host, this_machine().as_deref());
-    let access = reach(connect.as_ref(), &target, Elevation::default(), &hub.cancel).await;
+    let (elevation, platform) = (Elevation::default(), host.kind.platform());
+    let access = reach(connect.as_ref(), &target, elevation, platform, &hub.cancel).await;
     connect.close().await;
     Ok(match (access, &known.evaluation) {
         (Err(stop), _) => stop.failed.map_or_else(|| "stopped".to_owned(), |failed| failed.message),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Policy;
 use crate::nix::SystemAttr;
-use crate::remote::{Check, Elevate};
+use crate::remote::{Check, Elevate, Platform};
 
 /// The name of a host: the attribute under `nixosConfigurations` or `darwinConfigurations`, and the key in `hub.toml`.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
@@ -76,6 +76,14 @@ impl Kind {
         match self {
             Self::Nixos => "nixosConfigurations",
             Self::Darwin => "darwinConfigurations",
+        }
+    }
+
+    /// How systems of this kind are run.
+    pub const fn platform(self) -> Platform {
+        match self {
+            Self::Nixos => Platform::Nixos,
+            Self::Darwin => Platform::Darwin,
         }
     }
 }

@@ -28,6 +28,8 @@ pub struct StoreUri {
     pub rest: String,
     /// The ssh connection to it, for stores that are reached by ssh.
     pub ssh: Option<SshAccess>,
+    /// Where Nix's programs are there, if not on the search path of an ssh command.
+    pub programs: Option<String>,
 }
 
 /// An ssh connection that Nix's own ssh is to share.
@@ -278,7 +280,9 @@ fn ssh_config(access: &[&SshAccess], config_file: Option<&PathBuf>) -> String {
 
 impl StoreUri {
     fn uri(&self, scheme: &str) -> String {
-        format!("{scheme}://{}", self.rest)
+        let program = if scheme == "ssh" { "nix-store" } else { "nix-daemon" };
+        let remote = self.programs.as_ref().map(|directory| format!("?remote-program={directory}/{program}"));
+        format!("{scheme}://{}{}", self.rest, remote.unwrap_or_default())
     }
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::goal::Goal;
 use crate::fleet::Host;
-use crate::remote::{Activator, Facts, Space};
+use crate::remote::{Activator, Facts, Platform, Space};
 
 /// Something that speaks against a host and that the user may overrule.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
@@ -40,8 +40,14 @@ pub struct Look<'a> {
     pub host: &'a Host,
     /// What it says of itself.
     pub facts: &'a Facts,
+    /// How it runs its systems.
+    pub platform: Platform,
     /// What is to be reached.
     pub goal: Goal,
+    /// Whether the system for it comes from the flake, which says what kind of host it is.
+    pub from_flake: bool,
+    /// The specialisation that is to run, if one is.
+    pub specialisation: Option<&'a str>,
     /// The name that its configuration gives it, where one is known.
     pub name: Option<&'a str>,
     /// The machine that was deployed to under its name before, where one was.
@@ -61,7 +67,7 @@ pub struct KnownMachine {
 type Check = fn(&Look<'_>) -> Option<Objection>;
 
 /// Every check that needs no more than what the host says of itself, in the order in which they are made.
-const CHECKS: &[Check] = &[other_name, other_machine, no_nix, busy, low_battery];
+const CHECKS: &[Check] = &[other_platform, unable, other_name, other_machine, no_nix, busy, low_battery];
 
 /// The first thing that speaks against deploying to a host, going by what it says of itself, and that is not `overruled`.
 pub fn objection(look: &Look<'_>, overruled: impl Fn(Doubt) -> bool) -> Option<Objection> {
@@ -99,6 +105,36 @@ impl Objection {
     fn fact(message: String, hint: &str) -> Self {
         Self { doubt: None, message, hint: hint.to_owned() }
     }
+}
+
+fn other_platform(look: &Look<'_>) -> Option<Objection> {
+    let (expected, found) = (look.host.kind.platform(), look.platform);
+    (look.from_flake && expected != found).then(|| {
+        let system = look.facts.system.as_deref().unwrap_or("an unknown system");
+        let (name, expected) = (&look.host.name, expected.as_str());
+        let message = format!("the configuration of {name} is for {expected}, and {} runs {system}", look.host.target);
+        Objection::fact(message, "is the address somebody else's? `target` in hub.toml says where the host is")
+    })
+}
+
+/// What hosts of this platform cannot do.
+fn unable(look: &Look<'_>) -> Option<Objection> {
+    let what = match look.goal {
+        _ if look.platform.boots() => return None,
+        _ if look.specialisation.is_some() => "has no specialisations",
+        Goal::Boot => "knows no system that only the next boot brings",
+        Goal::Test => "knows no system that only lasts until the next boot",
+        Goal::DryActivate => "does not tell beforehand what an activation would do",
+        // A reboot is declined before anything is decided.
+        Goal::Build | Goal::Switch | Goal::Reboot => return None,
+    };
+    let hint = if look.specialisation.is_some() {
+        "leave out `specialisation` for it, or --specialisation"
+    } else {
+        "deploy it with `--goal switch`, which can be taken back; `hubctl diff` shows what would change"
+    };
+    let name = &look.host.name;
+    Some(Objection::fact(format!("{name} is run by {}, which {what}", look.platform.as_str()), hint))
 }
 
 fn other_name(look: &Look<'_>) -> Option<Objection> {
@@ -144,9 +180,8 @@ fn busy(look: &Look<'_>) -> Option<Objection> {
         }
         Activator::Other => format!("another activation is under way on {name}"),
     };
-    let hint =
-        "`systemctl status nixos-rebuild-switch-to-configuration` there shows it; run the command again after it";
-    Some(Objection::fact(message, hint))
+    let hint = format!("`{}` there shows it; run the command again after it", look.platform.shows_activation());
+    Some(Objection::fact(message, &hint))
 }
 
 fn low_battery(look: &Look<'_>) -> Option<Objection> {
@@ -209,9 +244,14 @@ mod tests {
         }
     }
 
+    fn look<'a>(host: &'a Host, facts: &'a Facts, machine: Option<&'a KnownMachine>) -> Look<'a> {
+        let (platform, goal, name) = (Platform::Nixos, Goal::Switch, Some("razer"));
+        Look { host, facts, platform, goal, from_flake: true, specialisation: None, name, machine }
+    }
+
     fn objections(hub: &str, facts: &Facts, overruled: &[Doubt]) -> Option<(Option<Doubt>, String)> {
         let (host, machine) = (host(hub), KnownMachine { id: "0a".to_owned(), since: Timestamp::UNIX_EPOCH });
-        let look = Look { host: &host, facts, goal: Goal::Switch, name: Some("razer"), machine: Some(&machine) };
+        let look = look(&host, facts, Some(&machine));
         objection(&look, |doubt| overruled.contains(&doubt))
             .map(|found| (found.doubt, found.message + " " + &found.hint))
     }
@@ -247,6 +287,24 @@ mod tests {
         assert_eq!(objections("", &facts, &[]), None);
         let nearly_empty = Facts { battery: Some(1), ..sound() };
         assert_eq!(objections("[hosts.razer]\nmin-battery = 0", &nearly_empty, &[]), None);
+    }
+
+    #[test]
+    fn what_only_boots_its_systems_can_is_told_to_others() {
+        let (host, facts) = (host("hosts.razer.kind = 'nixos'"), sound());
+        let asked = |platform, goal, from_flake, specialisation| {
+            let look = Look { platform, goal, from_flake, specialisation, ..look(&host, &facts, None) };
+            objection(&look, |_| true).map(|found| found.message).unwrap_or_default()
+        };
+        let darwin = |goal, specialisation| asked(Platform::Darwin, goal, false, specialisation);
+        assert_eq!(darwin(Goal::Switch, None), "");
+        assert_eq!(darwin(Goal::Build, None), "");
+        assert!(darwin(Goal::Boot, None).ends_with("which knows no system that only the next boot brings"));
+        assert!(darwin(Goal::Test, None).contains("only lasts until"));
+        assert!(darwin(Goal::DryActivate, None).contains("does not tell beforehand"));
+        assert!(darwin(Goal::Switch, Some("gaming")).ends_with("has no specialisations"));
+        assert_eq!(asked(Platform::Nixos, Goal::Test, true, Some("gaming")), "");
+        assert!(asked(Platform::Darwin, Goal::Switch, true, None).contains("is for NixOS, and razer runs"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Making a host run a system that is in its store already.
 //!
-//! The whole of it runs on the host in one transient unit, under PID 1 and detached from any connection: setting the profile,
-//! switching, and writing the exit code to a file. The unit has the name that `nixos-rebuild` gives its own, so that systemd
+//! The whole of it runs on the host, under PID 1 and detached from any connection: setting the profile, switching, and writing the
+//! exit code to a file. On NixOS that is one transient unit, with the name that `nixos-rebuild` gives its own, so that systemd
 //! itself keeps two activations from running at once. What comes after the start is only watching, over as many connections
 //! as it takes.
 
@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use super::boot::{OneTime, boot_script};
 use super::guard::{Guard, arm_script, disarm_script};
-use super::lock::{LOCK, Lock};
-use super::profile::SYSTEM_PROFILE;
+use super::lock::Lock;
+use super::platform::Platform;
 use super::refusal::Refusal;
 use super::script::{Remote, RunError, Script};
 use crate::nix::StorePath;
@@ -29,6 +29,8 @@ const FOLLOW: Duration = Duration::from_secs(10 * 60);
 /// What to activate, and how.
 #[derive(Clone, Debug)]
 pub struct Activation {
+    /// How systems are run on the host.
+    pub platform: Platform,
     /// Names the activation's directory on the host; letters, digits and dashes.
     pub id: String,
     /// The system that is the boot default then, if any is made that.
@@ -50,7 +52,7 @@ pub struct Activation {
 /// What is done with a system.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Work {
-    /// `switch-to-configuration` runs, with this verb.
+    /// It is activated, with this verb of `switch-to-configuration`.
     Switch(&'static str),
     /// The host boots it, as its boot default.
     Boot {
@@ -132,28 +134,25 @@ impl Seen {
 }
 
 impl Activation {
-    fn directory(&self) -> String {
-        format!("/run/hubctl/{}", self.id)
-    }
-
     /// The shell command of a step.
     pub fn command(&self, stage: Stage) -> String {
+        let profile = self.platform.profile();
         match (stage, self.profile) {
             (Stage::Switch, _) => match &self.work {
-                Work::Switch(verb) => self.switch_command(verb),
+                Work::Switch(verb) => self.switching(verb, Platform::activate_command),
                 Work::Boot { .. } => "systemctl reboot".to_owned(),
             },
             (Stage::Profile, ProfileStep::Keep) => "true".to_owned(),
-            (Stage::Profile, ProfileStep::Set) => format!("nix-env --profile {SYSTEM_PROFILE} --set {}", self.toplevel),
+            (Stage::Profile, ProfileStep::Set) => format!("nix-env --profile {profile} --set {}", self.toplevel),
             (Stage::Profile, ProfileStep::SwitchTo(number)) => {
-                format!("nix-env --profile {SYSTEM_PROFILE} --switch-generation {number}")
+                format!("nix-env --profile {profile} --switch-generation {number}")
             }
         }
     }
 
-    /// How `switch-to-configuration` is run. The boot loader takes only whole systems as its default.
-    fn switch_command(&self, verb: &str) -> String {
-        let run = |system: &StorePath, verb: &str| format!("{system}/bin/switch-to-configuration {verb}");
+    /// How a system is activated, each time by a command that `one` makes. The boot loader takes only whole systems as its default.
+    fn switching(&self, verb: &str, one: impl Fn(Platform, &StorePath, &str) -> String) -> String {
+        let run = |system: &StorePath, verb: &str| one(self.platform, system, verb);
         match verb {
             "boot" => run(&self.toplevel, verb),
             "switch" if self.runs != self.toplevel => {
@@ -171,7 +170,7 @@ impl Activation {
     /// The shell commands that do the work.
     fn work_script(&self) -> String {
         match &self.work {
-            Work::Switch(_) => self.command(Stage::Switch),
+            Work::Switch(verb) => self.switching(verb, Platform::activate_script),
             Work::Boot { one_time, patience, .. } => {
                 boot_script(&self.id, &self.toplevel, one_time.as_ref(), *patience)
             }
@@ -183,22 +182,25 @@ impl Activation {
     fn start_script(&self) -> String {
         format!(
             include_str!("activate.sh"),
-            directory = self.directory(),
+            dialect = self.platform.dialect(),
+            id = self.id,
+            root_check = self.platform.root_check(),
             toplevel = self.toplevel,
             hostname = shell_quote(self.hostname.as_deref().unwrap_or_default()),
             unit_script = shell_quote(&self.unit_script()),
             lock_check = self.lock_check(),
             boot_check = self.boot_check(),
-            arm = arm_script(&self.id, self.guard),
+            arm = arm_script(self.platform, &self.id, self.guard),
             disarm = disarm_script(&self.id, self.guard),
         )
     }
 
-    /// What the unit runs.
+    /// What the unit runs, or the process in its place.
     fn unit_script(&self) -> String {
         format!(
             include_str!("unit.sh"),
-            directory = self.directory(),
+            dialect = self.platform.dialect(),
+            id = self.id,
             toplevel = self.toplevel,
             set_profile = self.command(Stage::Profile),
             switch = self.work_script(),
@@ -208,14 +210,14 @@ impl Activation {
     /// The part of the start script that tells a boot that has been from one that is still to be begun.
     fn boot_check(&self) -> String {
         let Work::Boot { from: Some(boot_id), .. } = &self.work else { return String::new() };
-        format!("[ \"$(cat /proc/sys/kernel/random/boot_id)\" = {} ] || answer started", shell_quote(boot_id))
+        format!("[ \"$(boot_id)\" = {} ] || answer started", shell_quote(boot_id))
     }
 
     /// The part of the start script that declines where the deployment does not have the lock any more.
     fn lock_check(&self) -> String {
         let Some(id) = &self.locked else { return String::new() };
         let id = shell_quote(id);
-        format!("held=$(readlink {LOCK})\ncase $held in {id}' '*) ;; *) answer unlocked 0 \"$held\" ;; esac")
+        format!("held=$(readlink \"$hub/lock\")\ncase $held in {id}' '*) ;; *) answer unlocked 0 \"$held\" ;; esac")
     }
 
     /// Why the host did not start it, from what it said.
@@ -227,7 +229,8 @@ impl Activation {
                 Refusal::WrongHost { expected: self.hostname.clone().unwrap_or_default(), found: rest.to_owned() }
                     .into()
             }
-            "not-a-system" => Refusal::NotASystem(self.toplevel.clone()).into(),
+            "not-a-system" => Refusal::NotASystem(self.toplevel.clone(), self.platform).into(),
+            "no-user" => Refusal::NoUser.into(),
             "no-systemd" => Refusal::NoSystemd.into(),
             "busy" => Refusal::Busy.into(),
             "unlocked" => Refusal::Unlocked(Lock::parse(rest)).into(),
@@ -298,16 +301,20 @@ impl Activation {
             return Err(self.not_started(ran.code, &said, &ran.stderr));
         }
         Ok(match ended {
-            Some(Ended::Exited { stage: Stage::Switch, code: 4 }) if seen.script_failed => {
-                Some(Ended::Exited { stage: Stage::Switch, code: 2 })
+            Some(Ended::Exited { stage: Stage::Switch, code }) => {
+                let code = self.platform.exit_code(code);
+                Some(Ended::Exited {
+                    stage: Stage::Switch,
+                    code: if code == 4 && seen.script_failed { 2 } else { code },
+                })
             }
             ended => ended,
         })
     }
 
     fn follow_script(&self, seen: &Seen) -> String {
-        let (directory, seconds) = (self.directory(), FOLLOW.as_secs() - 30);
-        format!(include_str!("follow.sh"), directory = directory, seen = seen.lines, seconds = seconds)
+        let (dialect, seconds) = (self.platform.dialect(), FOLLOW.as_secs() - 30);
+        format!(include_str!("follow.sh"), dialect = dialect, id = self.id, seen = seen.lines, seconds = seconds)
     }
 }
 
@@ -339,6 +346,7 @@ mod tests {
         let toplevel: StorePath =
             "/nix/store/0i3kvkpqpr1i9zx4dbdzvj6dcpqnmhhb-nixos-system-p620-25.11".parse().unwrap();
         Activation {
+            platform: Platform::Nixos,
             id: "7-p620".to_owned(),
             runs: toplevel.clone(),
             toplevel,

@@ -1,7 +1,8 @@
 # Prints what an activation printed since the last time, each line behind a bar, and tells how it ended. Only whole lines
 # are printed until the end, and the number of lines printed after them, so that another connection can go on from there.
 # It runs for as long as the activation does, beside it: what can be had from the shell itself starts no program.
-d={directory}
+{dialect}
+d=$hub/{id}
 seen={seen}
 until=$(($(date +%s) + {seconds}))
 is_open= rest=
@@ -47,17 +48,11 @@ while :; do
   looks=$((looks + 1))
   if [ "$looks" = 20 ]; then
     looks=0
-    case $(systemctl is-active nixos-rebuild-switch-to-configuration.service) in
-      active | activating | deactivating | reloading) ;;
-      *)
-        sleep 0.2
-        [ -e "$d/exit" ] && continue
-        # A host that is going down takes the activation with it; what came of that shows when it is back.
-        case $(systemctl is-system-running) in
-          initializing | starting | running | degraded | maintenance) answer vanished ;;
-        esac
-        ;;
-    esac
+    if ! active "$d"; then
+      sleep 0.2
+      [ -e "$d/exit" ] && continue
+      goes_down || answer vanished
+    fi
     [ "$(date +%s)" -lt "$until" ] || answer running
   fi
   sleep 0.04

@@ -1,12 +1,14 @@
 //! Taking an activation back that nobody confirms.
 //!
-//! Before a system is activated, a transient timer of systemd is armed on the host. It belongs to PID 1, needs neither network
-//! nor agent nor anything of the new system, and brings back exactly the generation that was on record when it was armed. It
-//! runs out a while after the activation ended, or when that takes too long, and only a confirmation keeps it from going off.
+//! Before a system is activated, a transient timer of systemd is armed on the host; where there is no systemd, a process that
+//! sleeps. It belongs to PID 1, needs neither network nor agent nor anything of the new system, and brings back exactly the
+//! generation that was on record when it was armed. It runs out a while after the activation ended, or when that takes too long,
+//! and only a confirmation keeps it from going off.
 
 use std::time::Duration;
 
-use super::script::{Remote, RunError, Script};
+use super::platform::Platform;
+use super::script::{Remote, RunError};
 use crate::process::shell_quote;
 
 /// How long one command waits for a host to be back on its old system before it is asked anew.
@@ -50,17 +52,10 @@ pub struct Revert {
     pub reason: String,
 }
 
-/// The part of a start script that arms the timer of the activation `id`.
-pub(super) fn arm_script(id: &str, guard: Option<Guard>) -> String {
+/// The part of a start script that arms what takes the activation `id` back.
+pub(super) fn arm_script(platform: Platform, id: &str, guard: Option<Guard>) -> String {
     let Some(guard) = guard else { return String::new() };
-    let (confirm, patience) = (guard.confirm.as_secs().max(1), guard.patience.as_secs().max(1));
-    format!(
-        include_str!("guard.sh"),
-        id = id,
-        revert = shell_quote(include_str!("revert.sh")),
-        confirm = confirm,
-        patience = patience
-    )
+    platform.arm_script(id, guard.confirm.as_secs().max(1), guard.patience.as_secs().max(1))
 }
 
 /// The part of a start script that takes back what [`arm_script`] did.
@@ -68,70 +63,67 @@ pub(super) fn disarm_script(id: &str, guard: Option<Guard>) -> String {
     if guard.is_none() {
         return String::from(":");
     }
-    format!("systemctl stop hubctl-revert-{id}.timer\n  rm -f /nix/var/nix/gcroots/hubctl-{id}")
+    format!("disarm {id} revert\n  rm -f \"$roots/hubctl-{id}\"")
 }
 
 /// Confirms the activation `id`, unless it is being taken back already. Asked again, it gives the same answer.
 pub async fn confirm(remote: &Remote, id: &str) -> Result<Guarded, RunError> {
     let script = format!(
-        "d=/run/hubctl/{id}\nif [ -d \"$d\" ] && ln -s confirmed \"$d/decided\" 2>/dev/null; then\n\
-         systemctl stop hubctl-revert-{id}.timer hubctl-confirm-{id}.timer hubctl-confirm-{id}-longer.timer\n\
-         rm -f /nix/var/nix/gcroots/hubctl-{id} /run/hubctl/reverted /var/lib/hubctl/reverted\n\
-         [ ! -d /var/lib/hubctl ] || rmdir /var/lib/hubctl 2>/dev/null\nfi\n{}",
-        state_script()
+        "d=$hub/{id}\nif [ -d \"$d\" ] && ln -s confirmed \"$d/decided\" 2>/dev/null; then\n\
+         disarm {id} revert confirm longer\n\
+         rm -f \"$roots/hubctl-{id}\" \"$hub/reverted\" /var/lib/hubctl/reverted\n\
+         [ ! -d /var/lib/hubctl ] || rmdir /var/lib/hubctl 2>/dev/null\nfi"
     );
-    ask(remote, script, SLACK).await
+    ask(remote, id, &script, SLACK).await
 }
 
 /// Gives the activation `id` another `limit` until it must be confirmed, unless it is being taken back already. Asked again, it
 /// gives it no more.
 pub async fn prolong(remote: &Remote, id: &str, limit: Duration) -> Result<Guarded, RunError> {
     let script = format!(
-        "d=/run/hubctl/{id}\nlonger() {{ systemctl is-active --quiet hubctl-confirm-{id}-longer.timer || sh \"$d/rearm\" {} -longer; }}\n\
+        "d=$hub/{id}\nlonger() {{ is_armed {id} longer || sh \"$d/rearm\" {} -longer; }}\n\
          if [ -e \"$d/rearm\" ] && [ ! -L \"$d/decided\" ] && longer; then\n\
-         systemctl stop hubctl-revert-{id}.timer hubctl-confirm-{id}.timer\nfi\n{}",
-        limit.as_secs().max(1),
-        state_script()
+         disarm {id} revert confirm\nfi",
+        limit.as_secs().max(1)
     );
-    ask(remote, script, SLACK).await
+    ask(remote, id, &script, SLACK).await
 }
 
 /// Has the activation `id` taken back now, for `reason`. What comes of it, [`settled_guard`] tells.
 pub async fn take_back(remote: &Remote, id: &str, reason: &str) -> Result<Guarded, RunError> {
     let reason = shell_quote(reason);
     let script = format!(
-        "d=/run/hubctl/{id}\nif [ -d \"$d\" ] && [ ! -L \"$d/decided\" ]; then\n\
-         old=$(readlink -f /nix/var/nix/gcroots/hubctl-{id})\n\
-         \"$old/sw/bin/systemd-run\" --unit=hubctl-revert-{id}-now --collect --quiet --no-ask-password \
-         --service-type=exec \"$old/sw/bin/sh\" \"$d/revert\" {reason}\n\
-         n=50\nwhile [ $n -gt 0 ] && [ ! -L \"$d/decided\" ]; do n=$((n - 1)); sleep 0.1; done\nfi\n{}",
-        state_script()
+        "d=$hub/{id}\nif [ -d \"$d\" ] && [ ! -L \"$d/decided\" ]; then\n\
+         revert_now {id} {reason}\n\
+         n=50\nwhile [ $n -gt 0 ] && [ ! -L \"$d/decided\" ]; do n=$((n - 1)); sleep 0.1; done\nfi"
     );
-    ask(remote, script, SLACK).await
+    ask(remote, id, &script, SLACK).await
 }
 
 /// What became of the activation `id`. Where it is being taken back, waits for the end of that for a while.
 pub async fn settled_guard(remote: &Remote, id: &str) -> Result<Guarded, RunError> {
     let script = format!(
-        "d=/run/hubctl/{id}\nn={}\n\
+        "d=$hub/{id}\nn={}\n\
          while [ $n -gt 0 ] && [ \"$(readlink \"$d/decided\")\" = reverting ] && [ ! -e \"$d/result\" ]; do\n\
-         n=$((n - 1))\nsleep 0.1\ndone\n{}",
-        WAIT.as_millis() / 100,
-        state_script()
+         n=$((n - 1))\nsleep 0.1\ndone",
+        WAIT.as_millis() / 100
     );
-    ask(remote, script, WAIT + SLACK).await
+    ask(remote, id, &script, WAIT + SLACK).await
 }
 
-/// Prints what became of the activation in `$d`.
-fn state_script() -> &'static str {
-    "if [ -e \"$d/result\" ]; then printf 'hubctl-guard:result %s\\n' \"$(cat \"$d/result\")\"\n\
-     elif [ -L \"$d/decided\" ]; then printf 'hubctl-guard:%s\\n' \"$(readlink \"$d/decided\")\"\n\
-     elif [ -e \"$d/revert\" ]; then echo hubctl-guard:armed\n\
-     else echo hubctl-guard:gone\nfi"
-}
-
-async fn ask(remote: &Remote, script: String, deadline: Duration) -> Result<Guarded, RunError> {
-    let (_, printed) = remote.run(&Script::new(script).as_root().deadline(deadline)).await?;
+/// Runs `script` on the host, and tells what became of the activation `id`.
+async fn ask(remote: &Remote, id: &str, script: &str, deadline: Duration) -> Result<Guarded, RunError> {
+    let told = format!(
+        "d=$hub/{id}\ndecided=$(readlink \"$d/decided\")\n\
+         # What takes it back may end between the two looks.\n\
+         [ \"$decided\" != reverting ] || reverts {id} || [ -e \"$d/result\" ] || decided=gone\n\
+         if [ -e \"$d/result\" ]; then printf 'hubctl-guard:result %s\\n' \"$(cat \"$d/result\")\"\n\
+         elif [ -n \"$decided\" ]; then printf 'hubctl-guard:%s\\n' \"$decided\"\n\
+         elif waits {id}; then echo hubctl-guard:armed\n\
+         else echo hubctl-guard:gone\nfi"
+    );
+    let script = remote.script(&format!("{script}\n{told}")).as_root().deadline(deadline);
+    let (_, printed) = remote.run(&script).await?;
     let answer = printed.lines().find_map(|line| line.strip_prefix("hubctl-guard:")).unwrap_or_default();
     Ok(parse(answer))
 }
@@ -170,9 +162,9 @@ mod tests {
 
     #[test]
     fn without_a_guard_nothing_is_armed() {
-        assert_eq!(arm_script("x", None), "");
+        assert_eq!(arm_script(Platform::Nixos, "x", None), "");
         let guard = Guard { confirm: Duration::from_secs(60), patience: Duration::from_secs(1860) };
-        let script = arm_script("7-p620", Some(guard));
+        let script = arm_script(Platform::Nixos, "7-p620", Some(guard));
         assert!(script.contains("--unit=hubctl-revert-7-p620 --on-active=1860"), "{script}");
         assert!(script.contains("ln -s reverting "), "{script}");
     }

@@ -1,6 +1,5 @@
 # Arms the timer that takes the activation back unless somebody confirms it. What it does then is done by the programs of the
 # system that runs now, under their own store paths: of the new one, and of the network, nothing is known.
-profile=/nix/var/nix/profiles/system
 # Store paths, and so without blanks.
 set -- $(readlink -f /run/current-system "$profile")
 old=$1 kept=$2
@@ -10,8 +9,8 @@ if [ -x "$old/bin/switch-to-configuration" ] && [ -x "$old/sw/bin/sh" ]; then
     printf '%s\n' {revert}
   }} >"$directory/revert"
   # Nothing else may hold the old system once the new one runs.
-  [ -d /nix/var/nix/gcroots ] || mkdir -p /nix/var/nix/gcroots
-  ln -sfn "$old" "/nix/var/nix/gcroots/hubctl-{id}"
+  [ -d "$roots" ] || mkdir -p "$roots"
+  ln -sfn "$old" "$roots/hubctl-{id}"
   # A oneshot service would count as starting while it runs, and switch-to-configuration waits for what starts.
   arm="--collect --quiet --no-ask-password --service-type=exec --timer-property=AccuracySec=1s"
   cat >"$directory/rearm" <<HUBCTL
@@ -21,7 +20,7 @@ $old/sw/bin/systemd-run "--unit=hubctl-confirm-{id}\$2" "--on-active=\$seconds" 
 HUBCTL
   if ! said=$(systemd-run --unit=hubctl-revert-{id} --on-active={patience} $arm \
     "--description=hubctl takes back what does not end" "$old/sw/bin/sh" "$directory/revert" 'it did not end in time' 2>&1); then
-    rm -rf "$directory" "/nix/var/nix/gcroots/hubctl-{id}"
+    rm -rf "$directory" "$roots/hubctl-{id}"
     printf '%s\n' "$said" >&2
     exit 1
   fi

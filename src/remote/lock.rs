@@ -1,19 +1,15 @@
 //! The lock of a host: one deployment at a time changes it, and everybody else is told whose it is.
 //!
-//! It is a link in the host's `/run/hubctl` whose text names the deployment, its begin and its owner. Its time of change is
+//! It is a link in the host's `/run/hubctl`, or what the platform has in its place, whose text names the deployment, its begin and its owner. Its time of change is
 //! when the owner was last heard of, by the host's own clock.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::remains::IS_ACTIVATING;
 use super::script::{Remote, RunError, Script};
 use crate::nix::StorePath;
 use crate::process::shell_quote;
-
-/// The lock.
-pub(super) const LOCK: &str = "/run/hubctl/lock";
 
 /// How long a host may take to answer. What it is asked for takes milliseconds.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -98,7 +94,12 @@ impl Lock {
 
 /// Takes the lock of the host at `remote` for the deployment `id` of `owner`. Taken again, it stays as it is.
 pub async fn take_lock(remote: &Remote, id: &str, owner: &str) -> Result<Taken, LockError> {
-    let text = format!(include_str!("lock.sh"), lock = LOCK, id = shell_quote(id), owner = shell_quote(owner));
+    let text = format!(
+        include_str!("lock.sh"),
+        dialect = remote.platform().dialect(),
+        id = shell_quote(id),
+        owner = shell_quote(owner)
+    );
     let (ran, printed) = remote.run(&Script::new(text).as_root().deadline(DEADLINE)).await?;
     parse_taken(&printed).unwrap_or_else(|| {
         let said = ran.stderr.lines().chain(printed.lines()).next().unwrap_or("it says nothing");
@@ -109,14 +110,14 @@ pub async fn take_lock(remote: &Remote, id: &str, owner: &str) -> Result<Taken, 
 /// Shows that whoever holds the lock as `id` is there.
 pub async fn keep_lock(remote: &Remote, id: &str) -> Result<(), RunError> {
     let prefix = shell_quote(id);
-    let text = format!("case $(readlink {LOCK}) in {prefix}' '*) touch -c -h {LOCK} ;; esac");
-    remote.run(&Script::new(text).as_root().deadline(DEADLINE)).await.map(drop)
+    let text = format!("case $(readlink \"$hub/lock\") in {prefix}' '*) touch -c -h \"$hub/lock\" ;; esac");
+    remote.run(&remote.script(&text).as_root().deadline(DEADLINE)).await.map(drop)
 }
 
 /// Gives the lock of the deployment `id` back; one that is somebody else's by now stays.
 pub async fn release_lock(remote: &Remote, id: &str) -> Result<(), RunError> {
-    let text = format!("{}\nrmdir /run/hubctl 2>/dev/null\n:", release_script(id));
-    remote.run(&Script::new(text).as_root().deadline(RELEASE_DEADLINE)).await.map(drop)
+    let text = format!("{}\nrmdir \"$hub\" 2>/dev/null\n:", release_script(id));
+    remote.run(&remote.script(&text).as_root().deadline(RELEASE_DEADLINE)).await.map(drop)
 }
 
 /// The part of a script that gives the lock of the deployment `id` back.
@@ -126,13 +127,13 @@ pub(super) fn release_script(id: &str) -> String {
 
 /// Removes this very lock, which is somebody else's; where `idle`, only while no activation that it protects is under way.
 pub async fn break_lock(remote: &Remote, lock: &Lock, idle: bool) -> Result<Broken, RunError> {
-    let wait = if idle { format!("{IS_ACTIVATING} && {{ echo hubctl-lock:busy; exit; }}\n") } else { String::new() };
+    let wait = if idle { "activating && { echo hubctl-lock:busy; exit; }\n" } else { "" };
     let text = format!(
-        "{UNLOCK}\n{wait}unlock {}\nheld=$(readlink {LOCK})\n\
-         [ -z \"$held\" ] || printf 'hubctl-lock:held 0 %s\\n' \"$held\"\nrmdir /run/hubctl 2>/dev/null\n:",
+        "{UNLOCK}\n{wait}unlock {}\nheld=$(readlink \"$hub/lock\")\n\
+         [ -z \"$held\" ] || printf 'hubctl-lock:held 0 %s\\n' \"$held\"\nrmdir \"$hub\" 2>/dev/null\n:",
         shell_quote(&lock.text())
     );
-    let (_, printed) = remote.run(&Script::new(text).as_root().deadline(DEADLINE)).await?;
+    let (_, printed) = remote.run(&remote.script(&text).as_root().deadline(DEADLINE)).await?;
     let answer = printed.lines().find_map(|line| line.strip_prefix("hubctl-lock:")).unwrap_or_default();
     Ok(match answer {
         "busy" => Broken::Busy,

@@ -1,17 +1,18 @@
 # Takes the host's lock: a link whose text says who has it. Of two that make a link of one name, one alone succeeds; it is in
 # memory, so that a full disk is not in the way and no boot leaves a lock behind. What the host runs now goes with the answer.
-lock={lock}
+{dialect}
+lock=$hub/lock
 answer() {{ printf 'hubctl-lock:%s\n' "$*"; }}
 said=
 tries=20
 taken() {{
   # Whoever clears away after a deployment may remove the directory just now.
-  [ -d /run/hubctl ] || {{ mkdir -p /run/hubctl && chmod 755 /run/hubctl; }}
+  [ -d "$hub" ] || {{ mkdir -p "$hub" && chmod 755 "$hub"; }}
   said=$(ln -s {id}" $(date +%s) "{owner} "$lock" 2>&1) && return
   held=$(readlink "$lock")
   case $held in {id}" "*) return ;; esac
   # It may be given back just now.
-  [ -n "$held" ] && seen=$(stat -c %Y "$lock" 2>/dev/null) || return 1
+  [ -n "$held" ] && seen=$(changed "$lock" 2>/dev/null) || return 1
   answer held $(($(date +%s) - seen)) "$held"
   exit
 }}
@@ -22,8 +23,5 @@ while ! taken; do
   exit
 done
 answer taken
-[ -r /proc/sys/kernel/random/boot_id ] && read -r boot_id </proc/sys/kernel/random/boot_id && printf 'boot-id=%s\n' "$boot_id"
-for link in current:/run/current-system profile:/nix/var/nix/profiles/system; do
-  [ -e "${{link#*:}}" ] && printf '%s=%s\n' "${{link%%:*}}" "$(readlink -f "${{link#*:}}")"
-done
-:
+printf 'boot-id=%s\n' "$(boot_id 2>/dev/null)"
+printf 'current=%s\nprofile=%s\n' "$(runs)" "$(real "$profile")"

@@ -10,6 +10,7 @@ mod health;
 mod jump;
 mod local;
 mod lock;
+mod platform;
 mod probe;
 mod profile;
 mod refusal;
@@ -31,8 +32,9 @@ pub use guard::{Guard, Guarded, Revert, confirm, prolong, settled_guard, take_ba
 pub use health::{Ailment, Check, Claim, Place, longest, run_checks};
 pub use local::LocalConnection;
 pub use lock::{Broken, Lock, LockError, Standing, Taken, break_lock, keep_lock, release_lock, take_lock};
+pub use platform::Platform;
 pub use probe::{Activator, Facts, ProbeError, RebootReason, Space, TakenBack, parse as parse_facts, probe};
-pub use profile::{Generation, SYSTEM_PROFILE, generations};
+pub use profile::{Generation, generations};
 pub use refusal::Refusal;
 pub use remains::{Remains, forget, forget_and_probe, remains, settled};
 pub use script::{Ran, Remote, RunError, Script};

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::lock::{Lock, Standing};
+use super::platform::Platform;
 use super::script::{Remote, RunError, Script};
 use crate::nix::StorePath;
 
@@ -13,9 +14,6 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 /// How long a connection from an earlier run may take, before it is taken for dead.
 const REUSED_DEADLINE: Duration = Duration::from_secs(4);
-
-/// The questions, as a shell script.
-const QUESTIONS: &str = include_str!("probe.sh");
 
 /// What a host runs and how it stands. What the host does not know stays empty.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
@@ -69,6 +67,9 @@ pub struct Facts {
     pub reverted: Option<TakenBack>,
     /// Where Nix is.
     pub nix: Option<String>,
+    /// The directory of Nix's programs, where they are not on the search path of an ssh command.
+    #[serde(skip)]
+    pub nix_directory: Option<String>,
 }
 
 /// An activation that was taken back.
@@ -89,6 +90,12 @@ impl Facts {
     /// The system that runs, also where a specialisation of it does.
     pub fn system(&self) -> Option<&StorePath> {
         if self.specialisation.is_some() { self.profile.as_ref() } else { self.current.as_ref() }
+    }
+
+    /// The platform that answered, where its kernel tells.
+    pub fn platform(&self) -> Option<Platform> {
+        let (_, kernel) = self.system.as_ref()?.rsplit_once('-')?;
+        Some(if kernel == "Darwin" { Platform::Darwin } else { Platform::Nixos })
     }
 
     /// The part of them that decides what is left to do.
@@ -196,12 +203,13 @@ impl ProbeError {
 /// Asks the host what it runs. Changes nothing there and needs no root.
 pub async fn probe(remote: &Remote) -> Result<Facts, ProbeError> {
     let deadline = if remote.connection().is_reused() { REUSED_DEADLINE } else { DEADLINE };
-    ask(remote, Script::new(QUESTIONS).deadline(deadline)).await
+    ask(remote, Script::new(remote.platform().questions()).deadline(deadline)).await
 }
 
 /// Asks the host what it runs once it has done `work`, as root. That prints nothing, and what comes of it is not told.
 pub(super) async fn probe_after(remote: &Remote, work: &str) -> Result<Facts, ProbeError> {
-    let script = format!("(\n{work}\n) >/dev/null 2>&1\n{QUESTIONS}");
+    let (dialect, questions) = (remote.platform().dialect(), remote.platform().questions());
+    let script = format!("(\n{dialect}{work}\n) >/dev/null 2>&1\n{questions}");
     ask(remote, Script::new(script).as_root().deadline(DEADLINE)).await
 }
 
@@ -247,6 +255,7 @@ pub fn parse(printed: &str) -> Option<Facts> {
             "reverted" => facts.reverted = TakenBack::parse(value),
             "failed-unit" => facts.failed_units.push(value.to_owned()),
             "nix" => facts.nix = text(),
+            "nix-directory" => facts.nix_directory = text(),
             _ => {}
         }
     }

@@ -3,11 +3,11 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::script::{Remote, RunError, Script};
+use super::script::{Remote, RunError};
 use crate::nix::StorePath;
 
 /// The profile whose generations are the systems that a host can boot.
-pub const SYSTEM_PROFILE: &str = "/nix/var/nix/profiles/system";
+pub(super) const SYSTEM_PROFILE: &str = "/nix/var/nix/profiles/system";
 
 /// A generation of the system profile.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -19,7 +19,7 @@ pub struct Generation {
     pub created: Option<Timestamp>,
     /// Its toplevel.
     pub toplevel: StorePath,
-    /// What its `nixos-version` says.
+    /// What its `nixos-version` says, or its `darwin-version`.
     pub version: Option<String>,
 }
 
@@ -30,13 +30,10 @@ pub(super) fn generation_number(link: &str) -> Option<u64> {
 
 /// Lists the generations of the system profile, oldest first.
 pub async fn generations(remote: &Remote) -> Result<Vec<Generation>, RunError> {
-    let script = format!(
-        "for link in {SYSTEM_PROFILE}-*-link; do [ -e \"$link\" ] || continue\n\
-         created=$(stat -c %Y \"$link\" 2>/dev/null || stat -f %m \"$link\")\n\
-         version=$(cat \"$link/nixos-version\" 2>/dev/null)\n\
-         printf '%s\\t%s\\t%s\\t%s\\n' \"$link\" \"$created\" \"$(readlink -f \"$link\")\" \"$version\"\ndone"
-    );
-    let (_, printed) = remote.run(&Script::new(script)).await?;
+    let script = "for link in \"$profile\"-*-link; do [ -e \"$link\" ] || continue\n\
+                  version=$(cat \"$link/nixos-version\" \"$link/darwin-version\" 2>/dev/null)\n\
+                  printf '%s\\t%s\\t%s\\t%s\\n' \"$link\" \"$(changed \"$link\")\" \"$(real \"$link\")\" \"$version\"\ndone";
+    let (_, printed) = remote.run(&remote.script(script)).await?;
     let mut found: Vec<_> = printed.lines().filter_map(parse_line).collect();
     found.sort_by_key(|generation| generation.number);
     Ok(found)

@@ -1,6 +1,7 @@
 //! Why a host declines to activate a system.
 
 use super::lock::Lock;
+use super::platform::Platform;
 use crate::nix::StorePath;
 
 /// Why an activation was not started. Nothing was changed.
@@ -14,9 +15,12 @@ pub enum Refusal {
         /// The name that it has.
         found: String,
     },
-    /// The path is not on the host, or is no NixOS system.
-    #[error("{0} is not a NixOS system in the host's store")]
-    NotASystem(StorePath),
+    /// The path is not on the host, or is no system of its platform.
+    #[error("{0} is not a {name} system in the host's store", name = .1.as_str())]
+    NotASystem(StorePath, Platform),
+    /// A part of the system is for a user to activate, and there is none.
+    #[error("a part of this system is activated by a user, as nix-darwin had it before 25.05, and root is logged in")]
+    NoUser,
     /// There is no systemd to run the activation under.
     #[error("systemd does not run on the host")]
     NoSystemd,
@@ -27,7 +31,7 @@ pub enum Refusal {
     #[error("the host's lock was lost: {}", .0.as_ref().map_or_else(lost_lock, held_by))]
     Unlocked(Option<Lock>),
     /// What runs cannot take an activation back.
-    #[error("what runs on the host is no NixOS system that could take an activation back")]
+    #[error("what runs on the host is no system that could take an activation back")]
     Unguarded,
     /// Only root may activate.
     #[error("user id {0} on the host is not root")]
@@ -50,11 +54,13 @@ impl Refusal {
                 "is the address somebody else's by now? set `target` in hub.toml; a host that was renamed takes \
                  `--despite host-name` once"
             }
-            Self::NotASystem(_) => "copy it there first: `hubctl deploy HOST`",
-            Self::NoSystemd => "hubctl activates under systemd; start the host as NixOS does",
-            Self::Busy => {
-                "`systemctl status nixos-rebuild-switch-to-configuration` there shows it; run the command again after it"
+            Self::NotASystem(..) => "copy it there first: `hubctl deploy HOST`",
+            Self::NoUser => {
+                "update nix-darwin in the flake; or log in as that user: `user = \"..\"` and `elevate = \"sudo\"` for the host in \
+                 hub.toml"
             }
+            Self::NoSystemd => "hubctl activates under systemd; start the host as NixOS does",
+            Self::Busy => "`hubctl status HOST` tells when it is over; run the command again after it",
             Self::Unlocked(_) => {
                 "run the command again: what was copied is kept; `hubctl lock HOST` shows who deploys to it"
             }

@@ -1,10 +1,11 @@
-//! Activations that outlive the run that began them, and what they leave on the host: a directory each below `/run/hubctl`.
+//! Activations that outlive the run that began them, and what they leave on the host: a directory each below `/run/hubctl`, or
+//! what the platform has in its place.
 
 use std::time::Duration;
 
 use super::lock::release_script;
 use super::probe::{Facts, ProbeError, probe_after};
-use super::script::{Remote, RunError, Script};
+use super::script::{Remote, RunError};
 use crate::process::shell_quote;
 
 /// How long one command waits for an activation at most, before the host is asked anew.
@@ -12,10 +13,6 @@ const WAIT: Duration = Duration::from_secs(30);
 
 /// How much longer the command may take, on a host that is slow because it activates.
 const SLACK: Duration = Duration::from_secs(30);
-
-/// A shell command that succeeds while an activation is under way, waits to be confirmed or is being taken back.
-pub(super) const IS_ACTIVATING: &str = "systemctl list-units --plain --no-legend nixos-rebuild-switch-to-configuration.service \
-                                        'hubctl-revert-*' 'hubctl-confirm-*' 2>/dev/null | grep -q ' activ\\| deactiv'";
 
 /// What an activation left on a host.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -33,26 +30,26 @@ pub struct Remains {
 pub async fn settled(remote: &Remote, limit: Duration) -> Result<(), RunError> {
     let wait = limit.min(WAIT);
     let script = format!(
-        "n={}\nwhile [ $n -gt 0 ]; do\n{IS_ACTIVATING} || exit\nn=$((n - 1))\nsleep 0.2\ndone",
+        "n={}\nwhile [ $n -gt 0 ]; do\nactivating || exit\nn=$((n - 1))\nsleep 0.2\ndone",
         wait.as_millis() / 200 + 1
     );
-    remote.run(&Script::new(script).deadline(wait + SLACK)).await.map(drop)
+    remote.run(&remote.script(&script).deadline(wait + SLACK)).await.map(drop)
 }
 
 /// What activations left at `remote`.
 pub async fn remains(remote: &Remote) -> Result<Vec<Remains>, RunError> {
-    let script = "for d in /run/hubctl/*/; do d=${d%/}; [ -d \"$d\" ] || continue\n\
+    let script = "for d in \"$hub\"/*/; do d=${d%/}; [ -d \"$d\" ] || continue\n\
                   [ -e \"$d/exit\" ] && ended=1 || ended=0\n\
-                  echo \"${d##*/} $ended $(($(date +%s) - $(stat -c %Y \"$d\")))\"\ndone\n\
-                  for r in /nix/var/nix/gcroots/hubctl-*; do [ -L \"$r\" ] || continue; id=${r##*/hubctl-}\n\
-                  [ -d \"/run/hubctl/$id\" ] || echo \"$id 1 $(($(date +%s) - $(stat -c %Y \"$r\")))\"\ndone";
-    let (_, printed) = remote.run(&Script::new(script).as_root()).await?;
+                  echo \"${d##*/} $ended $(($(date +%s) - $(changed \"$d\")))\"\ndone\n\
+                  for r in \"$roots\"/hubctl-*; do [ -L \"$r\" ] || continue; id=${r##*/hubctl-}\n\
+                  [ -d \"$hub/$id\" ] || echo \"$id 1 $(($(date +%s) - $(changed \"$r\")))\"\ndone";
+    let (_, printed) = remote.run(&remote.script(script).as_root()).await?;
     Ok(printed.lines().filter_map(parse_line).collect())
 }
 
 /// Removes what the activations with these ids left at `remote`. Their output stays in the host's journal.
 pub async fn forget(remote: &Remote, ids: &[String]) -> Result<(), RunError> {
-    remote.run(&Script::new(forget_script(ids, None)).as_root()).await.map(drop)
+    remote.run(&remote.script(&forget_script(ids, None)).as_root()).await.map(drop)
 }
 
 /// Removes what the activations with these ids left at `remote`, gives the lock of the deployment `locked` back, and asks what
@@ -62,13 +59,16 @@ pub async fn forget_and_probe(remote: &Remote, ids: &[String], locked: Option<&s
 }
 
 fn forget_script(ids: &[String], locked: Option<&str>) -> String {
-    let places = ids.iter().flat_map(|id| [format!("/run/hubctl/{id}"), format!("/nix/var/nix/gcroots/hubctl-{id}")]);
-    let places: Vec<_> = places.map(|place| shell_quote(&place).into_owned()).collect();
+    let places = ids.iter().flat_map(|id| {
+        let id = shell_quote(id);
+        [format!("\"$hub\"/{id}"), format!("\"$roots\"/hubctl-{id}")]
+    });
+    let places: Vec<_> = places.collect();
     // Who asks for this has told what was taken back.
     let told: Vec<_> = ids.iter().map(|id| format!("{}*", shell_quote(&format!("{id} ")))).collect();
     format!(
-        "rm -rf {}\nread -r told </run/hubctl/reverted && case $told in {}) rm -f /run/hubctl/reverted ;; esac\n{}\n\
-         rmdir /run/hubctl; :",
+        "rm -rf {}\nread -r told <\"$hub/reverted\" && case $told in {}) rm -f \"$hub/reverted\" ;; esac\n{}\n\
+         rmdir \"$hub\"; :",
         places.join(" "),
         told.join(" | "),
         locked.map(release_script).unwrap_or_default()

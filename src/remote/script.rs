@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::connection::{Connection, Lost};
 use super::elevate::{Elevate, Elevation};
+use super::platform::Platform;
 use crate::nix::StoreUri;
 use crate::process::LineSink;
 
@@ -92,29 +93,43 @@ impl RunError {
     }
 }
 
-/// A target with a connection to it and a way to become root there.
+/// A target with a connection to it, a way to become root there, and the way that systems are run there.
 #[derive(Clone, Debug)]
 pub struct Remote {
     connection: Arc<dyn Connection>,
     elevation: Elevation,
+    platform: Platform,
+    nix_directory: Option<String>,
 }
 
 impl Remote {
     /// A target at the other end of `connection`.
     pub fn new(connection: Arc<dyn Connection>, elevation: Elevation) -> Self {
-        Self { connection, elevation }
+        Self { connection, elevation, platform: Platform::default(), nix_directory: None }
+    }
+
+    /// The same target, of this platform.
+    #[must_use]
+    pub fn on(self, platform: Platform) -> Self {
+        Self { platform, ..self }
+    }
+
+    /// The same target, on which Nix's programs are in this directory and not on the search path.
+    #[must_use]
+    pub fn with_nix_in(self, nix_directory: Option<String>) -> Self {
+        Self { nix_directory, ..self }
     }
 
     /// The same target over another connection.
     #[must_use]
     pub fn over(&self, connection: Arc<dyn Connection>) -> Self {
-        Self { connection, elevation: self.elevation.clone() }
+        Self { connection, ..self.clone() }
     }
 
     /// The same target with another way to become root.
     #[must_use]
     pub fn elevated_by(&self, elevation: Elevation) -> Self {
-        Self { connection: self.connection.clone(), elevation }
+        Self { elevation, ..self.clone() }
     }
 
     /// The connection.
@@ -122,9 +137,20 @@ impl Remote {
         self.connection.as_ref()
     }
 
+    /// How systems are run there.
+    pub fn platform(&self) -> Platform {
+        self.platform
+    }
+
     /// The target's store; none when it is this machine's own.
     pub fn store(&self) -> Option<StoreUri> {
-        self.connection.store()
+        let store = self.connection.store()?;
+        Some(StoreUri { programs: self.nix_directory.clone(), ..store })
+    }
+
+    /// A script that may use what the platform has in its own way, and that finds Nix's programs.
+    pub fn script(&self, text: &str) -> Script {
+        Script::new(self.platform.dialect() + text)
     }
 
     /// Runs a script and gives its output as one text.

@@ -161,6 +161,7 @@ impl SshConnector {
                 control_path: control_path.to_path_buf(),
                 config_file: self.options.config_file.clone(),
             }),
+            programs: None,
         }
     }
 }

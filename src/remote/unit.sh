@@ -1,5 +1,6 @@
-# What the transient unit of an activation runs.
-d={directory}
+# What the transient unit of an activation runs, or the process in its place.
+{dialect}
+d=$hub/{id}
 PATH=$PATH:{toplevel}/sw/bin
 stage=switch
 # Whoever follows the activation waits for this lock, which goes with the end of it; what it starts must not have it.

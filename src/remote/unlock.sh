@@ -1,5 +1,5 @@
 unlock() {
-  lock=/run/hubctl/lock
+  lock=$hub/lock
   case $(readlink "$lock") in "$1"*) ;; *) return ;; esac
   # To move it away is one step, after which nobody else can be at it.
   mv "$lock" "$lock.$$" 2>/dev/null || return

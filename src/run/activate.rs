@@ -42,7 +42,7 @@ pub(super) async fn activate_host(
 ) -> Result<Reached, Stop> {
     // A host that runs no system yet has nothing that it could go back to.
     if verb.makes_current() && part.host.policy.confirms() && prepared.access.facts.current.is_some() {
-        return activate_guarded(part, prepared, verb, set_profile).await;
+        return Box::pin(activate_guarded(part, prepared, verb, set_profile)).await;
     }
     let profile = if set_profile { prepared.profile_step() } else { ProfileStep::Keep };
     let activation = activation(part, prepared, "", verb, profile);
@@ -79,6 +79,7 @@ pub(super) fn activation(
 ) -> Activation {
     let job = &part.context.job;
     Activation {
+        platform: prepared.access.remote.platform(),
         id: format!("{}-{}{}{suffix}", job.id, part.host.name, part.suffix),
         toplevel: prepared.wanted.toplevel.clone(),
         runs: prepared.wanted.runs().clone(),

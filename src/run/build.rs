@@ -56,7 +56,8 @@ impl BuildPlace {
             access.remote.clone()
         } else {
             let (target, elevation) = (context.target_of(&builder), context.elevation_of(&builder));
-            let reached = reach(context.connect.as_ref(), &target, elevation, &context.cancel).await;
+            let platform = builder.kind.platform();
+            let reached = reach(context.connect.as_ref(), &target, elevation, platform, &context.cancel).await;
             reached.map_err(|stop| of_builder(&builder.name, stop))?.remote
         };
         let Some(store) = remote.store() else { return Ok(Self::Here) };

@@ -17,8 +17,8 @@ use crate::fleet::{FailedUnits, Policy};
 use crate::plan::{Aim, Goal, Verdict, Why, verdict};
 use crate::process::Level;
 use crate::remote::{
-    Activation, Ailment, Ended, Facts, Guard, Guarded, ProfileStep, Revert, RunError, Stage, confirm, prolong,
-    settled_guard, take_back,
+    Activation, Ailment, Ended, Facts, Guard, Guarded, Platform, ProfileStep, Revert, RunError, Stage, confirm,
+    prolong, settled_guard, take_back,
 };
 use crate::report::{Outcome, StepName};
 
@@ -64,7 +64,7 @@ pub(super) async fn activate_guarded(
         }
         Verified::CameBackOld(contact) => {
             look_and_forget(part, contact, &[&first]).await?;
-            return Err(went_down());
+            return Err(went_down(first.platform));
         }
     };
     let ending = async {
@@ -96,7 +96,9 @@ pub(super) async fn keep(
         (Ended::Exited { stage: Stage::Switch, code: 0 }, _) => Ok((contact, looked)),
         // Whatever was missing when the host went down, it found what it was to boot.
         (Ended::Vanished, (true, true)) if before.boot_id != looked.boot_id => Ok((contact, looked)),
-        (Ended::Vanished, (false, _)) if is_back(before, &looked) => Err(went_down_late(before, &looked)),
+        (Ended::Vanished, (false, _)) if is_back(before, &looked) => {
+            Err(went_down_late(before, &looked, first.platform))
+        }
         _ => Err(not_boot_default(made, &second, output)),
     }
 }
@@ -247,15 +249,19 @@ fn taken_back_for(revert: &Revert, ailments: &[Ailment]) -> Stop {
     stop.hint(Some("checks that fail with the old system too are not the new one's fault: `hubctl status HOST` tells"))
 }
 
-fn went_down() -> Stop {
+fn went_down(platform: Platform) -> Stop {
     let message = "the host went down during the activation and came back with its old system";
-    Stop::failed(Outcome::RolledBack, StepName::Activate, message)
+    let rest = platform.lasts_over_a_boot();
+    let message = rest.map_or_else(|| message.to_owned(), |rest| format!("{message}; {rest}"));
+    Stop::failed(Outcome::RolledBack, StepName::Activate, message).hint(
+        rest.map(|_| "`hubctl deploy HOST` activates a system in any case, from this revision or from an earlier one"),
+    )
 }
 
 /// A host that went down after its system was confirmed, before that was the boot default.
-fn went_down_late(before: &Facts, after: &Facts) -> Stop {
+fn went_down_late(before: &Facts, after: &Facts, platform: Platform) -> Stop {
     if before.profile == after.profile {
-        return went_down();
+        return went_down(platform);
     }
     let message = "the host went down while its new system was made the boot default, and came back with the old one; the system \
                    profile has the new one";

@@ -124,7 +124,7 @@ impl HostPart {
     pub(super) async fn run(mut self) -> HostFinished {
         let ended = match self.stop_if_asked() {
             Err(stop) => Err(stop),
-            Ok(()) if self.context.job.goal.needs_target() => self.deploy().await,
+            Ok(()) if self.context.job.goal.needs_target() => Box::pin(self.deploy()).await,
             Ok(()) => self.build_only().await,
         };
         self.unlock(&ended).await;

@@ -28,7 +28,7 @@ impl Long<'_> {
         cancel: &Cancel,
         mut on_line: impl FnMut(&str) + Send,
     ) -> Option<Result<Ran, RunError>> {
-        let script = self.script(format!(include_str!("long.sh"), command = self.command)).deadline(DEADLINE);
+        let script = self.script(remote, &format!(include_str!("long.sh"), command = self.command)).deadline(DEADLINE);
         let mut pid = None;
         let mut sort = |line: &str| match line.strip_prefix("hubctl-long:") {
             Some(word) => pid = pid.or_else(|| word.parse::<u32>().ok()),
@@ -36,15 +36,15 @@ impl Long<'_> {
         };
         let ended = cancel.unless(Level::Soft, remote.run_lines(&script, &mut sort)).await;
         if let (None, Some(pid)) = (&ended, pid) {
-            let kill = self.script(format!("kill {pid} && while kill -0 {pid} 2>/dev/null; do sleep 0.1; done"));
+            let kill = format!("kill {pid} && while kill -0 {pid} 2>/dev/null; do sleep 0.1; done");
             // Where this fails the command there ends by itself, since nobody listens any more.
-            let _ = remote.run(&kill.deadline(STOP_DEADLINE)).await;
+            let _ = remote.run(&self.script(remote, &kill).deadline(STOP_DEADLINE)).await;
         }
         ended
     }
 
-    fn script(self, text: String) -> Script {
-        let script = Script::new(text);
+    fn script(self, remote: &Remote, text: &str) -> Script {
+        let script = remote.script(text);
         if self.root { script.as_root() } else { script }
     }
 }

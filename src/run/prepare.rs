@@ -13,7 +13,7 @@ use crate::fleet::{BuildOn, Host};
 use crate::nix::{Evaluation, StorePath};
 use crate::plan::{Action, Decision, Goal, Look, Sought, Trial, decide, objection};
 use crate::process::LineSink;
-use crate::remote::{Facts, Generation, ProfileStep, generations};
+use crate::remote::{Generation, ProfileStep, generations};
 use crate::report::{Outcome, StepName, units};
 
 /// A host that answered, what it is to run, and what is to be done for that.
@@ -136,7 +136,7 @@ pub(super) async fn prepare(part: &mut HostPart) -> Result<Prepared, Stop> {
     part.generation = access.facts.generation;
     part.wanted = Some(wanted.toplevel.clone());
     part.system = wanted.system().map(str::to_owned);
-    check_host(&context, &part.host, &access.facts, &wanted)?;
+    check_host(&context, &part.host, &access, &wanted)?;
     if let Some(id) = &access.facts.machine_id {
         context.machines.accept(&part.host.name, id.clone());
     }
@@ -249,9 +249,17 @@ pub(super) async fn evaluate_host(
 }
 
 /// Declines a host that must not be deployed to as it is, before anything is built or copied.
-fn check_host(context: &Context, host: &Host, facts: &Facts, wanted: &Wanted) -> Result<(), Stop> {
-    let (goal, name, machine) = (context.job.goal, wanted.host_name(), context.machines.before(&host.name));
-    let look = Look { host, facts, goal, name, machine };
+fn check_host(context: &Context, host: &Host, access: &Access, wanted: &Wanted) -> Result<(), Stop> {
+    let look = Look {
+        host,
+        facts: &access.facts,
+        platform: access.remote.platform(),
+        goal: context.job.goal,
+        from_flake: matches!(wanted.origin, Origin::Flake(_)),
+        specialisation: wanted.sought().specialisation,
+        name: wanted.host_name(),
+        machine: context.machines.before(&host.name),
+    };
     match objection(&look, |doubt| context.job.overruled.contains(&doubt)) {
         Some(objection) => Err(Stop::objection(StepName::Probe, objection)),
         None => Ok(()),

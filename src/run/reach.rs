@@ -10,7 +10,9 @@ use super::stop::Stop;
 use crate::fleet::Host;
 use crate::plan::clock_skew;
 use crate::process::{Cancel, Level};
-use crate::remote::{Connect, Connection, Elevate, Elevation, Facts, ProbeError, Remote, Script, Target, probe};
+use crate::remote::{
+    Connect, Connection, Elevate, Elevation, Facts, Platform, ProbeError, Remote, Script, Target, probe,
+};
 use crate::report::{Outcome, StepName};
 
 /// How long to wait before contact is sought again, at first and at most.
@@ -27,17 +29,19 @@ pub struct Access {
     pub clock_skew: Option<i64>,
 }
 
-/// Connects and asks the host what it runs. A connection from an earlier run that turns out dead is made anew, once.
+/// Connects and asks the host what it runs. A connection from an earlier run that turns out dead is made anew, once. The host is
+/// likely of this `platform`; where it says otherwise, that holds.
 pub async fn reach(
     connect: &dyn Connect,
     target: &Target,
     elevation: Elevation,
+    platform: Platform,
     cancel: &Cancel,
 ) -> Result<Access, Stop> {
     let asking = async {
         let mut connection = connect.connect(target, cancel).await.map_err(|error| Stop::unreachable(&error))?;
         let reused = connection.is_reused();
-        let mut remote = Remote::new(connection, elevation);
+        let mut remote = Remote::new(connection, elevation).on(platform);
         let mut asked = Timestamp::now();
         let mut probed = probe(&remote).await;
         if reused && probed.as_ref().is_err_and(ProbeError::is_connection) {
@@ -50,7 +54,15 @@ pub async fn reach(
             asked = Timestamp::now();
             probed = probe(&remote).await;
         }
+        if let Ok(facts) = &probed
+            && let Some(found) = facts.platform().filter(|found| *found != platform)
+        {
+            remote = remote.on(found);
+            asked = Timestamp::now();
+            probed = probe(&remote).await;
+        }
         let facts = probed.map_err(|error| Stop::not_probed(&error))?;
+        let remote = remote.with_nix_in(facts.nix_directory.clone());
         let skew_of = |told| clock_skew(asked.as_second(), Timestamp::now().as_second(), told);
         Ok(Access { remote, clock_skew: facts.now.and_then(skew_of), facts })
     };
@@ -92,7 +104,8 @@ impl Context {
     /// Reaches `host` as the run needs it: with root where it will activate.
     pub(super) async fn reach(&self, host: &Host) -> Result<Access, Stop> {
         let elevation = self.elevation_of(host);
-        let access = reach(self.connect.as_ref(), &self.target_of(host), elevation, &self.cancel).await?;
+        let (target, platform) = (self.target_of(host), host.kind.platform());
+        let access = reach(self.connect.as_ref(), &target, elevation, platform, &self.cancel).await?;
         if self.job.goal.needs_target() {
             check_root(host, &access).await?;
         }

@@ -32,6 +32,11 @@ pub(super) async fn ask_for_boot_default(part: &HostPart) -> Result<(Access, Wan
     check_allowed(&part.host, &context.target_of(&part.host))?;
     let access = events.step(StepName::Probe, context.reach_settled(&part.host, &events)).await?;
     let facts = &access.facts;
+    if !access.remote.platform().boots() {
+        let platform = access.remote.platform().as_str();
+        let message = format!("{} is a host of {platform}, which never needs a boot for a system", part.host.name);
+        return Err(refused(message).hint(Some("leave it out with `!NAME`; it can be rebooted there")));
+    }
     let (Some(toplevel), Some(generation)) = (facts.profile.clone(), facts.generation) else {
         let message = format!("{} has no system profile, so that nobody knows what it would boot", part.host.name);
         return Err(refused(message).hint(Some("deploy it first: `hubctl deploy HOST`")));

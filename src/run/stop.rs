@@ -99,7 +99,7 @@ impl Stop {
         }
         let message = match error {
             EvalError::Nix(failure) if failure.mentions("does not provide attribute") => {
-                format!("the flake has no host `{host}`, or `{host}` is no NixOS configuration")
+                format!("the flake has no host `{host}`, or `{host}` is no system configuration")
             }
             EvalError::Nix(_) => format!("the configuration of {host} does not evaluate"),
             EvalError::Unexpected { .. } => error.to_string(),
@@ -117,8 +117,9 @@ impl Stop {
         Self::failed(Outcome::BuildFailed, StepName::Build, "the toplevel does not build")
             .command(&error.failure.command, error.output.clone())
             .hint(error.wants_builder().then_some(
-                "this machine's Nix has nobody who builds this: name a builder for the system with --builders or in its \
-                 nix.conf (`nix.buildMachines`), or another machine with `build-on`",
+                "this machine's Nix has nobody who builds this: have the host build it itself with `build-on = \"target\"` in \
+                 hub.toml, name another host there that can, or give Nix a builder for the system with --builders or in its \
+                 nix.conf (`nix.buildMachines`)",
             ))
     }
 

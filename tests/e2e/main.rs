@@ -12,6 +12,7 @@ mod checks;
 mod ci;
 mod cli;
 mod contact;
+mod darwin;
 mod demo;
 mod deploys;
 mod emergency;

@@ -121,7 +121,7 @@ impl Connection for StandIn {
 
     fn store(&self) -> Option<StoreUri> {
         let rest = format!("{}?compression=none", self.world.store.display());
-        Some(StoreUri { schemes: vec!["file"], rest, ssh: None })
+        Some(StoreUri { schemes: vec!["file"], rest, ssh: None, programs: None })
     }
 
     async fn discard(&self) {

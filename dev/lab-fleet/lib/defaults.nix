@@ -38,6 +38,10 @@
 # What booting does:
 #   boot.panic      the system does not come up: it is gone early in the boot, and the host is booted again
 #   boot.oneTime    the boot loader boots an entry once that is not its default, and the system brings bootctl for that
+#
+# What only hosts of darwin/ have, of which `activation` knows exit 0 and 2, seconds, cutNetwork,
+# stopSshd, hang and reboot:
+#   darwin.activateUser  a user activates a part of the system, as before release 25.05 of nix-darwin
 {
   system = "x86_64-linux";
   hostName = null;
@@ -73,6 +77,8 @@
     panic = false;
     fragileOutput = false;
   };
+
+  darwin.activateUser = false;
 
   boot = {
     panic = false;

@@ -1,5 +1,9 @@
-# One element of nixosConfigurations, with the attributes of a real one that a deployment asks for.
-{ name, file }:
+# One element of nixosConfigurations or darwinConfigurations, with the attributes of a real one that a deployment asks for.
+{
+  name,
+  file,
+  toplevel,
+}:
 let
   inherit (import ./values.nix) read merge;
   values = read file;
@@ -16,7 +20,7 @@ let
       builtins.genList (round: round) (units * 270)
     );
 
-  toplevelOf = own: import ./toplevel.nix { inherit name merge; } own;
+  toplevelOf = own: import toplevel { inherit name merge; } own;
 
   checked =
     own:
