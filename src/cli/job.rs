@@ -12,7 +12,7 @@ use super::passwords;
 use super::plan;
 use crate::error::{Error, Exit, Kind, Result};
 use crate::fleet::{Host, HostName};
-use crate::nix::{Source, StorePath, Validity};
+use crate::nix::{Source, StorePath, Validity, changed_files};
 use crate::plan::{Doubt, Goal, Rule, Waves};
 use crate::remote::{Connect, Elevation};
 use crate::report::{Event, EventSender, HostFinished, Outcome, Reporter, Summary, exit_of};
@@ -78,7 +78,7 @@ pub(super) async fn run(hub: &Hub, fleet: Fleet, mut wish: Wish) -> Result<Exit>
         return plan::show(hub, &context.job.waves, &planned);
     }
 
-    let record = Record::begin(recorded, hub, &fleet, &context, kept, started);
+    let record = Record::begin(recorded, hub, &fleet, &context, kept, started).await;
     tell_begin(&context, recorded.map(|_| id));
     let finished = execute(&context, |ended| {
         record.host(ended);
@@ -217,7 +217,7 @@ struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    fn begin(
+    async fn begin(
         state: Option<&'a State>,
         hub: &'a Hub,
         fleet: &Fleet,
@@ -229,6 +229,8 @@ impl<'a> Record<'a> {
         let source = source_of(&context.wants);
         let wave = |host: &Host| job.waves.wave_of(&host.name).and_then(|wave| u64::try_from(wave + 1).ok());
         let record = Self { state, hub, id: job.id.clone() };
+        let is_dirty = state.is_some() && source.is_some_and(|source| source.dirty);
+        let dirty_files = if is_dirty { changed_files(&fleet.flake, &hub.cancel).await } else { Vec::new() };
         let deployment = Deployment {
             id: job.id.clone(),
             command: job.command.clone(),
@@ -236,6 +238,7 @@ impl<'a> Record<'a> {
             flake: fleet.flake_key(),
             rev: source.and_then(|source| source.rev.clone()),
             dirty: source.is_some_and(|source| source.dirty),
+            dirty_files,
             operator: job.operator.clone(),
             started,
             finished: None,

@@ -22,6 +22,7 @@ mod hub;
 mod job;
 mod lock;
 mod man;
+mod moment;
 mod passwords;
 mod ping;
 mod plan;

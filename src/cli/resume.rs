@@ -144,8 +144,6 @@ fn tell(hub: &Hub, one: &Deployment, left: usize, evaluator: &Evaluator) {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-
     use super::*;
     use crate::state::HostRecord;
 
@@ -156,15 +154,9 @@ mod tests {
             command: "quick-deploy".to_owned(),
             goal: "switch".to_owned(),
             flake: "/hub".to_owned(),
-            rev: None,
-            dirty: true,
-            operator: "me@here".to_owned(),
-            started: Timestamp::UNIX_EPOCH,
-            finished: None,
-            exit: None,
-            follows: None,
             options: Some(String::new()),
             hosts: hosts.iter().map(|(host, outcome)| ((*host).to_owned(), record(*outcome))).collect(),
+            ..Deployment::default()
         }
     }
 

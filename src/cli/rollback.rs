@@ -187,15 +187,9 @@ mod tests {
             command: "resume".to_owned(),
             goal: "switch".to_owned(),
             flake: "/hub".to_owned(),
-            rev: None,
-            dirty: true,
-            operator: "me@here".to_owned(),
-            started: jiff::Timestamp::UNIX_EPOCH,
-            finished: None,
-            exit: None,
             follows: follows.map(str::to_owned),
-            options: None,
             hosts: hosts.iter().map(|(host, record)| ((*host).to_owned(), record.clone())).collect(),
+            ..Deployment::default()
         };
         let one = deployment("1", None, &hosts);
         let of = |host: &str, found: &BTreeMap<HostName, Restore>| {

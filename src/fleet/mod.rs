@@ -13,6 +13,7 @@ mod shown;
 mod wave_policy;
 
 pub use after::all_before;
+pub use duration::parse_age;
 pub use host::{BuildOn, Host, HostName, HostNameError, Kind};
 pub use inventory::{FlakeHosts, Inventory};
 pub use note::InventoryNote;

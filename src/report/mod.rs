@@ -1,6 +1,7 @@
 //! Typed events in; bars, plain lines or NDJSON out. stdout is data, everything else goes to stderr.
 
 mod bars;
+mod chart;
 mod event;
 mod failure;
 mod json;
@@ -22,11 +23,13 @@ mod text;
 mod ui;
 pub mod units;
 
+pub use chart::{bar, sparkline};
 pub use event::{Event, Failed, HostFinished, Stamped, StepName, Summary};
 pub use outcome::{Outcome, UnknownOutcome, exit_of};
 pub use reporter::{EventReceiver, EventSender, Reporter};
 pub use screen::Size;
 pub use state::{Counts, HostState, Progress, RunState};
-pub use style::{Palette, Style};
+pub use style::{Palette, Style, mark};
 pub use table::{Cell, Table};
+pub use text::clean as cleaned;
 pub use ui::{Captured, LogWriter, Output, Ui};

@@ -53,7 +53,7 @@ impl Style {
 }
 
 /// The sign in front of an outcome, which tells good from bad at a glance where there is no colour.
-pub(super) const fn mark(outcome: Outcome) -> &'static str {
+pub const fn mark(outcome: Outcome) -> &'static str {
     match Style::of(outcome) {
         Style::Fail => "✗",
         Style::Warn => "!",

@@ -39,7 +39,7 @@ pub(super) fn truncate(text: &str, max: usize) -> Cow<'_, str> {
 ///
 /// What builds and hosts print is shown on the user's terminal; none of it may move the cursor, set the title or pass for
 /// output of ours. A tab becomes a blank.
-pub(super) fn clean(text: &str) -> Cow<'_, str> {
+pub fn clean(text: &str) -> Cow<'_, str> {
     if !text.chars().any(char::is_control) {
         return Cow::Borrowed(text);
     }

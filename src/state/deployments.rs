@@ -1,6 +1,6 @@
 //! Deployments: who did what to which hosts, and how it ended.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, RandomState};
 
 use jiff::Timestamp;
@@ -13,7 +13,7 @@ use crate::nix::StorePath;
 use crate::report::{HostFinished, Outcome};
 
 /// A run that was to change hosts.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Deployment {
     /// Its id, which sorts by time.
@@ -28,6 +28,8 @@ pub struct Deployment {
     pub rev: Option<String>,
     /// Whether the work tree had changes that no commit has.
     pub dirty: bool,
+    /// The tracked files that had such changes, where git tells them.
+    pub dirty_files: Vec<String>,
     /// Who ran it, as `user@machine`.
     pub operator: String,
     /// When it began.
@@ -68,14 +70,27 @@ pub struct HostRecord {
 }
 
 /// Which deployments to list.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Filter {
     /// Only those that this host took part in.
     pub host: Option<HostName>,
     /// Only the deployment with this id, or the only one that begins with it.
     pub id: Option<String>,
+    /// Only those that began then or later.
+    pub since: Option<Timestamp>,
+    /// Only those that began before.
+    pub until: Option<Timestamp>,
+    /// Only those in which a host, or the one of this filter, ended in one of these ways; none among them for not at all.
+    pub outcomes: Option<BTreeSet<Option<Outcome>>>,
     /// At most so many, newest first.
     pub limit: Option<u32>,
+}
+
+impl Deployment {
+    /// How long it took, in milliseconds; none for one that has not ended.
+    pub fn duration_ms(&self) -> Option<u64> {
+        self.finished.map(|end| u64::try_from(end.as_millisecond() - self.started.as_millisecond()).unwrap_or_default())
+    }
 }
 
 /// A new deployment's id: the time to the second, and enough chance that two runs at once differ.
@@ -167,13 +182,14 @@ impl State {
 fn insert(connection: &mut Connection, deployment: &Deployment) -> Result<(), StateError> {
     let transaction = connection.transaction()?;
     transaction.execute(
-        "INSERT INTO deployment (id, command, goal, flake, rev, dirty, operator, started, options, follows)
-         VALUES (:id, :command, :goal, :flake, :rev, :dirty, :operator, :started, :options, :follows)",
+        "INSERT INTO deployment (id, command, goal, flake, rev, dirty, operator, started, options, follows, dirty_files)
+         VALUES (:id, :command, :goal, :flake, :rev, :dirty, :operator, :started, :options, :follows, :dirty_files)",
         named_params! {
             ":id": deployment.id, ":command": deployment.command, ":goal": deployment.goal,
             ":flake": deployment.flake, ":rev": deployment.rev, ":dirty": deployment.dirty,
             ":operator": deployment.operator, ":started": deployment.started.as_millisecond(),
             ":options": deployment.options, ":follows": deployment.follows,
+            ":dirty_files": serde_json::to_string(&deployment.dirty_files).ok(),
         },
     )?;
     for (host, record) in &deployment.hosts {
@@ -187,14 +203,20 @@ fn insert(connection: &mut Connection, deployment: &Deployment) -> Result<(), St
 
 fn select(connection: &Connection, filter: &Filter) -> Result<Vec<Deployment>, StateError> {
     let mut select = connection.prepare(
-        "SELECT id, command, goal, flake, rev, dirty, operator, started, finished, exit, options, follows FROM deployment
+        "SELECT id, command, goal, flake, rev, dirty, operator, started, finished, exit, options, follows, dirty_files
+         FROM deployment
          WHERE (:host IS NULL OR id IN (SELECT deployment FROM deployment_host WHERE host = :host))
            AND (:id IS NULL OR substr(id, 1, length(:id)) = :id)
+           AND started >= coalesce(:since, started) AND started < coalesce(:until, started + 1)
+           AND (:outcomes IS NULL OR id IN (
+             SELECT deployment FROM deployment_host
+             WHERE (:host IS NULL OR host = :host) AND ifnull(outcome, '') IN (SELECT value FROM json_each(:outcomes))))
          ORDER BY started DESC, id DESC LIMIT :limit",
     )?;
     let named = named_params! {
         ":host": filter.host.as_ref().map(HostName::as_str), ":id": filter.id,
-        ":limit": filter.limit.map_or(-1, i64::from),
+        ":since": filter.since.map(Timestamp::as_millisecond), ":until": filter.until.map(Timestamp::as_millisecond),
+        ":outcomes": filter.outcomes.as_ref().map(names_of), ":limit": filter.limit.map_or(-1, i64::from),
     };
     let mut found = select.query_map(named, read_deployment)?.collect::<Result<Vec<_>, _>>()?;
     let mut hosts = connection.prepare(
@@ -206,6 +228,12 @@ fn select(connection: &Connection, filter: &Filter) -> Result<Vec<Deployment>, S
         deployment.hosts = rows.collect::<Result<_, _>>()?;
     }
     Ok(found)
+}
+
+/// Outcomes as a JSON array of their names, with an empty one for none.
+fn names_of(outcomes: &BTreeSet<Option<Outcome>>) -> String {
+    let names = outcomes.iter().map(|outcome| outcome.map_or("", Outcome::as_str));
+    names.collect::<serde_json::Value>().to_string()
 }
 
 pub(super) fn timestamp(millisecond: i64) -> Timestamp {
@@ -226,6 +254,10 @@ fn read_deployment(row: &Row<'_>) -> rusqlite::Result<Deployment> {
         exit: row.get(9)?,
         options: row.get(10)?,
         follows: row.get(11)?,
+        dirty_files: row
+            .get::<_, Option<String>>(12)?
+            .and_then(|files| serde_json::from_str(&files).ok())
+            .unwrap_or_default(),
         hosts: BTreeMap::new(),
     })
 }
@@ -259,15 +291,13 @@ mod tests {
             command: "quick-deploy".to_owned(),
             goal: "switch".to_owned(),
             flake: "/hub".to_owned(),
-            rev: None,
             dirty: true,
+            dirty_files: vec!["flake.nix".to_owned()],
             operator: "me@here".to_owned(),
             started,
-            finished: None,
-            exit: None,
-            follows: None,
             options: Some("{}".to_owned()),
             hosts: hosts.iter().map(|host| ((*host).to_owned(), record.clone())).collect(),
+            ..Deployment::default()
         }
     }
 
@@ -293,6 +323,19 @@ mod tests {
 
         let of_host = Filter { host: Some("p620".parse().unwrap()), ..Filter::default() };
         assert_eq!(state.deployments(&of_host).unwrap().len(), 1);
+        assert_eq!(all[0].dirty_files, ["flake.nix"]);
+
+        let count = |filter: Filter| state.deployments(&filter).unwrap().len();
+        let at = |second| Some(Timestamp::from_second(second).unwrap());
+        assert_eq!(count(Filter { since: at(2_000_000), ..Filter::default() }), 1);
+        assert_eq!(count(Filter { until: at(2_000_000), ..Filter::default() }), 1);
+        assert_eq!(count(Filter { since: at(1), until: at(3_000_000), ..Filter::default() }), 2);
+        let ended = |outcome| Some(BTreeSet::from([outcome]));
+        assert_eq!(count(Filter { outcomes: ended(Some(Outcome::Deployed)), ..Filter::default() }), 1);
+        assert_eq!(count(Filter { outcomes: ended(Some(Outcome::Unknown)), ..Filter::default() }), 0);
+        assert_eq!(count(Filter { outcomes: ended(None), ..Filter::default() }), 2);
+        // With a host, it is its own end that counts.
+        assert_eq!(count(Filter { outcomes: ended(None), ..of_host }), 0);
         let by_id = Filter { id: Some(second.id[..8].to_owned()), ..Filter::default() };
         assert_eq!(state.deployments(&by_id).unwrap()[0].id, second.id);
     }

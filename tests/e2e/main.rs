@@ -21,6 +21,7 @@ mod faults;
 mod flake_config;
 mod guard;
 mod health;
+mod history;
 mod hooks;
 mod hub_toml;
 mod kills;
