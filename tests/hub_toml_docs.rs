@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use hubctl::fleet::config::{Cache, Deploy, HubToml, Ssh, known_keys};
-use hubctl::fleet::{FlakeHosts, HostName, Inventory, Selection};
+use hubctl::fleet::{FlakeHosts, HostName, Inventory, KeepPolicy, Selection};
 
 const DOC: &str = include_str!("../docs/hub-toml.md");
 
@@ -97,6 +97,7 @@ fn a_documented_default_changes_nothing_when_it_is_written_out() {
         let hub = parse(&file_with(table, &format!("{key} = {}", code(default))));
         let defaults = (&Ssh::default(), &Deploy::default(), &Cache::default());
         assert_eq!((hub.ssh(), hub.deploy(), hub.cache()), defaults, "{table}: {key}");
+        assert_eq!(hub.gc(), KeepPolicy::default(), "{table}: {key}");
         // A host with the default written out is like one that does not mention it.
         let (written, bare) =
             (Inventory::from_file_only(&hub), Inventory::from_file_only(&parse(&file_with(table, ""))));

@@ -19,6 +19,10 @@ const ALIASES: &[(&str, &[&str])] = &[
     ("show-diff", &["diff"]),
     ("system-diff", &["diff"]),
     ("test-rollback", &["rollback", "--dry-run"]),
+    ("gc-aggressive", &["gc", "--keep", "1", "--keep-since", "0s"]),
+    ("boot-space-all", &["boot-space"]),
+    ("boot-space-clean", &["gc", "--no-collect"]),
+    ("full-cleanup", &["cleanup"]),
 ];
 
 /// A command line with its aliases replaced and, where its first word is neither command nor alias, `deploy` in front of it.

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use super::{
-    cache, check_syntax, ci, completions, deploy, deploy_all, diff, emergency_deploy, generations, history, hosts,
-    lock, man, ping, quick_deploy, reboot, resume, rollback, status, test_all, test_host, why,
+    boot_space, cache, check_syntax, ci, cleanup, completions, deploy, deploy_all, diff, emergency_deploy, gc,
+    generations, history, hosts, lock, man, optimize, ping, quick_deploy, reboot, resume, rollback, status, test_all,
+    test_host, why,
 };
 use crate::error::Exit;
 
@@ -106,6 +107,10 @@ pub(super) enum Command {
     History(history::HistoryArgs),
     Lock(lock::LockArgs),
     Generations(generations::GenerationsArgs),
+    Gc(gc::GcArgs),
+    Optimize(optimize::OptimizeArgs),
+    BootSpace(boot_space::BootSpaceArgs),
+    Cleanup(cleanup::CleanupArgs),
     Why(why::WhyArgs),
     Cache(cache::CacheArgs),
     CheckSyntax(check_syntax::CheckSyntaxArgs),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
 use crate::error::{Error, Kind, Result};
+use crate::fleet::KeepPolicy;
 use crate::fleet::config::{Cache, ConfigErrors, Deploy, HubToml, Nix, Ssh};
 use crate::nix::FlakeRef;
 
@@ -38,6 +39,10 @@ impl Config {
 
     pub(super) fn cache(&self) -> Cache {
         self.file.as_ref().map(|file| file.cache().clone()).unwrap_or_default()
+    }
+
+    pub(super) fn gc(&self) -> KeepPolicy {
+        self.file.as_ref().map(HubToml::gc).unwrap_or_default()
     }
 
     /// The hub's root, where it is on this machine.

@@ -9,8 +9,9 @@ use super::aliases::{self, Rewritten};
 use super::args::{Cli, Command, Global, command};
 use super::hub::Hub;
 use super::{
-    cache, check_syntax, ci, completions, deploy, deploy_all, diff, emergency_deploy, generations, history, hosts,
-    lock, man, ping, quick_deploy, reboot, resume, rollback, status, test_all, test_host, why,
+    boot_space, cache, check_syntax, ci, cleanup, completions, deploy, deploy_all, diff, emergency_deploy, gc,
+    generations, history, hosts, lock, man, optimize, ping, quick_deploy, reboot, resume, rollback, status, test_all,
+    test_host, why,
 };
 use crate::error::{Error, Exit, Kind, Result};
 use crate::process::Canceller;
@@ -77,6 +78,10 @@ async fn dispatch(hub: &Hub, command: Command) -> Result<Exit> {
         Command::History(args) => history::run(hub, args),
         Command::Lock(args) => lock::run(hub, args).await,
         Command::Generations(args) => generations::run(hub, args).await,
+        Command::Gc(args) => gc::run(hub, args).await,
+        Command::Optimize(args) => optimize::run(hub, args).await,
+        Command::BootSpace(args) => boot_space::run(hub, args).await,
+        Command::Cleanup(args) => cleanup::run(hub, args).await,
         Command::Why(args) => why::run(hub, args).await,
         Command::Cache(args) => cache::run(hub, args).await,
         Command::CheckSyntax(args) => check_syntax::run(hub, args).await,

@@ -294,7 +294,7 @@ fn remember(state: &State, fleet: &Fleet, context: &Context, ended: &HostFinishe
 }
 
 /// Who runs this, as `user@machine`.
-fn operator() -> String {
+pub(super) fn operator() -> String {
     let uid = rustix::process::getuid();
     let named = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|key| std::env::var(key).ok());
     let user = named.unwrap_or_else(|| if uid.is_root() { "root".to_owned() } else { uid.as_raw().to_string() });

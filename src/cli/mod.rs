@@ -2,9 +2,11 @@
 
 mod aliases;
 mod args;
+mod boot_space;
 mod cache;
 mod check_syntax;
 mod ci;
+mod cleanup;
 mod completions;
 mod config;
 mod confirm;
@@ -14,6 +16,7 @@ mod diff;
 mod dispatch;
 mod emergency_deploy;
 mod findings;
+mod gc;
 mod generations;
 mod history;
 mod hooks;
@@ -23,6 +26,7 @@ mod job;
 mod lock;
 mod man;
 mod moment;
+mod optimize;
 mod passwords;
 mod ping;
 mod plan;
@@ -36,6 +40,8 @@ mod source_warnings;
 mod status;
 mod test_all;
 mod test_host;
+mod upkeep;
+mod upkeep_view;
 mod waves;
 mod why;
 

@@ -5,6 +5,7 @@ mod checks;
 mod decide;
 mod drift;
 mod goal;
+mod keep;
 mod matrix;
 mod sought;
 mod verdict;
@@ -15,6 +16,7 @@ pub use checks::{Doubt, KnownMachine, Look, Objection, clock_skew, objection, to
 pub use decide::{Action, Decision, Reason, Rule, decide};
 pub use drift::{Drift, drift};
 pub use goal::{Goal, UnknownGoal};
+pub use keep::{Fate, KeptFor, fates};
 pub use matrix::{CiJob, Share, share_out};
 pub use sought::Sought;
 pub use verdict::{Aim, Verdict, Why, verdict};

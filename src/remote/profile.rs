@@ -19,8 +19,18 @@ pub struct Generation {
     pub created: Option<Timestamp>,
     /// Its toplevel.
     pub toplevel: StorePath,
+    /// The toplevels of its specialisations.
+    #[serde(skip)]
+    pub specialisations: Vec<StorePath>,
     /// What its `nixos-version` says, or its `darwin-version`.
     pub version: Option<String>,
+}
+
+impl Generation {
+    /// Whether this is the system at `path`, or it has a specialisation that is.
+    pub fn has(&self, path: &StorePath) -> bool {
+        self.toplevel == *path || self.specialisations.contains(path)
+    }
 }
 
 /// The number in the name of a generation's link, `system-42-link`.
@@ -32,7 +42,8 @@ pub(super) fn generation_number(link: &str) -> Option<u64> {
 pub async fn generations(remote: &Remote) -> Result<Vec<Generation>, RunError> {
     let script = "for link in \"$profile\"-*-link; do [ -e \"$link\" ] || continue\n\
                   version=$(cat \"$link/nixos-version\" \"$link/darwin-version\" 2>/dev/null)\n\
-                  printf '%s\\t%s\\t%s\\t%s\\n' \"$link\" \"$(changed \"$link\")\" \"$(real \"$link\")\" \"$version\"\ndone";
+                  special=$(for one in \"$link\"/specialisation/*; do [ -e \"$one\" ] && real \"$one\"; done | tr '\\n' ' ')\n\
+                  printf '%s\\t%s\\t%s\\t%s\\t%s\\n' \"$link\" \"$(changed \"$link\")\" \"$(real \"$link\")\" \"$version\" \"$special\"\ndone";
     let (_, printed) = remote.run(&remote.script(script)).await?;
     let mut found: Vec<_> = printed.lines().filter_map(parse_line).collect();
     found.sort_by_key(|generation| generation.number);
@@ -45,7 +56,9 @@ fn parse_line(line: &str) -> Option<Generation> {
     let created = fields.next()?.parse().ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
     let toplevel = StorePath::containing(fields.next()?).ok()?;
     let version = fields.next().map(str::trim).filter(|version| !version.is_empty()).map(str::to_owned);
-    Some(Generation { number, created, toplevel, version })
+    let specialisations = fields.next().unwrap_or_default().split_whitespace();
+    let specialisations = specialisations.filter_map(|path| StorePath::containing(path).ok()).collect();
+    Some(Generation { number, created, toplevel, specialisations, version })
 }
 
 #[cfg(test)]
@@ -59,6 +72,9 @@ mod tests {
         let generation = parse_line(&line).unwrap();
         assert_eq!((generation.number, generation.toplevel.as_str()), (7, toplevel));
         assert_eq!(generation.version.as_deref(), Some("25.11"));
+        let special = toplevel.replace("25.11", "gaming");
+        let generation = parse_line(&format!("{line}\t{special} ")).unwrap();
+        assert!(generation.has(&special.parse().unwrap()) && generation.has(&toplevel.parse().unwrap()));
         assert_eq!(parse_line("/nix/var/nix/profiles/system-x-link\t1\t/tmp\t"), None);
     }
 }

@@ -15,7 +15,7 @@ use crate::remote::{
 };
 use crate::report::units::{elapsed, local_time};
 use crate::report::{Outcome, StepName};
-use crate::state::RunState;
+use crate::state::{RunState, Runs};
 
 /// How often a host is shown that the owner of its lock is there.
 const KEEP_EVERY: Duration = Duration::from_secs(15);
@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A host's lock that is ours. The host is shown that we are there until this value goes.
 #[derive(Debug)]
-pub(super) struct HostLock {
+pub struct HostLock {
     id: String,
     remote: Remote,
     keeper: JoinHandle<()>,
@@ -73,6 +73,27 @@ impl HostLock {
             }
         };
         Self { id, remote, keeper: tokio::spawn(keeping) }
+    }
+
+    /// Takes the lock of the host at `remote` for the run `id` of `owner`, for work other than a deployment.
+    pub async fn take(remote: &Remote, id: &str, owner: &str, runs: &Runs) -> Result<Self, String> {
+        loop {
+            let held = match take_lock(remote, id, owner).await {
+                Ok(Taken::Ours(_)) => return Ok(Self::new(id.to_owned(), remote.clone())),
+                Ok(Taken::Held(held)) => held,
+                Err(error) => return Err(error.to_string()),
+            };
+            let is_left = holder(&held, id, runs.state(&held.id)) == Holder::Nobody;
+            if !is_left || !matches!(break_lock(remote, &held, true).await, Ok(Broken::Gone)) {
+                return Err(format!("it is locked by {}", held_since(&held)));
+            }
+        }
+    }
+
+    /// Gives it back.
+    pub async fn release(self) {
+        // One that is not given back is found abandoned.
+        let _ = release_lock(&self.remote, &self.id).await;
     }
 
     /// The deployment that has it.

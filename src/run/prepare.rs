@@ -283,7 +283,7 @@ mod tests {
 
     fn generation(number: u64) -> Generation {
         let toplevel = "/nix/store/0i3kvkpqpr1i9zx4dbdzvj6dcpqnmhhb-nixos-system-p620-25.11".parse().unwrap();
-        Generation { number, created: None, toplevel, version: None }
+        Generation { number, created: None, toplevel, specialisations: Vec::new(), version: None }
     }
 
     #[test]

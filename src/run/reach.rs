@@ -114,7 +114,7 @@ impl Context {
 }
 
 /// Whether commands become root on the host, found out before anything is built for it.
-async fn check_root(host: &Host, access: &Access) -> Result<(), Stop> {
+pub async fn check_root(host: &Host, access: &Access) -> Result<(), Stop> {
     let refused = |message: String| Stop::failed(Outcome::Refused, StepName::Probe, message);
     if host.elevate == Elevate::None {
         let uid = access.facts.uid.unwrap_or_default();

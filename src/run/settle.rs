@@ -8,9 +8,9 @@ use super::reach::Access;
 use super::stop::Stop;
 use crate::fleet::Host;
 use crate::process::Level;
-use crate::remote::{Activator, Remains, forget, remains, settled};
+use crate::remote::{Activator, Remains, Remote, forget, remains, settled};
 use crate::report::Outcome;
-use crate::state::{RunState, run_of};
+use crate::state::{RunState, Runs, run_of};
 
 /// How long to wait before a host is asked again that cannot be reached while it activates.
 const RETRY: Duration = Duration::from_secs(1);
@@ -68,12 +68,17 @@ impl Context {
             return;
         }
         self.clear_lock(access, events).await;
-        let Ok(found) = remains(&access.remote).await else { return };
-        let abandoned = |one: &Remains| is_abandoned(one, self.runs.state(run_of(&one.id)));
-        let ids: Vec<_> = found.into_iter().filter(abandoned).map(|one| one.id).collect();
-        if !ids.is_empty() {
-            let _ = forget(&access.remote, &ids).await;
-        }
+        clear_remains(&access.remote, &self.runs).await;
+    }
+}
+
+/// Removes what remains at `remote` of activations that nobody will ask for any more. What cannot be removed does no harm.
+pub async fn clear_remains(remote: &Remote, runs: &Runs) {
+    let Ok(found) = remains(remote).await else { return };
+    let abandoned = |one: &Remains| is_abandoned(one, runs.state(run_of(&one.id)));
+    let ids: Vec<_> = found.into_iter().filter(abandoned).map(|one| one.id).collect();
+    if !ids.is_empty() {
+        let _ = forget(remote, &ids).await;
     }
 }
 

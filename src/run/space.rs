@@ -1,7 +1,7 @@
 //! Whether what a host is to get fits there, found out before it is copied: what does not fit leaves a store full or a boot
 //! loader without its kernel.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::build::BuildPlace;
 use super::host::HostPart;
@@ -9,12 +9,11 @@ use super::prepare::Prepared;
 use super::stop::Stop;
 use crate::nix::{StorePath, local_closure};
 use crate::plan::{Doubt, Goal, Objection, too_full};
-use crate::remote::{Facts, Remote, absent};
+use crate::remote::{Facts, Remote, absent, name_in_boot};
 use crate::report::StepName;
 
 /// What helps a full store.
-const STORE_HINT: &str =
-    "`nix-collect-garbage --delete-older-than 30d` there, as root, removes old generations and what only they need";
+const STORE_HINT: &str = "`hubctl gc HOST` removes old generations and what nothing needs any more";
 
 /// What helps a full `/boot`.
 const BOOT_HINT: &str =
@@ -69,11 +68,9 @@ fn boot_image(toplevel: &StorePath, name: &str) -> Option<(Vec<String>, u64)> {
     Some((names_in_boot(&image)?, size))
 }
 
-/// What an image of the store is called in `/boot`: the name of its store object and its own, as `systemd-boot-builder.py` and
-/// `install-grub.pl` of nixpkgs have it.
+/// The files that an image of the store may be in `/boot`: those of systemd-boot and of GRUB.
 fn names_in_boot(image: &Path) -> Option<Vec<String>> {
-    let below_store: PathBuf = image.strip_prefix("/nix/store").ok()?.components().collect();
-    let name = below_store.to_str()?.replace('/', "-");
+    let name = name_in_boot(image)?;
     Some(vec![format!("/boot/EFI/nixos/{name}.efi"), format!("/boot/kernels/{name}")])
 }
 

@@ -103,7 +103,7 @@ fn a_closure_that_does_not_fit_is_told_before_anything_is_copied() {
     let before = lab.traces("p620");
     hub.set_host("p620", "closureMiB = 9;");
     let run = hub.json(&["quick-deploy", "p620"]).exits(5);
-    refused(&run, "p620", "the store of p620 is too full", "nix-collect-garbage");
+    refused(&run, "p620", "the store of p620 is too full", "hubctl gc");
     assert_eq!(lab.traces("p620"), before);
     assert!(!has_wanted(&lab, &run, "p620"), "it was copied");
 }

@@ -73,6 +73,10 @@ fn old_words_are_accepted_without_a_remark() {
         ("show-diff", "diff"),
         ("system-diff", "diff"),
         ("test-rollback", "rollback"),
+        ("gc-aggressive", "gc"),
+        ("boot-space-all", "boot-space"),
+        ("boot-space-clean", "gc"),
+        ("full-cleanup", "cleanup"),
     ] {
         let page = hub.run(&[alias, "--help"]).exits(0);
         assert_eq!(page.stdout, help_of(&hub, &[command.to_owned()]), "{alias}");

@@ -31,6 +31,7 @@ mod old_recipes;
 mod outcomes;
 mod readme;
 mod reboot;
+mod room;
 mod specialisation;
 mod ssh;
 mod substituters;

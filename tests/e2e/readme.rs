@@ -84,6 +84,11 @@ const LINES: &[(&str, &str, How)] = &[
     ("docs/lab.md", "dev/lab down", Script),
     ("docs/lint.md", "hubctl check-syntax", Prints("nothing found in ")),
     ("docs/lint.md", "hubctl check-syntax hosts/p620", Prints("nothing found in 1 file")),
+    ("docs/room.md", "hubctl boot-space", Prints("generation 1")),
+    ("docs/room.md", "hubctl gc p620 --dry-run", Prints("stay")),
+    ("docs/room.md", "hubctl gc p620 --yes", Prints("p620")),
+    ("docs/room.md", "hubctl optimize p620", Prints("freed")),
+    ("docs/room.md", "hubctl cleanup p620 --yes", Prints("p620")),
     ("docs/safety.md", "hubctl lock", Prints("free")),
     ("docs/safety.md", "hubctl lock break p620", Prints("p620 is not locked")),
 ];

@@ -13,7 +13,7 @@ use super::keys;
 use super::problem::Problem;
 use super::reader::read_table;
 use super::settings::{Cache, Deploy, HostSettings, Nix, Ssh};
-use crate::fleet::HostName;
+use crate::fleet::{HostName, KeepPolicy};
 
 /// What the tables of a `hub.toml` hold.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +26,7 @@ pub(super) struct Content {
     pub(super) deploy: Deploy,
     pub(super) nix: Nix,
     pub(super) cache: Cache,
+    pub(super) gc: KeepPolicy,
 }
 
 /// A `hub.toml` that was read and found right in itself. What it says of hosts becomes an
@@ -76,6 +77,11 @@ impl HubToml {
     /// `[cache]`.
     pub fn cache(&self) -> &Cache {
         &self.content.cache
+    }
+
+    /// `[gc]`.
+    pub fn gc(&self) -> KeepPolicy {
+        self.content.gc
     }
 
     /// The hosts with a table of their own, or nothing if the file has no `[hosts]`.

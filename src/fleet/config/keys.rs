@@ -11,7 +11,7 @@ use super::reader::{Entry, Key};
 use super::settings::{Cache, Deploy, Hooks, HostSettings, Nix, Ssh};
 use super::shapes;
 use crate::fleet::shown::toml_key;
-use crate::fleet::{HostName, UnitPolicies};
+use crate::fleet::{HostName, KeepPolicy, UnitPolicies};
 
 pub(super) const ROOT: &[Key<Content>] = &[
     Key { name: "defaults", set: |hub, entry| entry.table("defaults", HOST, &mut hub.defaults) },
@@ -27,6 +27,7 @@ pub(super) const ROOT: &[Key<Content>] = &[
     Key { name: "deploy", set: |hub, entry| entry.table("deploy", DEPLOY, &mut hub.deploy) },
     Key { name: "nix", set: |hub, entry| entry.table("nix", NIX, &mut hub.nix) },
     Key { name: "cache", set: |hub, entry| entry.table("cache", CACHE, &mut hub.cache) },
+    Key { name: "gc", set: |hub, entry| entry.table("gc", GC, &mut hub.gc) },
 ];
 
 const HOST: &[Key<HostSettings>] = &[
@@ -120,6 +121,11 @@ const CACHE: &[Key<Cache>] = &[
     Key { name: "public-keys", set: |cache, entry| cache.public_keys = entry.each(&shapes::KEYS, &shapes::PUBLIC_KEY) },
 ];
 
+const GC: &[Key<KeepPolicy>] = &[
+    Key { name: "keep", set: |gc, entry| keep(&mut gc.keep, entry.read(&shapes::COUNT)) },
+    Key { name: "keep-since", set: |gc, entry| keep(&mut gc.keep_since, entry.read(&shapes::AGE)) },
+];
+
 /// A key that `hub.toml` may hold.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct KnownKey {
@@ -137,6 +143,7 @@ pub fn known_keys() -> impl Iterator<Item = KnownKey> {
         .chain(known("deploy.hooks", HOOKS))
         .chain(known("nix", NIX))
         .chain(known("cache", CACHE))
+        .chain(known("gc", GC))
         .chain(health::known_keys())
 }
 

@@ -9,7 +9,7 @@ use toml::de::DeValue;
 
 use super::reader::{Misfit, Shape};
 use crate::error::nearest;
-use crate::fleet::duration::parse_duration;
+use crate::fleet::duration::{parse_age, parse_duration};
 use crate::fleet::selector::is_glob;
 use crate::fleet::{Batch, BuildOn, FailedUnits, HostName, Kind, OnFailure, Reboots};
 use crate::nix::CacheUrl;
@@ -227,6 +227,15 @@ pub(super) const PUBLIC_KEY: Shape<String> = Shape {
 
 pub(super) const DURATION: Shape<Duration> =
     Shape { wanted: "a time such as \"60s\", \"5m\" or \"1h30m\", at most a week", example: "\"60s\"", read: duration };
+
+pub(super) const AGE: Shape<Duration> = Shape {
+    wanted: "an age such as \"36h\", \"14d\" or \"8w\"",
+    example: "\"14d\"",
+    read: |value| match value {
+        DeValue::Integer(number) => Err(Misfit::Slip(format!("write the unit too: \"{number}d\""))),
+        value => parse_age(text(value)?).ok_or(Misfit::Plain),
+    },
+};
 
 pub(super) const DEADLINE: Shape<Duration> = Shape {
     wanted: "a time such as \"10s\", \"5m\" or \"1h30m\", more than zero and at most a week",

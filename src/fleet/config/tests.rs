@@ -90,6 +90,10 @@ substituter = "https://cache.example.org"
 upload = ["attic", "push", "hub"]
 secret-key-file = "cache.secret"
 public-keys = ["hub-1:N19VBhqs4hibNZIm2C3N9kfuJaGDAw7wci3MMXQakIU="]
+
+[gc]
+keep = 3
+keep-since = "2w"
 "#;
 
 fn parse(text: &str) -> Result<HubToml, ConfigErrors> {
@@ -169,6 +173,7 @@ fn every_key_is_read() {
     assert_eq!(cache.upload, ["attic", "push", "hub"]);
     assert_eq!(cache.secret_key_file.as_deref(), Some(Path::new("cache.secret")));
     assert_eq!(cache.public_keys, ["hub-1:N19VBhqs4hibNZIm2C3N9kfuJaGDAw7wci3MMXQakIU="]);
+    assert_eq!((hub.gc().keep.get(), hub.gc().keep_since.as_secs()), (3, 14 * 24 * 60 * 60));
     for key in known_keys() {
         assert!(
             FULL.contains(&format!("{} = ", key.name)) || ["options", "hooks"].contains(&key.name),
