@@ -56,7 +56,7 @@ pub(super) fn words(command: &Command) -> impl Iterator<Item = &str> {
 }
 
 /// The place of the first word that is neither an option nor an option's value.
-fn first_word(args: &[OsString], command: &Command) -> Option<usize> {
+pub(super) fn first_word(args: &[OsString], command: &Command) -> Option<usize> {
     let mut at = 1;
     while at < args.len() {
         let arg = args[at].to_string_lossy();

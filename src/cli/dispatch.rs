@@ -9,9 +9,9 @@ use super::aliases::{self, Rewritten};
 use super::args::{Cli, Command, Global, command};
 use super::hub::Hub;
 use super::{
-    boot_space, cache, check_syntax, ci, cleanup, completions, deploy, deploy_all, diff, emergency_deploy, gc,
-    generations, history, hosts, lock, man, optimize, ping, quick_deploy, reboot, resume, rollback, status, test_all,
-    test_host, why,
+    boot_space, cache, check_syntax, ci, cleanup, complete, completions, deploy, deploy_all, diff, emergency_deploy,
+    gc, generations, history, hosts, lock, man, optimize, ping, quick_deploy, reboot, resume, rollback, status,
+    test_all, test_host, why,
 };
 use crate::error::{Error, Exit, Kind, Result};
 use crate::process::Canceller;
@@ -20,6 +20,10 @@ use crate::run::Signals;
 
 /// Runs the program with the words of its command line and gives its exit code. Errors are told on the way.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
+    let args: Vec<_> = args.into_iter().collect();
+    if let Some(code) = complete::answer(&args) {
+        return code;
+    }
     let described = command();
     let Rewritten { args, bare } = aliases::rewrite(args, &described);
     let cli = match described.try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches)) {

@@ -7,6 +7,7 @@ mod cache;
 mod check_syntax;
 mod ci;
 mod cleanup;
+mod complete;
 mod completions;
 mod config;
 mod confirm;

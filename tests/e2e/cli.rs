@@ -303,18 +303,22 @@ fn completions_load_into_their_shells() {
     let hub = Hub::offline();
     let mut tried = BTreeSet::new();
     let offers = "quick-deploy";
-    let bash = "complete -p hubctl >/dev/null; COMP_WORDS=(hubctl quick); COMP_CWORD=1; \
-                $(complete -p hubctl | sed 's/.*-F \\([^ ]*\\).*/\\1/') hubctl quick hubctl; printf '%s\\n' \"${COMPREPLY[@]}\"";
     for (shell, load) in [
-        ("bash", format!(". ./script; {bash}")),
-        ("zsh", "autoload -U compinit; compinit -D; . ./script; whence -w _hubctl; grep -o quick-deploy ./script | head -n 1".to_owned()),
-        ("fish", "source ./script; complete -C 'hubctl quick'".to_owned()),
+        (
+            "bash",
+            ". ./script; COMP_LINE='hubctl quick' COMP_POINT=12; _hubctl hubctl quick hubctl; echo \"${COMPREPLY[@]}\"",
+        ),
+        (
+            "zsh",
+            "autoload -U compinit; compinit -D; . ./script; echo ${_comps[hubctl]}; HUBCTL_COMPLETE=zsh _CLAP_COMPLETE_INDEX=1 hubctl -- hubctl quick",
+        ),
+        ("fish", "source ./script; complete -C 'hubctl quick'"),
     ] {
         let script = hub.run(&["completions", shell]).exits(0);
         assert!(script.stdout.contains("hubctl"), "{shell}");
         fs::write(hub.root().join("script"), &script.stdout).unwrap();
         // Only bash is on every machine that runs these tests.
-        let Ok(output) = as_hub(&hub, &mut Command::new(shell)).args(["-c", &load]).output() else { continue };
+        let Ok(output) = as_hub(&hub, &mut Command::new(shell)).args(["-c", load]).output() else { continue };
         tried.insert(shell);
         let ended = Finished::from(output).exits(0).prints(offers);
         assert_eq!(ended.stderr, "", "{shell}");

@@ -11,6 +11,7 @@ mod check_syntax;
 mod checks;
 mod ci;
 mod cli;
+mod completion;
 mod contact;
 mod darwin;
 mod demo;

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 use std::{env, fs, iter};
@@ -143,6 +143,11 @@ impl Hub {
     /// Runs a line of shell in the flake's directory and in this hub's environment, in which `hubctl` is the program.
     pub(crate) fn shell(&self, line: &str) -> Finished {
         self.environment(Command::new("sh").args(["-c", line]).stdin(Stdio::null())).output().unwrap().into()
+    }
+
+    /// As [`Self::shell`], by another shell; an error where there is none of that name.
+    pub(crate) fn shell_of(&self, shell: &str, code: &str) -> std::io::Result<Output> {
+        self.environment(Command::new(shell).args(["-c", code]).stdin(Stdio::null())).output()
     }
 
     /// A search path on which `hubctl` is the program under test.
