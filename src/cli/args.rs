@@ -6,8 +6,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use super::{
     boot_space, cache, check_syntax, ci, cleanup, completions, deploy, deploy_all, diff, emergency_deploy, gc,
-    generations, history, hosts, lock, man, optimize, ping, quick_deploy, reboot, resume, rollback, status, test_all,
-    test_host, why,
+    generations, history, hosts, lock, man, metrics, optimize, ping, quick_deploy, reboot, resume, rollback, status,
+    test_all, test_host, why,
 };
 use crate::error::Exit;
 
@@ -105,6 +105,7 @@ pub(super) enum Command {
     Rollback(rollback::RollbackArgs),
     Reboot(reboot::RebootArgs),
     History(history::HistoryArgs),
+    Metrics(metrics::MetricsArgs),
     Lock(lock::LockArgs),
     Generations(generations::GenerationsArgs),
     Gc(gc::GcArgs),

@@ -8,18 +8,19 @@ use jiff::Timestamp;
 
 use super::hooks::{Hooks, Told};
 use super::hub::{Fleet, Hub, this_machine};
+use super::metrics;
 use super::passwords;
 use super::plan;
 use crate::error::{Error, Exit, Kind, Result};
 use crate::fleet::{Host, HostName};
 use crate::nix::{Source, StorePath, Validity, changed_files};
-use crate::plan::{Doubt, Goal, Rule, Waves};
+use crate::plan::{Doubt, Drift, Goal, Rule, Waves};
 use crate::remote::{Connect, Elevation};
 use crate::report::{Event, EventSender, HostFinished, Outcome, Reporter, Summary, exit_of};
 use crate::run::{
     Builders, Context, Gate, HubCache, Job, LastSeen, Machines, Places, Wants, execute, plan as find_out,
 };
-use crate::state::{Deployment, HostRecord, State, StateDirs, StateError};
+use crate::state::{Deployment, HostRecord, Sighting, State, StateDirs, StateError};
 
 /// What a command wants done, beside what every run has.
 pub(super) struct Wish {
@@ -90,6 +91,11 @@ pub(super) async fn run(hub: &Hub, fleet: Fleet, mut wish: Wish) -> Result<Exit>
     let summary = summary(&finished, exit, begun);
     if let Some(hooks) = &hooks {
         hooks.ended(&summary, exit, &events).await;
+    }
+    if recorded.is_some() {
+        for message in metrics::publish(hub, &fleet.config, &state).await {
+            events.emit(Event::Warning { host: None, message, hint: Some(metrics::HINT.to_owned()) });
+        }
     }
     events.emit(Event::Summary(summary));
     reporter.finish().await;
@@ -284,12 +290,33 @@ fn remember(state: &State, fleet: &Fleet, context: &Context, ended: &HostFinishe
     if let Some(build_ms) = ended.build_ms {
         note("the time that it took to build", state.remember_build_time(&flake, host, build_ms));
     }
+    if let Some(drift) = drift_after(context.job.goal, ended.outcome) {
+        let sighting = Sighting {
+            asked: Timestamp::now(),
+            reachable: true,
+            drift: Some(drift),
+            failed_units: None,
+            generation: ended.generation,
+            store: None,
+            boot: None,
+        };
+        note("what it runs", state.remember_sighting(&flake, host, &sighting));
+    }
     if let Some(machine) = context
         .machines
         .accepted(host)
         .filter(|_| matches!(ended.outcome, Outcome::Degraded) || ended.outcome.is_success())
     {
         note("the machine", state.remember_machine(&flake, host, &machine, Timestamp::now()));
+    }
+}
+
+/// How a host differs from the flake after it was deployed to, where its end tells that.
+fn drift_after(goal: Goal, outcome: Outcome) -> Option<Drift> {
+    match (goal, outcome) {
+        (Goal::Switch, Outcome::Unchanged | Outcome::Deployed) => Some(Drift::None),
+        (Goal::Switch, Outcome::RebootNeeded) => Some(Drift::RebootPending),
+        _ => None,
     }
 }
 

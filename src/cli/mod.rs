@@ -26,6 +26,7 @@ mod hub;
 mod job;
 mod lock;
 mod man;
+mod metrics;
 mod moment;
 mod optimize;
 mod passwords;

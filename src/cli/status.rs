@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use clap::Args;
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::hub::{Fleet, Hub, this_machine};
+use super::metrics;
 use super::select::HostsOrAll;
 use crate::error::{Error, Exit, Kind, Result};
 use crate::evaluate::Evaluator;
@@ -18,7 +20,7 @@ use crate::remote::{Ailment, Connect, Elevation, Facts, RunError, Space, TakenBa
 use crate::report::units::{bytes, local_time};
 use crate::report::{Cell, Outcome, Output, Style, Table};
 use crate::run::{Stop, Tries, check_health, fan_out, held_since, reach, target_of};
-use crate::state::{Filter, State};
+use crate::state::{Filter, Sighting, State};
 
 /// How many hosts are asked at once.
 const AT_ONCE: usize = 64;
@@ -80,6 +82,10 @@ pub(super) async fn run(hub: &Hub, args: StatusArgs) -> Result<Exit> {
     looker.connect.close().await;
     hub.not_stopped()?;
     seen.sort_by(|a, b| a.host.cmp(&b.host));
+    remember(&looker.state, &fleet, &seen);
+    for wrong in metrics::publish(hub, &fleet.config, &looker.state).await {
+        hub.ui.warning(&wrong, Some(metrics::HINT));
+    }
     show(hub, &seen).map_err(|error| Error::new(Kind::Failed, error))?;
     Ok(exit_of(&seen))
 }
@@ -151,6 +157,26 @@ impl Looker {
         let past = self.state.deployments(&filter).unwrap_or_default();
         let of_host = past.into_iter().filter_map(|mut deployment| deployment.hosts.remove(host.as_str()));
         of_host.filter(|record| record.outcome.is_some_and(Outcome::changed_host)).filter_map(|r| r.wanted).collect()
+    }
+}
+
+/// Remembers how hosts are, for commands that ask nobody. Losing it loses a number there.
+fn remember(state: &State, fleet: &Fleet, seen: &[Seen]) {
+    let asked = Timestamp::now();
+    for one in seen {
+        let facts = one.facts.as_ref();
+        let sighting = Sighting {
+            asked,
+            reachable: one.reachable,
+            drift: one.drift.filter(|drift| *drift != Drift::Unknown),
+            failed_units: facts.and_then(|facts| u64::try_from(facts.failed_units.len()).ok()),
+            generation: facts.and_then(|facts| facts.generation),
+            store: facts.and_then(|facts| facts.store_space),
+            boot: facts.and_then(|facts| facts.boot_space),
+        };
+        if let Err(error) = state.remember_sighting(&fleet.flake_key(), &one.host, &sighting) {
+            tracing::warn!(%error, host = %one.host, "how it is, is not remembered");
+        }
     }
 }
 

@@ -33,6 +33,39 @@ pub enum Drift {
 }
 
 impl Drift {
+    /// Every kind.
+    pub const ALL: [Self; 9] = [
+        Self::None,
+        Self::RebootPending,
+        Self::NotBootDefault,
+        Self::Interrupted,
+        Self::Specialisation,
+        Self::NotRunning,
+        Self::Behind,
+        Self::BuiltElsewhere,
+        Self::Unknown,
+    ];
+
+    /// Its name in data, as it is serialised.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::RebootPending => "reboot-pending",
+            Self::NotBootDefault => "not-boot-default",
+            Self::Interrupted => "interrupted",
+            Self::Specialisation => "specialisation",
+            Self::NotRunning => "not-running",
+            Self::Behind => "behind",
+            Self::BuiltElsewhere => "built-elsewhere",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// The kind of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|drift| drift.name() == name)
+    }
+
     /// What a person calls it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -74,6 +107,14 @@ mod tests {
 
     fn path(hash: char) -> StorePath {
         format!("/nix/store/{}-nixos-system-p620-25.11", hash.to_string().repeat(32)).parse().unwrap()
+    }
+
+    #[test]
+    fn names_are_those_of_the_data() {
+        for drift in Drift::ALL {
+            assert_eq!(serde_json::to_value(drift).unwrap(), drift.name());
+            assert_eq!(Drift::named(drift.name()), Some(drift));
+        }
     }
 
     #[test]

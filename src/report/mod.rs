@@ -3,6 +3,7 @@
 mod bars;
 mod chart;
 mod event;
+mod exposition;
 mod failure;
 mod json;
 mod line;
@@ -25,6 +26,7 @@ pub mod units;
 
 pub use chart::{bar, sparkline};
 pub use event::{Event, Failed, HostFinished, Stamped, StepName, Summary};
+pub use exposition::{Family, FamilyKind, Sample, exposition};
 pub use outcome::{Outcome, UnknownOutcome, exit_of};
 pub use reporter::{EventReceiver, EventSender, Reporter};
 pub use screen::Size;

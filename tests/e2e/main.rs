@@ -27,6 +27,7 @@ mod hooks;
 mod hub_toml;
 mod kills;
 mod lock;
+mod metrics;
 mod nix_versions;
 mod old_recipes;
 mod outcomes;

@@ -12,7 +12,7 @@ use super::errors::{ConfigErrors, Source};
 use super::keys;
 use super::problem::Problem;
 use super::reader::read_table;
-use super::settings::{Cache, Deploy, HostSettings, Nix, Ssh};
+use super::settings::{Cache, Deploy, HostSettings, Metrics, Nix, Ssh};
 use crate::fleet::{HostName, KeepPolicy};
 
 /// What the tables of a `hub.toml` hold.
@@ -27,6 +27,7 @@ pub(super) struct Content {
     pub(super) nix: Nix,
     pub(super) cache: Cache,
     pub(super) gc: KeepPolicy,
+    pub(super) metrics: Metrics,
 }
 
 /// A `hub.toml` that was read and found right in itself. What it says of hosts becomes an
@@ -82,6 +83,11 @@ impl HubToml {
     /// `[gc]`.
     pub fn gc(&self) -> KeepPolicy {
         self.content.gc
+    }
+
+    /// `[metrics]`.
+    pub fn metrics(&self) -> &Metrics {
+        &self.content.metrics
     }
 
     /// The hosts with a table of their own, or nothing if the file has no `[hosts]`.

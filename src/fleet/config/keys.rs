@@ -8,7 +8,7 @@ use super::health::{self, HEALTH};
 use super::hub_toml::Content;
 use super::problem::Problem;
 use super::reader::{Entry, Key};
-use super::settings::{Cache, Deploy, Hooks, HostSettings, Nix, Ssh};
+use super::settings::{Cache, Deploy, Hooks, HostSettings, Metrics, Nix, Ssh};
 use super::shapes;
 use crate::fleet::shown::toml_key;
 use crate::fleet::{HostName, KeepPolicy, UnitPolicies};
@@ -28,6 +28,7 @@ pub(super) const ROOT: &[Key<Content>] = &[
     Key { name: "nix", set: |hub, entry| entry.table("nix", NIX, &mut hub.nix) },
     Key { name: "cache", set: |hub, entry| entry.table("cache", CACHE, &mut hub.cache) },
     Key { name: "gc", set: |hub, entry| entry.table("gc", GC, &mut hub.gc) },
+    Key { name: "metrics", set: |hub, entry| entry.table("metrics", METRICS, &mut hub.metrics) },
 ];
 
 const HOST: &[Key<HostSettings>] = &[
@@ -126,6 +127,11 @@ const GC: &[Key<KeepPolicy>] = &[
     Key { name: "keep-since", set: |gc, entry| keep(&mut gc.keep_since, entry.read(&shapes::AGE)) },
 ];
 
+const METRICS: &[Key<Metrics>] = &[
+    Key { name: "file", set: |metrics, entry| metrics.file = entry.read(&shapes::ABSOLUTE).map(Into::into) },
+    Key { name: "push", set: |metrics, entry| metrics.push = entry.read(&shapes::URL) },
+];
+
 /// A key that `hub.toml` may hold.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct KnownKey {
@@ -144,6 +150,7 @@ pub fn known_keys() -> impl Iterator<Item = KnownKey> {
         .chain(known("nix", NIX))
         .chain(known("cache", CACHE))
         .chain(known("gc", GC))
+        .chain(known("metrics", METRICS))
         .chain(health::known_keys())
 }
 

@@ -211,6 +211,15 @@ pub struct Cache {
     pub public_keys: Vec<String>,
 }
 
+/// `[metrics]`: where runs leave metrics.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Metrics {
+    /// The file that they are written to.
+    pub file: Option<PathBuf>,
+    /// The push gateway, or a group of its metrics.
+    pub push: Option<String>,
+}
+
 /// `[nix]`: how Nix is called.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Nix {

@@ -94,6 +94,10 @@ public-keys = ["hub-1:N19VBhqs4hibNZIm2C3N9kfuJaGDAw7wci3MMXQakIU="]
 [gc]
 keep = 3
 keep-since = "2w"
+
+[metrics]
+file = "/var/lib/node-exporter/hubctl.prom"
+push = "http://gateway:9091"
 "#;
 
 fn parse(text: &str) -> Result<HubToml, ConfigErrors> {
@@ -174,6 +178,8 @@ fn every_key_is_read() {
     assert_eq!(cache.secret_key_file.as_deref(), Some(Path::new("cache.secret")));
     assert_eq!(cache.public_keys, ["hub-1:N19VBhqs4hibNZIm2C3N9kfuJaGDAw7wci3MMXQakIU="]);
     assert_eq!((hub.gc().keep.get(), hub.gc().keep_since.as_secs()), (3, 14 * 24 * 60 * 60));
+    assert_eq!(hub.metrics().file.as_deref(), Some(Path::new("/var/lib/node-exporter/hubctl.prom")));
+    assert_eq!(hub.metrics().push.as_deref(), Some("http://gateway:9091"));
     for key in known_keys() {
         assert!(
             FULL.contains(&format!("{} = ", key.name)) || ["options", "hooks"].contains(&key.name),

@@ -15,5 +15,5 @@ pub(crate) use hub::{Hub, Running};
 pub(crate) use lab::{Lab, REPOSITORY};
 pub(crate) use mac::MAC;
 pub(crate) use processes::Processes;
-pub(crate) use server::Server;
+pub(crate) use server::{Server, Status};
 pub(crate) use web_cache::WebCache;
