@@ -28,11 +28,12 @@ fresh() {{
   fi
   [ "$seen" = "$before" ] || printf '\nhubctl-follow:seen %s\n' "$seen"
 }}
-# rest SECONDS: for so long, or until the activation's end lets go of its lock.
+# pause SECONDS: for so long, or until the activation's end lets go of its lock.
 if command -v flock >/dev/null; then
-  rest() {{ [ -e "$d/lock" ] && flock --shared --wait "$1" 9 9<"$d/lock" || sleep 0.02; }}
+  # Where it fails at once, whatever its reason, this must not become a busy loop.
+  pause() {{ {{ [ -e "$d/lock" ] && flock --shared --wait "$1" 9 9<"$d/lock"; }} || sleep 0.02; }}
 else
-  rest() {{ sleep 0.04; }}
+  pause() {{ sleep 0.04; }}
 fi
 [ -d "$d" ] || answer vanished
 looks=0
@@ -55,5 +56,5 @@ while :; do
     fi
     [ "$(date +%s)" -lt "$until" ] || answer running
   fi
-  sleep 0.04
+  pause 0.2
 done
