@@ -1,10 +1,12 @@
 //! Closures and what differs between two of them, by package.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::Serialize;
 
+use super::package::{compare_versions, split_version};
 use super::program::Nix;
 use super::store_path::StorePath;
 use crate::process::{Cancel, Failure};
@@ -16,17 +18,38 @@ const DEADLINE: Duration = Duration::from_secs(5 * 60);
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Closure(BTreeMap<StorePath, u64>);
 
-/// A package whose versions differ between two closures.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+/// A package that differs between two closures.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct PackageChange {
     /// The package's name.
     pub name: String,
-    /// The versions that only the old closure has; empty for an added package. A path without version counts as `""`.
+    /// What happens to it.
+    pub change: Change,
+    /// The versions that only the old closure has, oldest first. A path without a version counts as `""`.
     pub old: Vec<String>,
-    /// The versions that only the new closure has; empty for a removed package.
+    /// The versions that only the new closure has, oldest first.
     pub new: Vec<String>,
     /// How much larger the package is in the new closure, in bytes.
     pub size_change: i64,
+}
+
+/// What happens to a package.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// The old closure has none of it.
+    Added,
+    /// The new closure has none of it.
+    Removed,
+    /// Its newest version is newer than before.
+    Up,
+    /// Its newest version is older than before.
+    Down,
+    /// Other versions come or go, and the newest stays.
+    Versions,
+    /// It has the same versions and another size.
+    Size,
 }
 
 impl Closure {
@@ -58,7 +81,7 @@ impl Closure {
     fn packages(&self) -> BTreeMap<&str, Package<'_>> {
         let mut packages = BTreeMap::<_, Package<'_>>::new();
         for (path, size) in &self.0 {
-            let (name, version) = split_version(path.name());
+            let (name, version) = split_version(without_output(path.name()));
             let package = packages.entry(name).or_default();
             package.versions.insert(version);
             package.size += i64::try_from(*size).unwrap_or(i64::MAX);
@@ -71,6 +94,12 @@ impl Closure {
 struct Package<'a> {
     versions: BTreeSet<&'a str>,
     size: i64,
+}
+
+impl Package<'_> {
+    fn newest(&self) -> &str {
+        self.versions.iter().copied().max_by(|a, b| compare_versions(a, b)).unwrap_or_default()
+    }
 }
 
 /// The closure of a path in this machine's store.
@@ -87,7 +116,8 @@ pub fn closure_command(path: &StorePath) -> String {
     format!("nix --extra-experimental-features nix-command path-info --size --recursive {path}")
 }
 
-/// The packages whose versions differ, and those that grew or shrank by more than 8 KiB under the same version, by name.
+/// The packages of which versions come or go, and those that grow or shrink by 8 KiB or more with the same versions, by name: the
+/// list of `nix store diff-closures`.
 pub fn diff_closures(old: &Closure, new: &Closure) -> Vec<PackageChange> {
     let (before, after) = (old.packages(), new.packages());
     let names: BTreeSet<_> = before.keys().chain(after.keys()).copied().collect();
@@ -97,26 +127,38 @@ pub fn diff_closures(old: &Closure, new: &Closure) -> Vec<PackageChange> {
 fn change_of(name: &str, old: Option<&Package<'_>>, new: Option<&Package<'_>>) -> Option<PackageChange> {
     const NOTABLE: u64 = 8 * 1024;
     let none = Package::default();
-    let (old, new) = (old.unwrap_or(&none), new.unwrap_or(&none));
-    let only = |a: &Package<'_>, b: &Package<'_>| {
-        a.versions.difference(&b.versions).map(|version| (*version).to_owned()).collect::<Vec<_>>()
+    let (before, after) = (old.unwrap_or(&none), new.unwrap_or(&none));
+    let only = |a: &Package<'_>, b: &Package<'_>| in_order(a.versions.difference(&b.versions).copied());
+    let (gone, come) = (only(before, after), only(after, before));
+    let size_change = after.size - before.size;
+    let change = match (old, new) {
+        (None, _) => Change::Added,
+        (_, None) => Change::Removed,
+        _ if gone.is_empty() && come.is_empty() => Change::Size,
+        (Some(old), Some(new)) => match compare_versions(old.newest(), new.newest()) {
+            Ordering::Less => Change::Up,
+            Ordering::Greater => Change::Down,
+            Ordering::Equal => Change::Versions,
+        },
     };
-    let change = PackageChange {
-        name: name.to_owned(),
-        old: only(old, new),
-        new: only(new, old),
-        size_change: new.size - old.size,
-    };
-    let notable = !change.old.is_empty() || !change.new.is_empty() || change.size_change.unsigned_abs() > NOTABLE;
-    notable.then_some(change)
+    let notable = change != Change::Size || size_change.unsigned_abs() >= NOTABLE;
+    notable.then(|| PackageChange { name: name.to_owned(), change, old: gone, new: come, size_change })
 }
 
-/// A store object's name and version: the version begins at the first dash that is not followed by a letter, as for
-/// `builtins.parseDrvName`.
-fn split_version(name: &str) -> (&str, &str) {
-    let dash = name.match_indices('-').map(|(at, _)| at);
-    let mut versions = dash.filter(|at| name[at + 1..].starts_with(|c: char| !c.is_alphabetic()));
-    versions.next().map_or((name, ""), |at| (&name[..at], &name[at + 1..]))
+/// Versions from the oldest to the newest.
+fn in_order<'a>(versions: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut versions: Vec<_> = versions.map(str::to_owned).collect();
+    versions.sort_by(|a, b| compare_versions(a, b));
+    versions
+}
+
+/// A store object's name without that of the output at its end, such as `-bin`. Names do not tell outputs from other words: those at
+/// the end of a package's own name are taken off as well, as Nix does.
+fn without_output(name: &str) -> &str {
+    let is_output = |word: &str| {
+        matches!(word, "lib32" | "lib64") || (!word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase()))
+    };
+    name.rsplit_once('-').filter(|(_, last)| is_output(last)).map_or(name, |(package, _)| package)
 }
 
 #[cfg(test)]
@@ -128,26 +170,38 @@ mod tests {
         Closure::parse(&objects.iter().enumerate().map(line).collect::<String>())
     }
 
-    #[test]
-    fn names_and_versions_are_told_apart() {
-        assert_eq!(split_version("firefox-129.0.2"), ("firefox", "129.0.2"));
-        assert_eq!(split_version("nixos-system-p620-25.11"), ("nixos-system-p620", "25.11"));
-        assert_eq!(split_version("unit-sshd.service"), ("unit-sshd.service", ""));
+    fn brief(old: &[(&str, u64)], new: &[(&str, u64)]) -> Vec<String> {
+        let changes = diff_closures(&closure(old), &closure(new));
+        let line = |one: &PackageChange| {
+            format!("{} {:?} {} > {} {}", one.name, one.change, one.old.join(","), one.new.join(","), one.size_change)
+        };
+        changes.iter().map(line).collect()
     }
 
     #[test]
     fn added_removed_and_changed_packages_are_found() {
-        let old = closure(&[("vim-9.0", 10), ("gone-1", 5), ("same-1", 7), ("grown", 10)]);
-        let new = closure(&[("vim-9.1", 12), ("fresh-2", 6), ("same-1", 7), ("grown", 9_000)]);
-        let changes = diff_closures(&old, &new);
-        let brief: Vec<_> = changes
-            .iter()
-            .map(|change| format!("{} {:?} {:?} {}", change.name, change.old, change.new, change.size_change))
-            .collect();
+        let old = [("vim-9.10", 10), ("git-2", 3), ("gone-1", 5), ("same-1", 7), ("grown", 10), ("less", 10)];
+        let new = [("vim-9.9", 12), ("git-10", 3), ("fresh-2", 6), ("same-1", 7), ("grown", 8_202), ("less", 8_201)];
         assert_eq!(
-            brief,
-            [r#"fresh [] ["2"] 6"#, r#"gone ["1"] [] -5"#, "grown [] [] 8990", r#"vim ["9.0"] ["9.1"] 2"#,]
+            brief(&old, &new),
+            [
+                "fresh Added  > 2 6",
+                "git Up 2 > 10 0",
+                "gone Removed 1 >  -5",
+                "grown Size  >  8192",
+                "vim Down 9.10 > 9.9 2"
+            ]
         );
-        assert_eq!(diff_closures(&old, &old), []);
+        assert_eq!(brief(&old, &old), Vec::<String>::new());
+    }
+
+    #[test]
+    fn outputs_are_one_package_and_so_are_versions_side_by_side() {
+        let old = [("ssl-3.1-bin", 1), ("ssl-3.1", 2), ("ssl-1.1-lib64", 4), ("py-3", 1)];
+        let new =
+            [("ssl-3.1-dev", 1), ("ssl-3.1", 2), ("ssl-0.9", 1), ("py-3", 1), ("py-2-doc", 1), ("py-unstable-1", 1)];
+        assert_eq!(brief(&old, &new), ["py Versions  > 2 1", "py-unstable Added  > 1 1", "ssl Versions 1.1 > 0.9 -3"]);
+        assert_eq!(without_output("system-path"), "system");
+        assert_eq!(without_output("x-1.0-Bin2"), "x-1.0-Bin2");
     }
 }

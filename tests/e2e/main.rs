@@ -16,6 +16,7 @@ mod contact;
 mod darwin;
 mod demo;
 mod deploys;
+mod diff;
 mod emergency;
 mod evaluation;
 mod faults;
