@@ -99,7 +99,6 @@ pub(super) enum Command {
     DeployAll(deploy_all::DeployAllArgs),
     EmergencyDeploy(emergency_deploy::EmergencyDeployArgs),
     Diff(diff::DiffArgs),
-    #[command(hide = true)]
     DiffHosts(diff::DiffHostsArgs),
     Resume(resume::ResumeArgs),
     Rollback(rollback::RollbackArgs),

@@ -9,9 +9,13 @@ use crate::process::Level;
 
 /// Asks a question that is answered with yes or no; no is the default. Without a terminal nobody can answer it.
 pub(super) async fn confirm(hub: &Hub, question: &str) -> Result<()> {
+    confirm_or(hub, question, "--yes answers with yes").await
+}
+
+/// As [`confirm`], with another `hint` for where nobody can be asked.
+pub(super) async fn confirm_or(hub: &Hub, question: &str, hint: &str) -> Result<()> {
     if !hub.ui.is_interactive() {
-        return Err(Error::message(Kind::Refused, format!("{question} Nobody can be asked here"))
-            .hint("--yes answers with yes"));
+        return Err(Error::message(Kind::Refused, format!("{question} Nobody can be asked here")).hint(hint));
     }
     let question = question.to_owned();
     let yes = answered(hub, move || Confirm::new(&question).with_default(false).prompt()).await?;

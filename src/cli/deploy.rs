@@ -5,6 +5,7 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+use super::ask::ask_first;
 use super::hub::{Fleet, Hub, local_host, this_machine};
 use super::job::{self, Kept, Wish};
 use super::select::{Build, Cached, Despite, Parallel, Specialised};
@@ -27,7 +28,7 @@ pub(super) struct DeployArgs {
     #[command(flatten)]
     how: How,
     /// Deploys this machine by way of another program, which takes over the terminal.
-    #[arg(long, value_name = "PROGRAM", conflicts_with_all = ["dry_run", "build_on", "parallel", "cached", "specialisation"])]
+    #[arg(long, value_name = "PROGRAM", conflicts_with_all = ["dry_run", "ask", "build_on", "parallel", "cached", "specialisation"])]
     via: Option<Via>,
     /// Kept for the fingers: hubctl has no slow preparations to leave out.
     #[arg(long, hide = true)]
@@ -54,6 +55,10 @@ pub(super) struct How {
     /// Shows what would be done with each host, and does nothing.
     #[arg(long, short = 'n')]
     pub(super) dry_run: bool,
+    /// Shows what would change on each host, as `hubctl diff --units` does, and asks before it is done.
+    #[arg(long, conflicts_with = "dry_run")]
+    #[serde(skip)]
+    pub(super) ask: bool,
     #[command(flatten)]
     pub(super) despite: Despite,
 }
@@ -138,6 +143,9 @@ pub(super) async fn deploy(
 ) -> Result<Exit> {
     how.build.apply(&mut hosts, &fleet)?;
     how.specialised.apply(&mut hosts, how.goal.into())?;
+    if how.ask {
+        ask_first(hub, &fleet, &evaluator, &hosts, command.rule).await?;
+    }
     let cache = how.cached.cache(hub, &fleet).await?;
     let options =
         || serde_json::to_string(&Resumable { how, parallel }).map_err(|error| Error::new(Kind::Failed, error));

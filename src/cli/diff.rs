@@ -1,35 +1,42 @@
 //! `hubctl diff` and `hubctl diff-hosts`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use clap::Args;
-use serde::Serialize;
 
-use super::hub::{Fleet, Hub, this_machine};
+use super::change_list::{markdown, text};
+use super::compare::{AskUnits, Compared, Comparer, Side};
+use super::hub::{Fleet, Hub};
+use super::passwords;
 use super::select::HostsOrAll;
 use crate::error::{Error, Exit, Kind, Result};
 use crate::evaluate::Evaluator;
 use crate::fleet::{Host, HostName};
-use crate::nix::{
-    Closure, GcRoot, Nix, PackageChange, Silent, StorePath, Substituters, build, closure_command, diff_closures,
-    local_closure,
-};
-use crate::process::{Cancel, Level};
-use crate::remote::{Connect, Elevation, Remote};
-use crate::report::units::bytes;
-use crate::report::{Cell, Output, Style, Table, Ui};
-use crate::run::{fan_out, reach, target_of};
+use crate::report::Output;
 
-/// How many hosts are compared at once.
-const AT_ONCE: usize = 8;
-
-/// Shows what deploying would change on hosts: packages added, removed, up and down, and the size of the whole.
+/// Shows what deploying would change on hosts: packages, the size of the whole, units, users, open ports, secrets, files in /etc, and
+/// what takes a reboot.
 ///
-/// The base is what each host runs now. The wanted systems are built here first.
+/// The base is what each host runs now, and the wanted systems are built here first. Changes that several hosts have are shown once.
 #[derive(Args, Debug)]
 pub(super) struct DiffArgs {
     #[command(flatten)]
     hosts: HostsOrAll,
+    /// Copies the new systems to the hosts, so that each can tell which of its units would stop, restart, reload or start. Without, only
+    /// hosts that have theirs already tell.
+    #[arg(long, conflicts_with_all = ["rev", "generation"])]
+    units: bool,
+    /// Compares with what a commit, branch or tag of the flake wants instead of what runs; given twice, compares the two. No host is
+    /// asked.
+    #[arg(long, value_name = "REV", conflicts_with = "generation")]
+    rev: Vec<String>,
+    /// Compares what the host runs with a generation of its profile, as the older one; given twice, compares the two.
+    #[arg(long, value_name = "N")]
+    generation: Vec<u64>,
+    /// Writes Markdown, for a pull request.
+    #[arg(long)]
+    markdown: bool,
 }
 
 /// Shows what the systems that the flake wants for two hosts have different.
@@ -39,226 +46,121 @@ pub(super) struct DiffHostsArgs {
     old: HostName,
     /// The host to compare with.
     new: HostName,
-}
-
-/// What differs between two systems, or why that is not known.
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-struct Compared {
-    host: String,
-    old: Option<StorePath>,
-    new: Option<StorePath>,
-    size_change: i64,
-    changes: Vec<PackageChange>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
-}
-
-/// What comparing needs.
-struct Comparer {
-    ui: Ui,
-    nix: Nix,
-    substituters: Substituters,
-    evaluator: Arc<Evaluator>,
-    connect: Arc<dyn Connect>,
-    gcroots: std::path::PathBuf,
-    id: String,
-    cancel: Cancel,
+    /// Writes Markdown, for a pull request.
+    #[arg(long)]
+    markdown: bool,
 }
 
 pub(super) async fn run(hub: &Hub, args: DiffArgs) -> Result<Exit> {
-    let (fleet, evaluator) = hub.load().await?;
-    let hosts = args.hosts.select(hub, &fleet.inventory)?;
-    let comparer = Arc::new(comparer(hub, &fleet, evaluator)?);
-    let mut found = Vec::new();
-    let work = |host| {
-        let comparer = comparer.clone();
-        async move { comparer.with_running(&host).await }
+    check_markdown(hub, args.markdown)?;
+    let (fleet, hosts, old, new) = match args.generation.as_slice() {
+        [] => of_flake(hub, &args).await?,
+        numbers => {
+            let (old, new) = generations(numbers)?;
+            let fleet = hub.reachable(&args.hosts.hosts).await?;
+            let hosts = args.hosts.select(hub, &fleet.inventory)?;
+            (fleet, hosts, old, new)
+        }
     };
-    fan_out(hosts, AT_ONCE, work, |one: Compared| found.push(one)).await;
-    comparer.connect.close().await;
+    let elevations = if args.units {
+        let connect = hub.connector(&fleet.config)?;
+        hub.unless_stopped(passwords::elevations(hub, connect.as_ref(), &hosts)).await?
+    } else {
+        BTreeMap::new()
+    };
+    let ask_units = if args.units { AskUnits::Copied } else { AskUnits::IfThere };
+    let comparer = Arc::new(Comparer::new(hub, &fleet, ask_units, elevations)?);
+    let found = comparer.all(hosts, &old, &new).await;
+    comparer.close().await;
     hub.not_stopped()?;
-    found.sort_by(|a, b| a.host.cmp(&b.host));
-    show(hub, &found)
+    show(hub, &found, args.markdown)
 }
 
 pub(super) async fn run_between(hub: &Hub, args: DiffHostsArgs) -> Result<Exit> {
+    check_markdown(hub, args.markdown)?;
     let (fleet, evaluator) = hub.load().await?;
     let one = |name: &HostName| {
         let hosts = hub.select(&fleet.inventory, &[name.to_string()])?;
         hosts.into_iter().next().ok_or_else(|| Error::message(Kind::NoHost, format!("there is no host {name}")))
     };
     let (old, new) = (one(&args.old)?, one(&args.new)?);
-    let comparer = comparer(hub, &fleet, evaluator)?;
-    let found = comparer.between(&old, &new).await;
+    let comparer = Comparer::new(hub, &fleet, AskUnits::IfThere, BTreeMap::new())?;
+    let found = comparer.between(&old, &new, &Side::Flake(evaluator)).await;
     hub.not_stopped()?;
-    show(hub, &[found])
+    show(hub, &[found], args.markdown)
 }
 
-fn comparer(hub: &Hub, fleet: &Fleet, evaluator: Arc<Evaluator>) -> Result<Comparer> {
-    let (_, dirs) = hub.state()?;
-    Ok(Comparer {
-        id: hub.run_id(&dirs).to_owned(),
-        ui: hub.ui.clone(),
-        nix: fleet.nix.clone(),
-        substituters: fleet.substituters(true),
-        evaluator,
-        connect: hub.connector(&fleet.config)?,
-        gcroots: Hub::gcroots(&dirs)?,
-        cancel: hub.cancel.clone(),
-    })
-}
-
-impl Comparer {
-    /// What the flake wants for `host` against what it runs.
-    async fn with_running(&self, host: &Host) -> Compared {
-        let target = target_of(host, this_machine().as_deref());
-        let asked = async {
-            let (elevation, platform) = (Elevation::default(), host.kind.platform());
-            let access = reach(self.connect.as_ref(), &target, elevation, platform, &self.cancel).await;
-            access.or_else(|stop| stop.failed.map_or_else(stopped, |failed| Err(failed.message)))
-        };
-        let both = tokio::try_join!(asked, self.wanted(host));
-        let compared = match both {
-            Err(error) => Err(error),
-            Ok((access, (new, closure))) => match access.facts.current {
-                None => Err("the host runs no system that Nix knows".to_owned()),
-                Some(old) if old == new => Ok((Some(old), new, Closure::default(), Closure::default())),
-                Some(old) => {
-                    let asked = self.cancel.unless(Level::Soft, remote_closure(&access.remote, &old)).await;
-                    asked.unwrap_or_else(stopped).map(|before| (Some(old), new, before, closure))
-                }
-            },
-        };
-        Compared::of(host.name.to_string(), compared)
+/// Both say how the answer is to be written.
+fn check_markdown(hub: &Hub, wanted: bool) -> Result<()> {
+    if wanted && hub.ui.output() == Output::Json {
+        return Err(
+            Error::message(Kind::Usage, "--json and --markdown exclude each other").hint("leave one of them out")
+        );
     }
-
-    /// What the flake wants for two hosts, against each other.
-    async fn between(&self, old: &Host, new: &Host) -> Compared {
-        let both = tokio::try_join!(self.wanted(old), self.wanted(new));
-        let compared = both.map(|((old, before), (new, after))| (Some(old), new, before, after));
-        Compared::of(format!("{} → {}", old.name, new.name), compared)
-    }
-
-    /// The toplevel that the flake wants for `host`, built, and its closure.
-    async fn wanted(&self, host: &Host) -> std::result::Result<(StorePath, Closure), String> {
-        let evaluation = {
-            let evaluated = self.evaluator.system(host.attribute(), &self.cancel, &mut |_| ()).await;
-            evaluated.map_err(|error| format!("the configuration does not evaluate: {error}"))?.value
-        };
-        let root = GcRoot::at(self.gcroots.join(format!("{}-{}", self.id, host.name)));
-        let is_here = evaluation.out.as_path().exists();
-        let tell = |silent: &Silent| self.ui.warning(&silent.to_string(), Some(Silent::HINT));
-        let nix = if is_here { &self.nix } else { self.substituters.nix(&self.cancel, tell).await };
-        build(nix, &evaluation.drv, &root, &self.cancel, |_, _| ())
-            .await
-            .map_err(|error| format!("the toplevel does not build: {}", error.output.join("\n")))?;
-        let closure = local_closure(&self.nix, &evaluation.out, &self.cancel).await;
-        let closure = closure.map_err(|error| error.to_string())?;
-        Ok((evaluation.out, closure))
-    }
+    Ok(())
 }
 
-/// What is told of a host whose part the user stopped.
-fn stopped<T>() -> std::result::Result<T, String> {
-    Err("stopped".to_owned())
-}
-
-async fn remote_closure(remote: &Remote, path: &StorePath) -> std::result::Result<Closure, String> {
-    let asked = remote.run(&remote.script(&closure_command(path))).await;
-    let (ran, printed) = asked.map_err(|error| error.to_string())?;
-    let closure = Closure::parse(&printed);
-    if closure.is_empty() {
-        return Err(format!("the host does not tell the closure of {path}: {}", ran.stderr.trim()));
+/// The fleet, its hosts, and which systems of them are compared, where at least one comes from the flake.
+async fn of_flake(hub: &Hub, args: &DiffArgs) -> Result<(Fleet, Vec<Host>, Side, Side)> {
+    if args.rev.len() > 2 {
+        return Err(Error::message(Kind::Usage, format!("--rev is given {} times", args.rev.len()))
+            .hint("give one revision, to compare with the flake as it is, or two"));
     }
-    Ok(closure)
-}
-
-impl Compared {
-    fn of(
-        host: String,
-        compared: std::result::Result<(Option<StorePath>, StorePath, Closure, Closure), String>,
-    ) -> Self {
-        match compared {
-            Ok((old, new, before, after)) => Self {
-                host,
-                old,
-                new: Some(new),
-                size_change: signed(after.size()) - signed(before.size()),
-                changes: diff_closures(&before, &after),
-                error: None,
-            },
-            Err(error) => Self { host, old: None, new: None, size_change: 0, changes: Vec::new(), error: Some(error) },
+    let (fleet, evaluator) = hub.load().await?;
+    let hosts = args.hosts.select(hub, &fleet.inventory)?;
+    let (old, new) = match args.rev.as_slice() {
+        [] => (Side::Running, Side::Flake(evaluator)),
+        [old] => (Side::Flake(at_revision(hub, &evaluator, old).await?), Side::Flake(evaluator)),
+        [old, new, ..] => {
+            let (old, new) = (at_revision(hub, &evaluator, old).await?, at_revision(hub, &evaluator, new).await?);
+            (Side::Flake(old), Side::Flake(new))
         }
+    };
+    Ok((fleet, hosts, old, new))
+}
+
+async fn at_revision(hub: &Hub, evaluator: &Evaluator, name: &str) -> Result<Arc<Evaluator>> {
+    let flake = hub.flake()?.at_revision(name, &hub.cancel).await.map_err(|error| {
+        let hint = error.hint().map(str::to_owned);
+        Error::new(Kind::Usage, error).hints(hint)
+    })?;
+    Ok(Arc::new(hub.evaluator_at(evaluator, flake).await?))
+}
+
+fn generations(numbers: &[u64]) -> Result<(Side, Side)> {
+    match numbers {
+        [old] => Ok((Side::Generation(*old), Side::Running)),
+        [old, new] => Ok((Side::Generation(*old), Side::Generation(*new))),
+        _ => Err(Error::message(Kind::Usage, format!("--generation is given {} times", numbers.len()))
+            .hint("give one generation, to compare with what runs, or two")),
     }
 }
 
-fn show(hub: &Hub, compared: &[Compared]) -> Result<Exit> {
-    let out = |error: std::io::Error| Error::new(Kind::Failed, error);
-    if hub.ui.output() == Output::Json {
-        hub.ui.data_json(&compared).map_err(out)?;
-    } else {
-        let palette = hub.ui.out();
-        for one in compared {
-            let heading = palette.paint(Style::Host, &one.host);
-            hub.ui.data(&format!("{heading}  {}", headline(one))).map_err(out)?;
-            hub.ui.table(&table(one)).map_err(out)?;
-            if let Some(error) = &one.error {
-                hub.ui.warning(&format!("{}: {error}", one.host), None);
-            }
-        }
+fn show(hub: &Hub, compared: &[Compared], as_markdown: bool) -> Result<Exit> {
+    let written = match hub.ui.output() {
+        Output::Json => hub.ui.data_json(&compared),
+        _ if as_markdown => hub.ui.data(&markdown(compared)),
+        _ => hub.ui.data(&text(compared, hub.ui.out(), hub.ui.out_width())),
+    };
+    written.map_err(|error| Error::new(Kind::Failed, error))?;
+    if hub.ui.output() != Output::Json {
+        tell_unknown(hub, compared);
     }
     Ok(if compared.iter().any(|one| one.error.is_some()) { Exit::Failed } else { Exit::Success })
 }
 
-fn headline(one: &Compared) -> String {
-    match (&one.error, &one.old, &one.new) {
-        (Some(_), ..) => "not compared".to_owned(),
-        (None, Some(old), Some(new)) if old == new => "unchanged".to_owned(),
-        (None, old, Some(new)) => {
-            let old = old.as_ref().map_or("nothing", StorePath::short_hash);
-            format!(
-                "{old} → {}, {} packages differ, {}",
-                new.short_hash(),
-                one.changes.len(),
-                signed_bytes(one.size_change)
-            )
+/// Tells what is not known of whom, the same reasons together.
+pub(super) fn tell_unknown(hub: &Hub, compared: &[Compared]) {
+    let mut notes = BTreeMap::<&str, Vec<&str>>::new();
+    for (one, note) in compared.iter().flat_map(|one| one.notes.iter().map(move |note| (one, note))) {
+        notes.entry(note).or_default().push(&one.host);
+    }
+    for (note, hosts) in notes {
+        hub.ui.status(&format!("{}: {note}", hosts.join(" ")));
+    }
+    for one in compared {
+        if let Some(error) = &one.error {
+            hub.ui.warning(&format!("{}: {error}", one.host), None);
         }
-        (None, _, None) => String::new(),
     }
-}
-
-fn table(one: &Compared) -> Table {
-    let mut table = Table::new().right(3);
-    for change in &one.changes {
-        let (sign, style) = match (change.old.is_empty(), change.new.is_empty()) {
-            (true, false) => ("+", Style::Ok),
-            (false, true) => ("-", Style::Fail),
-            _ => ("~", Style::Changed),
-        };
-        let versions =
-            |list: &[String]| list.iter().map(|v| if v.is_empty() { "∅" } else { v }).collect::<Vec<_>>().join(", ");
-        let versions = match sign {
-            "+" => versions(&change.new),
-            "-" => versions(&change.old),
-            _ if change.old.is_empty() => "same version".to_owned(),
-            _ => format!("{} → {}", versions(&change.old), versions(&change.new)),
-        };
-        table.row([
-            Cell::styled(style, format!("  {sign}")),
-            change.name.clone().into(),
-            versions.into(),
-            Cell::styled(Style::Dim, signed_bytes(change.size_change)),
-        ]);
-    }
-    table
-}
-
-fn signed(size: u64) -> i64 {
-    i64::try_from(size).unwrap_or(i64::MAX)
-}
-
-fn signed_bytes(change: i64) -> String {
-    let sign = if change < 0 { "-" } else { "+" };
-    format!("{sign}{}", bytes(change.unsigned_abs()))
 }

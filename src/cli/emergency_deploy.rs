@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use clap::Args;
 
+use super::ask::show_changes;
+use super::compare::AskUnits;
 use super::confirm::typed;
 use super::deploy::{Command, Course, DeployGoal, How, deploy};
 use super::hub::Hub;
@@ -40,6 +42,10 @@ pub(super) async fn run(hub: &Hub, args: EmergencyDeployArgs) -> Result<Exit> {
     let count = args.hosts.len();
     let (fleet, evaluator) = hub.load_to_reach(|_| count, |inventory| Hub::guess(inventory, &args.hosts)).await?;
     let mut hosts = hub.select(&fleet.inventory, &args.hosts)?;
+    if args.confirm.is_empty() && hub.ui.is_interactive() {
+        // Nothing is copied for that: haste goes before completeness.
+        show_changes(hub, &fleet, &evaluator, &hosts, AskUnits::IfThere).await?;
+    }
     confirm(hub, &hosts, &args.confirm).await?;
     hosts.iter_mut().for_each(only_reachable);
     let how = How {
@@ -50,6 +56,7 @@ pub(super) async fn run(hub: &Hub, args: EmergencyDeployArgs) -> Result<Exit> {
         specialised: args.specialised,
         waves: WaveOptions::default(),
         dry_run: false,
+        ask: false,
         despite: args.despite,
     };
     let command = Command { name: "emergency-deploy", rule: Rule::Always, course: Course::AtOnce };

@@ -1,6 +1,6 @@
 //! The hub at hand: its flake, its `hub.toml`, its hosts, and the tools that commands work with.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::evaluate::{Evaluator, Options, Uses};
 use crate::fleet::{FlakeHosts, Host, HostName, Inventory, Selection};
 use crate::nix::{EvalError, FlakeRef, Missed, Nix, Settings, Substituters};
 use crate::process::{Cancel, Failure, Level};
-use crate::remote::{SshConnector, SshOptions, Target, private_runtime_dir};
+use crate::remote::{Elevation, SshConnector, SshOptions, Target, private_runtime_dir};
 use crate::report::Ui;
 use crate::run::target_of;
 use crate::state::{RunLock, State, StateDirs, new_id};
@@ -37,6 +37,8 @@ pub(super) struct Hub {
     state: OnceCell<Arc<State>>,
     /// The run's id, and what tells others that it goes on.
     run: OnceCell<(String, Option<RunLock>)>,
+    /// How to become root on hosts that a password was asked for.
+    pub(super) elevations: RefCell<BTreeMap<HostName, Elevation>>,
     /// What made connections before the fleet was known.
     early: OnceCell<Arc<SshConnector>>,
 }
@@ -51,7 +53,8 @@ pub(super) struct Fleet {
 
 impl Hub {
     pub(super) fn new(ui: Ui, global: Global, bare: Option<String>, cancel: Cancel) -> Self {
-        Self { ui, global, bare, cancel, state: OnceCell::new(), run: OnceCell::new(), early: OnceCell::new() }
+        let (state, run, early) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
+        Self { ui, global, bare, cancel, state, run, elevations: RefCell::default(), early }
     }
 
     /// An error when the user asked to stop: then that is what there is to tell, whatever failed by it.

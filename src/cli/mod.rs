@@ -2,11 +2,14 @@
 
 mod aliases;
 mod args;
+mod ask;
 mod boot_space;
 mod cache;
+mod change_list;
 mod check_syntax;
 mod ci;
 mod cleanup;
+mod compare;
 mod complete;
 mod completions;
 mod config;

@@ -40,13 +40,18 @@ pub(super) async fn elevations(
     if !hub.ui.is_interactive() {
         return Ok(BTreeMap::new());
     }
+    // Nobody is asked twice in one run.
+    let mut known = hub.elevations.borrow().clone();
+    known.retain(|name, _| hosts.iter().any(|host| host.name == *name));
     let mut asking = Vec::new();
-    for host in hosts {
+    for host in hosts.into_iter().filter(|host| !known.contains_key(&host.name)) {
         if let Some(remote) = wants_password(connect, host, &hub.cancel).await {
             asking.push((host.name.clone(), remote));
         }
     }
-    ask_until_right(&hub.ui, asking, &hub.cancel).await
+    known.extend(ask_until_right(&hub.ui, asking, &hub.cancel).await?);
+    hub.elevations.borrow_mut().extend(known.clone());
+    Ok(known)
 }
 
 /// A connection to the host, when its sudo wants a password.

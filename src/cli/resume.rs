@@ -30,6 +30,9 @@ pub(super) struct ResumeArgs {
     /// Shows what would be done with each host, and does nothing.
     #[arg(long, short = 'n')]
     dry_run: bool,
+    /// Shows what would change on each host, as `hubctl diff --units` does, and asks before it is done.
+    #[arg(long, conflicts_with = "dry_run")]
+    ask: bool,
 }
 
 /// A host that is left to be deployed, with the number of its wave.
@@ -38,7 +41,7 @@ type Left = (HostName, u64);
 pub(super) async fn run(hub: &Hub, args: ResumeArgs) -> Result<Exit> {
     let (one, left) = chosen(hub, args.id.as_deref())?;
     let Resumable { mut how, parallel } = options(&one)?;
-    how.dry_run = args.dry_run;
+    (how.dry_run, how.ask) = (args.dry_run, args.ask);
     let names: BTreeSet<HostName> = left.iter().map(|(host, _)| host.clone()).collect();
     let choose = |inventory: &Inventory| inventory.iter().filter(|host| names.contains(&host.name)).cloned().collect();
     let (fleet, evaluator) = hub.load_to_reach(|_| parallel, choose).await?;

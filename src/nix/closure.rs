@@ -111,11 +111,6 @@ pub async fn local_closure(nix: &Nix, path: &StorePath, cancel: &Cancel) -> Resu
     Ok(Closure::parse(&cmd.output(cancel).await?.text()))
 }
 
-/// A shell command that prints the closure of `path` in the form that [`Closure::parse`] reads.
-pub fn closure_command(path: &StorePath) -> String {
-    format!("nix --extra-experimental-features nix-command path-info --size --recursive {path}")
-}
-
 /// The packages of which versions come or go, and those that grow or shrink by 8 KiB or more with the same versions, by name: the
 /// list of `nix store diff-closures`.
 pub fn diff_closures(old: &Closure, new: &Closure) -> Vec<PackageChange> {

@@ -40,7 +40,7 @@ pub use build::{BuildError, GcRoot, build, build_command};
 pub use cache::{Cache, PushError};
 pub use cache_url::{CacheUrl, CacheUrlError};
 pub use changed::changed_files;
-pub use closure::{Change, Closure, PackageChange, closure_command, diff_closures, local_closure};
+pub use closure::{Change, Closure, PackageChange, diff_closures, local_closure};
 pub use copy::{CopyError, CopyTrouble, Source as CopySource, SshAccess, StoreUri, copy};
 pub use eval::{EvalError, Evaluation, Query, SystemAttr, ask};
 pub use fetch::Fetching;

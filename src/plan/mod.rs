@@ -1,6 +1,7 @@
 //! What to do with a host, decided by pure functions of the goal, what the host runs, and what the flake wants.
 
 mod boot;
+mod changes;
 mod checks;
 mod decide;
 mod drift;
@@ -12,6 +13,7 @@ mod verdict;
 mod waves;
 
 pub use boot::{Booted, NoWayBack, Trial, WayBack, booted, decide_boot, units_after_boot};
+pub use changes::{Changes, Names, Sizes, changes, shared};
 pub use checks::{Doubt, KnownMachine, Look, Objection, clock_skew, objection, too_full};
 pub use decide::{Action, Decision, Reason, Rule, decide};
 pub use drift::{Drift, drift};

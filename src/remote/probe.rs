@@ -126,7 +126,7 @@ pub enum Activator {
 }
 
 /// A part of the system that only a boot changes.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RebootReason {
     /// The kernel.
@@ -150,7 +150,7 @@ impl RebootReason {
         }
     }
 
-    fn parse(word: &str) -> Option<Self> {
+    pub(super) fn parse(word: &str) -> Option<Self> {
         Some(match word {
             "kernel" => Self::Kernel,
             "initrd" => Self::Initrd,

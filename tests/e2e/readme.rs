@@ -85,6 +85,12 @@ const LINES: &[(&str, &str, How)] = &[
     ("docs/lab.md", "dev/lab down", Script),
     ("docs/lint.md", "hubctl check-syntax", Prints("nothing found in ")),
     ("docs/lint.md", "hubctl check-syntax hosts/p620", Prints("nothing found in 1 file")),
+    ("docs/looking.md", "hubctl diff", Prints("samsung")),
+    // diff.rs.
+    ("docs/looking.md", "hubctl diff p620 --units", Elsewhere),
+    ("docs/looking.md", "hubctl diff p620 --rev HEAD", Elsewhere),
+    ("docs/looking.md", "hubctl diff p620 --generation 1", Prints("p620")),
+    ("docs/looking.md", "hubctl diff-hosts p620 p510", Prints("p620 → p510")),
     ("docs/room.md", "hubctl boot-space", Prints("generation 1")),
     ("docs/room.md", "hubctl gc p620 --dry-run", Prints("stay")),
     ("docs/room.md", "hubctl gc p620 --yes", Prints("p620")),

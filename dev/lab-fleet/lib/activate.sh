@@ -32,6 +32,8 @@ for unit in /etc/systemd/system/*.service; do
   esac
 done
 
+@parts@
+
 # The network as this system wants it, whatever the one before it has done.
 if [ -r /etc/lab-network ]; then
   read -r interface address </etc/lab-network

@@ -10,6 +10,9 @@
 #   initrdMiB       size of the initrd, which lands in /boot for every kernel and size
 #   units           <name> = { .. }, see unit.nix; a systemd service each
 #   specialisations <name> = { .. }: values of this list that replace the host's in that specialisation
+#   users, groups   names of users and groups; the system tells them where there are any
+#   openPorts       numbers of TCP ports; there is a firewall where there are any
+#   secrets         names of secrets, which the activation would put to their places
 #   closureMiB      size of a payload in the closure that does not compress, for copies that take time
 #   closureSeed     another number makes another payload, to be copied anew
 #
@@ -52,6 +55,10 @@
   initrdMiB = 1;
   units = { };
   specialisations = { };
+  users = [ ];
+  groups = [ ];
+  openPorts = [ ];
+  secrets = [ ];
   closureMiB = 0;
   closureSeed = 0;
 

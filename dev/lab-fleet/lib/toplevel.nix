@@ -91,6 +91,29 @@ let
     inherit wanted;
   };
 
+  # What NixOS has for users, a firewall and secrets, as far as a system tells of it; nothing of that is done.
+  named = map (name: { inherit name; });
+  usersGroups = derive "users-groups.json" ''
+    printf '%s' "$text" >"$out"
+  '' {
+    text = builtins.toJSON {
+      users = named values.users;
+      groups = named values.groups;
+    };
+  };
+  firewall = derive "firewall-start" ''
+    mkdir -p "$out/bin"
+    for port in $ports; do
+      echo "ip46tables -A nixos-fw -p tcp --dport $port -j nixos-fw-accept"
+    done >"$out/bin/firewall-start"
+  '' { ports = map toString values.openPorts; };
+  secret = name: ''_truePath="/run/agenix.d/$_agenix_generation/${name}"'';
+  parts =
+    (if values.users ++ values.groups == [ ] then [ ] else [ "echo 'users are those of ${usersGroups}'" ])
+    ++ (if values.openPorts == [ ] then [ ] else [ "echo 'ports are those of ${firewall}'" ])
+    ++ [ "_agenix_generation=1" ]
+    ++ map secret values.secrets;
+
   payload = derive "payload-${hostName}" ''
     i=0
     while [ "$i" -lt "$size" ]; do
@@ -188,7 +211,7 @@ derive "nixos-system-${hostName}-${version}"
       ]) (attrNames specialisations)
     );
     init = readFile ./init.sh;
-    activate = readFile ./activate.sh;
+    activate = builtins.replaceStrings [ "@parts@" ] [ (concatStringsSep "\n" parts) ] (readFile ./activate.sh);
     switch = readFile ./switch-to-configuration.sh;
     bootloader = readFile ./install-bootloader.sh;
   }
