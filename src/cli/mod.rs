@@ -43,6 +43,7 @@ mod select;
 mod selection;
 mod source_warnings;
 mod status;
+mod status_rows;
 mod test_all;
 mod test_host;
 mod upkeep;

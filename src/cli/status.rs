@@ -1,31 +1,37 @@
 //! `hubctl status`.
 
-use std::collections::BTreeSet;
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
+use tokio::sync::{Mutex, mpsc};
 
 use super::hub::{Fleet, Hub, this_machine};
 use super::metrics;
 use super::select::HostsOrAll;
+use super::status_rows::{Rows, tell_rest};
 use crate::error::{Error, Exit, Kind, Result};
 use crate::evaluate::Evaluator;
-use crate::fleet::{Host, HostName};
-use crate::nix::{Evaluation, StorePath};
-use crate::plan::{Drift, Sought, drift};
+use crate::fleet::{Host, HostName, Inventory};
+use crate::nix::{Evaluation, FlakeRef, StorePath};
+use crate::plan::{Deployed, Drift, Sought, drifts};
 use crate::process::{Cancel, Level};
-use crate::remote::{Ailment, Connect, Elevation, Facts, RunError, Space, TakenBack};
-use crate::report::units::{bytes, local_time};
-use crate::report::{Cell, Outcome, Output, Style, Table};
-use crate::run::{Stop, Tries, check_health, fan_out, held_since, reach, target_of};
+use crate::remote::{Ailment, Connect, Elevation, Facts, RunError};
+use crate::report::{Outcome, Output};
+use crate::run::{Stop, Tries, check_health, fan_out, reach, target_of};
 use crate::state::{Filter, Sighting, State};
 
 /// How many hosts are asked at once.
 const AT_ONCE: usize = 64;
 
-/// Tells what hosts run: whether it is what the flake wants and boots by default, failed units, space, uptime.
+/// How many deployments are looked at for what made a host what it is.
+const LOOKED_AT: u32 = 300;
+
+/// Tells what hosts run: how that differs from what the flake wants and from what they boot, failed units, health, space, and who
+/// deployed it when.
 #[derive(Args, Debug)]
 pub(super) struct StatusArgs {
     #[command(flatten)]
@@ -42,9 +48,26 @@ pub(super) struct StatusArgs {
 struct Looker {
     connect: Arc<dyn Connect>,
     evaluator: Option<Arc<Evaluator>>,
+    flake: FlakeRef,
     health: bool,
-    state: Arc<State>,
+    records: BTreeMap<String, Vec<Record>>,
+    /// What is known of revisions: each is looked up once.
+    orders: Mutex<BTreeMap<String, Option<Ordering>>>,
     cancel: Cancel,
+}
+
+/// A deployment that changed a host.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Record {
+    /// The deployment's id.
+    pub(super) id: String,
+    pub(super) operator: String,
+    pub(super) at: Timestamp,
+    #[serde(skip)]
+    command: String,
+    #[serde(skip)]
+    deployed: Deployed,
 }
 
 /// The health checks that fail, where they could be run.
@@ -53,57 +76,119 @@ type Checked = std::result::Result<Vec<Ailment>, RunError>;
 /// What is known of a host.
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
-struct Seen {
-    host: HostName,
-    reachable: bool,
-    drift: Option<Drift>,
-    wanted: Option<StorePath>,
+pub(super) struct Seen {
+    pub(super) host: HostName,
+    pub(super) reachable: bool,
+    /// The main one of the drifts.
+    pub(super) drift: Option<Drift>,
+    pub(super) drifts: Vec<Drift>,
+    pub(super) wanted: Option<StorePath>,
     #[serde(flatten)]
-    facts: Option<Facts>,
-    failed_checks: Vec<Ailment>,
-    errors: Vec<String>,
+    pub(super) facts: Option<Facts>,
+    /// The deployment from here that made the host run what it runs.
+    pub(super) deployed: Option<Record>,
+    /// How many health checks were run.
+    pub(super) checks: Option<usize>,
+    pub(super) failed_checks: Vec<Ailment>,
+    pub(super) errors: Vec<String>,
 }
 
 pub(super) async fn run(hub: &Hub, args: StatusArgs) -> Result<Exit> {
     let (fleet, evaluator) = if args.no_eval {
         (hub.reachable(&args.hosts.hosts).await?, None)
     } else {
-        let (fleet, evaluator) = hub.load().await?;
+        let (fleet, evaluator) = hub.load_to_reach(|_| AT_ONCE, |inventory| guess(inventory, &args.hosts)).await?;
         (fleet, Some(evaluator))
     };
     let hosts = args.hosts.select(hub, &fleet.inventory)?;
+    let mut rows = (hub.ui.output() != Output::Json).then(|| Rows::new(hub, &hosts));
     let looker = Arc::new(looker(hub, &fleet, evaluator, !args.no_health)?);
-    let mut seen = Vec::new();
-    let work = |host| {
-        let looker = looker.clone();
-        async move { looker.look(host).await }
-    };
-    fan_out(hosts, AT_ONCE, work, |one: Seen| seen.push(one)).await;
+    let seen = look_at_all(looker.clone(), hosts, rows.as_mut()).await.map_err(failed)?;
     looker.connect.close().await;
     hub.not_stopped()?;
-    seen.sort_by(|a, b| a.host.cmp(&b.host));
-    remember(&looker.state, &fleet, &seen);
-    for wrong in metrics::publish(hub, &fleet.config, &looker.state).await {
+    match rows {
+        Some(_) => tell_rest(hub, &seen),
+        None => hub.ui.data_json(&seen).map_err(failed)?,
+    }
+    let (state, _) = hub.state()?;
+    remember(&state, &fleet, &seen);
+    for wrong in metrics::publish(hub, &fleet.config, &state).await {
         hub.ui.warning(&wrong, Some(metrics::HINT));
     }
-    show(hub, &seen).map_err(|error| Error::new(Kind::Failed, error))?;
     Ok(exit_of(&seen))
+}
+
+fn failed(error: std::io::Error) -> Error {
+    Error::new(Kind::Failed, error)
+}
+
+fn guess(inventory: &Inventory, hosts: &HostsOrAll) -> Vec<Host> {
+    if hosts.hosts.is_empty() { inventory.active().cloned().collect() } else { Hub::guess(inventory, &hosts.hosts) }
 }
 
 fn looker(hub: &Hub, fleet: &Fleet, evaluator: Option<Arc<Evaluator>>, health: bool) -> Result<Looker> {
     let (connect, cancel) = (hub.connector(&fleet.config)?, hub.cancel.clone());
-    Ok(Looker { connect, evaluator, health, state: hub.state()?.0, cancel })
+    let records = records(&hub.state()?.0);
+    Ok(Looker { connect, evaluator, flake: fleet.flake.clone(), health, records, orders: Mutex::default(), cancel })
+}
+
+/// The deployments that changed each host, newest first. Without history, none is known.
+fn records(state: &State) -> BTreeMap<String, Vec<Record>> {
+    let filter = Filter { limit: Some(LOOKED_AT), ..Filter::default() };
+    let mut records = BTreeMap::<_, Vec<Record>>::new();
+    for mut deployment in state.deployments(&filter).unwrap_or_default() {
+        for (host, record) in std::mem::take(&mut deployment.hosts) {
+            let Some(toplevel) = record.wanted.filter(|_| record.outcome.is_some_and(Outcome::changed_host)) else {
+                continue;
+            };
+            records.entry(host).or_default().push(Record {
+                id: deployment.id.clone(),
+                operator: deployment.operator.clone(),
+                at: deployment.started,
+                command: deployment.command.clone(),
+                deployed: Deployed { toplevel, rev: deployment.rev.clone() },
+            });
+        }
+    }
+    records
+}
+
+/// Looks at all hosts at once; `rows` shows each as soon as it is known.
+async fn look_at_all(looker: Arc<Looker>, hosts: Vec<Host>, rows: Option<&mut Rows>) -> std::io::Result<Vec<Seen>> {
+    let (known, mut found) = mpsc::unbounded_channel();
+    let work = |host| {
+        let looker = looker.clone();
+        async move { looker.look(host).await }
+    };
+    let looking = async move {
+        // Who takes them is there until the last of them.
+        fan_out(hosts, AT_ONCE, work, |one: Seen| drop(known.send(one))).await;
+    };
+    let showing = async {
+        if let Some(rows) = rows {
+            return rows.show(&mut found).await;
+        }
+        let mut seen = Vec::new();
+        while let Some(one) = found.recv().await {
+            seen.push(one);
+        }
+        Ok(seen)
+    };
+    let ((), seen) = tokio::join!(looking, showing);
+    let mut seen = seen?;
+    seen.sort_by(|a, b| a.host.cmp(&b.host));
+    Ok(seen)
 }
 
 impl Looker {
     async fn look(&self, host: Host) -> Seen {
         let (asked, evaluated) = tokio::join!(self.ask(&host), self.wanted(&host));
-        let mut errors = Vec::new();
-        let mut failed_checks = Vec::new();
+        let (mut errors, mut failed_checks) = (Vec::new(), Vec::new());
+        let mut checks = None;
         let facts = match asked {
             Ok((facts, checked)) => {
                 match checked {
-                    Ok(found) => failed_checks = found,
+                    Ok(found) => (failed_checks, checks) = (found, self.health.then_some(host.health.len())),
                     Err(error) => errors.push(format!("its health was not checked: {error}")),
                 }
                 Some(facts)
@@ -113,18 +198,47 @@ impl Looker {
                 None
             }
         };
-        let wanted = match evaluated {
-            Some(Ok(evaluation)) => Some(evaluation.out),
-            Some(Err(error)) => {
-                errors.push(error);
-                None
-            }
-            None => None,
+        let wanted = evaluated.and_then(|evaluated| evaluated.map_err(|error| errors.push(error)).ok());
+        let wanted = wanted.map(|evaluation| evaluation.out);
+        let sought =
+            wanted.as_ref().map(|toplevel| Sought { toplevel, specialisation: host.specialisation.as_deref() });
+        let records = self.records.get(host.name.as_str()).map(Vec::as_slice).unwrap_or_default();
+        let drifts = match &facts {
+            Some(facts) => self.drifts(sought, facts, records).await,
+            None => Vec::new(),
         };
-        let sought = |toplevel| Sought { toplevel, specialisation: host.specialisation.as_deref() };
-        let sought = wanted.as_ref().map(sought);
-        let drift = facts.as_ref().map(|facts| drift(sought, facts, &self.deployed(&host.name)));
-        Seen { host: host.name, reachable: facts.is_some(), drift, wanted, facts, failed_checks, errors }
+        let drift = facts.as_ref().map(|_| drifts.first().copied().unwrap_or(Drift::None));
+        let runs = facts.as_ref().and_then(Facts::system);
+        let deployed = records.iter().find(|record| Some(&record.deployed.toplevel) == runs).cloned();
+        let reachable = facts.is_some();
+        Seen { host: host.name, reachable, drift, drifts, wanted, facts, deployed, checks, failed_checks, errors }
+    }
+
+    async fn drifts(&self, sought: Option<Sought<'_>>, facts: &Facts, records: &[Record]) -> Vec<Drift> {
+        // What was gone back to is older than its record.
+        let deployed: Vec<_> =
+            records.iter().filter(|record| record.command != "rollback").map(|one| one.deployed.clone()).collect();
+        let mut orders = BTreeMap::new();
+        if sought.is_some_and(|sought| !sought.runs(facts) && !sought.boots(facts)) {
+            let made_it = deployed.iter().filter(|one| Some(&one.toplevel) == facts.system());
+            for rev in made_it.filter_map(|one| one.rev.as_deref()) {
+                if let Some(order) = self.order(rev).await {
+                    orders.insert(rev, order);
+                }
+            }
+        }
+        drifts(sought, facts, &deployed, |rev| orders.get(rev).copied())
+    }
+
+    /// Whether a revision is later than the flake at hand.
+    async fn order(&self, rev: &str) -> Option<Ordering> {
+        let mut orders = self.orders.lock().await;
+        if let Some(known) = orders.get(rev) {
+            return *known;
+        }
+        let order = self.flake.order_of(rev, &self.cancel).await;
+        orders.insert(rev.to_owned(), order);
+        order
     }
 
     /// What a host runs, and which of its health checks fail now.
@@ -149,14 +263,6 @@ impl Looker {
                 .map(|answer| answer.value)
                 .map_err(|error| format!("the configuration does not evaluate: {error}")),
         )
-    }
-
-    /// The toplevels that were deployed to a host from here. Without history, none is known.
-    fn deployed(&self, host: &HostName) -> BTreeSet<StorePath> {
-        let filter = Filter { host: Some(host.clone()), ..Filter::default() };
-        let past = self.state.deployments(&filter).unwrap_or_default();
-        let of_host = past.into_iter().filter_map(|mut deployment| deployment.hosts.remove(host.as_str()));
-        of_host.filter(|record| record.outcome.is_some_and(Outcome::changed_host)).filter_map(|r| r.wanted).collect()
     }
 }
 
@@ -188,95 +294,4 @@ fn exit_of(seen: &[Seen]) -> Exit {
         !one.failed_checks.is_empty() || one.facts.as_ref().is_some_and(|facts| !facts.failed_units.is_empty())
     };
     if seen.iter().any(failed) { Exit::Degraded } else { Exit::Success }
-}
-
-fn show(hub: &Hub, seen: &[Seen]) -> std::io::Result<()> {
-    if hub.ui.output() == Output::Json {
-        return hub.ui.data_json(&seen);
-    }
-    hub.ui.table(&table(seen))?;
-    for one in seen {
-        for error in &one.errors {
-            hub.ui.warning(&format!("{}: {error}", one.host), None);
-        }
-        if let Some(lock) = one.facts.as_ref().and_then(|facts| facts.lock.as_ref()) {
-            hub.ui.warning(&format!("{}: locked by {}", one.host, held_since(lock)), None);
-        }
-        if let Some(taken) = one.facts.as_ref().and_then(|facts| facts.reverted.as_ref()) {
-            hub.ui.warning(&format!("{}: {}", one.host, taken_back(taken)), None);
-        }
-        let units = one.facts.as_ref().map(|facts| facts.failed_units.join(", ")).unwrap_or_default();
-        if !units.is_empty() {
-            let hint = format!("`systemctl status` on {} tells more", one.host);
-            hub.ui.warning(&format!("{}: failed units: {units}", one.host), Some(&hint));
-        }
-        for ailment in &one.failed_checks {
-            hub.ui.warning(&format!("{}: health check failed: {ailment}", one.host), None);
-        }
-    }
-    Ok(())
-}
-
-/// Tells of an activation that the host took back by itself.
-fn taken_back(taken: &TakenBack) -> String {
-    let when = local_time(taken.at);
-    let what = if taken.complete { "was taken back" } else { "was to be taken back, which failed" };
-    format!("an activation {what} at {when}, since {}", taken.reason)
-}
-
-fn table(seen: &[Seen]) -> Table {
-    let header = ["HOST", "STATE", "RUNS", "GEN", "BOOT DEFAULT", "FAILED", "STORE FREE", "/BOOT FREE", "UPTIME"];
-    let mut table = Table::with_header(header).right(3).right(5).right(6).right(7).right(8);
-    for one in seen {
-        let name = Cell::styled(Style::Host, one.host.to_string());
-        match &one.facts {
-            None => table.row([name, Cell::styled(Style::Fail, "unreachable")]),
-            Some(facts) => table.row(row(name, one.drift, facts)),
-        }
-    }
-    table
-}
-
-fn row(name: Cell, drift: Option<Drift>, facts: &Facts) -> Vec<Cell> {
-    let drift = drift.unwrap_or(Drift::Unknown);
-    let style = match drift {
-        Drift::None => Style::Ok,
-        Drift::Unknown => Style::Dim,
-        _ => Style::Warn,
-    };
-    let failed = facts.failed_units.len();
-    let failed_style = if failed == 0 { Style::Dim } else { Style::Fail };
-    let boot = match (&facts.profile, &facts.current) {
-        (Some(profile), Some(current)) if profile == current => "yes".to_owned(),
-        (Some(profile), _) => profile.short_hash().to_owned(),
-        (None, _) => "-".to_owned(),
-    };
-    let free = |space: Option<Space>| space.map_or_else(|| "-".to_owned(), |space| bytes(space.free));
-    vec![
-        name,
-        Cell::styled(style, drift.as_str()),
-        runs(facts).into(),
-        facts.generation.map_or_else(|| "-".to_owned(), |number| number.to_string()).into(),
-        boot.into(),
-        Cell::styled(failed_style, failed.to_string()),
-        free(facts.store_space).into(),
-        free(facts.boot_space).into(),
-        facts.uptime.map_or_else(|| "-".to_owned(), uptime).into(),
-    ]
-}
-
-/// What runs, in few letters.
-fn runs(facts: &Facts) -> String {
-    let hash = facts.current.as_ref().map_or("-", |path| path.short_hash());
-    facts.specialisation.as_ref().map_or_else(|| hash.to_owned(), |name| format!("{hash} ({name})"))
-}
-
-/// An uptime in its two largest units.
-fn uptime(seconds: u64) -> String {
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
-    match (days, hours) {
-        (0, 0) => format!("{minutes} min"),
-        (0, _) => format!("{hours} h {minutes} min"),
-        _ => format!("{days} d {hours} h"),
-    }
 }

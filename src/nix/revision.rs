@@ -1,9 +1,11 @@
 //! A flake of a git repository on this machine at another of its revisions, without checking that one out.
 
+use std::cmp::Ordering;
 use std::path::Path;
 use std::time::Duration;
 
 use super::flake::FlakeRef;
+use super::git::git;
 use crate::process::{Cancel, Cmd, Failure};
 
 /// How long git may take to look a name up.
@@ -62,6 +64,21 @@ impl FlakeRef {
             Err(_) => return Err(RevisionError::Unknown { name: name.to_owned(), shallow }),
         };
         Ok(Self::in_repository(Path::new(repository), root, &rev, shallow))
+    }
+
+    /// Whether a revision came out of the one that the work tree is based on (greater), the other way round (less), or is that one; none
+    /// where neither came out of the other, or nobody knows.
+    pub async fn order_of(&self, rev: &str, cancel: &Cancel) -> Option<Ordering> {
+        let root = self.root().filter(|_| self.is_git())?;
+        let range = format!("HEAD...{rev}");
+        let words = ["rev-list", "--count", "--left-right", "--end-of-options", &range];
+        let counted = git(root, &words).output(cancel).await.ok()?.text();
+        match counted.split_once('\t')? {
+            ("0", "0") => Some(Ordering::Equal),
+            ("0", _) => Some(Ordering::Greater),
+            (_, "0") => Some(Ordering::Less),
+            _ => None,
+        }
     }
 
     fn in_repository(repository: &Path, root: &Path, rev: &str, shallow: bool) -> Self {

@@ -16,7 +16,7 @@ pub use boot::{Booted, NoWayBack, Trial, WayBack, booted, decide_boot, units_aft
 pub use changes::{Changes, Names, Sizes, changes, shared};
 pub use checks::{Doubt, KnownMachine, Look, Objection, clock_skew, objection, too_full};
 pub use decide::{Action, Decision, Reason, Rule, decide};
-pub use drift::{Drift, drift};
+pub use drift::{Deployed, Drift, drifts};
 pub use goal::{Goal, UnknownGoal};
 pub use keep::{Fate, KeptFor, fates};
 pub use matrix::{CiJob, Share, share_out};

@@ -11,7 +11,9 @@ now=$(date +%s)
 say now "$now"
 say current "$(runs)"
 say profile "$(real "$profile")"
-say generation "$(readlink "$profile" 2>/dev/null)"
+generation=$(readlink "$profile" 2>/dev/null)
+say generation "$generation"
+[ -n "$generation" ] && say generation-made "$(changed "${profile%/*}/${generation##*/}" 2>/dev/null)"
 [ -d /nix/store ] && say store-space "$(df -kP /nix/store 2>/dev/null | tail -n 1)"
 say discharging "$(battery 2>/dev/null)"
 set -- "$roots"/hubctl-*

@@ -43,6 +43,8 @@ pub struct Facts {
     pub specialisation: Option<String>,
     /// The number of the profile's generation.
     pub generation: Option<u64>,
+    /// When that generation was made, in seconds since 1970.
+    pub generation_made: Option<i64>,
     /// In what the booted system differs from the running one so that only a reboot brings it.
     pub reboot: Vec<RebootReason>,
     /// The file system of the store.
@@ -240,6 +242,7 @@ pub fn parse(printed: &str) -> Option<Facts> {
             "booted" => facts.booted = StorePath::containing(value).ok(),
             "profile" => facts.profile = StorePath::containing(value).ok(),
             "generation" => facts.generation = super::profile::generation_number(value),
+            "generation-made" => facts.generation_made = value.parse().ok(),
             "reboot" => facts.reboot.extend(RebootReason::parse(value)),
             "store-space" => facts.store_space = Space::parse(value),
             "boot-space" => facts.boot_space = Space::parse(value),

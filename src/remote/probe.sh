@@ -41,7 +41,12 @@ done
 for one in /nix/var/nix/profiles/system/specialisation/*; do
   [ -n "$current" ] && [ "$one" -ef "$current" ] && say specialisation "${one##*/}"
 done
-say generation "$(readlink /nix/var/nix/profiles/system 2>/dev/null)"
+generation=$(readlink /nix/var/nix/profiles/system 2>/dev/null)
+say generation "$generation"
+if [ -n "$generation" ]; then
+  link=/nix/var/nix/profiles/${generation##*/}
+  say generation-made "$(stat -c %Y "$link" 2>/dev/null || stat -f %m "$link" 2>/dev/null)"
+fi
 if [ -n "$booted" ] && [ -n "$current" ] && [ "$booted" != "$current" ]; then
   for part in kernel initrd kernel-modules; do
     [ -e "$booted/$part" ] || [ -e "$current/$part" ] || continue

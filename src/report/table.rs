@@ -41,6 +41,7 @@ impl From<String> for Cell {
 pub struct Table {
     rows: Vec<Vec<Cell>>,
     right: Vec<usize>,
+    least: Vec<usize>,
 }
 
 impl Table {
@@ -60,6 +61,13 @@ impl Table {
     #[must_use]
     pub fn right(mut self, column: usize) -> Self {
         self.right.push(column);
+        self
+    }
+
+    /// Makes columns at least so wide, so that rows line up with those of another table.
+    #[must_use]
+    pub fn at_least(mut self, widths: Vec<usize>) -> Self {
+        self.least = widths;
         self
     }
 
@@ -92,9 +100,11 @@ impl Table {
         line
     }
 
-    fn widths(&self, limit: Option<usize>) -> Vec<usize> {
+    /// How wide the columns are where they may take `limit` in all.
+    pub fn widths(&self, limit: Option<usize>) -> Vec<usize> {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        let mut widths = vec![0; columns];
+        let mut widths = self.least.clone();
+        widths.resize(columns, 0);
         for row in &self.rows {
             for (column, cell) in row.iter().enumerate() {
                 widths[column] = widths[column].max(text::width(&text::clean(&cell.text)));
@@ -147,6 +157,13 @@ mod tests {
                 assert!(text::width(line) <= width, "{width}: {line}");
             }
         }
+    }
+
+    #[test]
+    fn a_table_lines_up_with_another() {
+        let mut more = Table::new().right(1).at_least(sample().widths(None));
+        more.row(["x", "5"]);
+        assert_eq!(more.render(Palette::Plain, None), "x                 5\n");
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod darwin;
 mod demo;
 mod deploys;
 mod diff;
+mod drift;
 mod emergency;
 mod evaluation;
 mod faults;

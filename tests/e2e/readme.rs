@@ -85,6 +85,8 @@ const LINES: &[(&str, &str, How)] = &[
     ("docs/lab.md", "dev/lab down", Script),
     ("docs/lint.md", "hubctl check-syntax", Prints("nothing found in ")),
     ("docs/lint.md", "hubctl check-syntax hosts/p620", Prints("nothing found in 1 file")),
+    ("docs/looking.md", "hubctl status", Prints("in sync")),
+    ("docs/looking.md", "hubctl status 'p*' --no-eval", Prints("not compared")),
     ("docs/looking.md", "hubctl diff", Prints("samsung")),
     // diff.rs.
     ("docs/looking.md", "hubctl diff p620 --units", Elsewhere),
