@@ -19,6 +19,8 @@ rustPlatform.buildRustPackage {
       ../Cargo.toml
       ../Cargo.lock
       ../src
+      # The pages of rules are part of the program.
+      ../docs/lint
     ];
   };
   cargoLock.lockFile = ../Cargo.lock;

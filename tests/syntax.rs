@@ -311,13 +311,13 @@ fn changed(text: &str, numbers: &mut Numbers) -> String {
 fn what_is_changed_at_random_is_judged_as_nix_judges_it() {
     let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
     let mut changed_at_random = Vec::new();
-    for _ in 0..6 {
+    for _ in 0..3 {
         changed_at_random.extend(RIGHT.iter().map(|text| changed(text, &mut numbers)));
     }
     let files = Files::new(&changed_at_random);
     let ours = files.ours();
     let wrong = ours.iter().filter(|ours| !**ours).count();
-    assert!(wrong > 50 && wrong < ours.len() - 50, "{wrong} of {} are wrong, which proves little", ours.len());
+    assert!(wrong > 30 && wrong < ours.len() - 30, "{wrong} of {} are wrong, which proves little", ours.len());
     let disagreements = files.disagreements(&ours);
     let shown: Vec<_> = disagreements.iter().map(|(at, said)| (&changed_at_random[*at], said)).collect();
     assert!(shown.is_empty(), "Nix says the other of {shown:#?}");

@@ -23,6 +23,7 @@ const ALIASES: &[(&str, &[&str])] = &[
     ("boot-space-all", &["boot-space"]),
     ("boot-space-clean", &["gc", "--no-collect"]),
     ("full-cleanup", &["cleanup"]),
+    ("lint-all", &["lint"]),
 ];
 
 /// A command line with its aliases replaced and, where its first word is neither command nor alias, `deploy` in front of it.

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use clap::Args;
 
+use super::config::Config;
 use super::findings::{aside, files_of, tell};
 use super::hub::Hub;
 use crate::error::{Exit, Result};
@@ -23,7 +24,8 @@ pub(super) struct CheckSyntaxArgs {
 
 pub(super) async fn run(hub: &Hub, args: CheckSyntaxArgs) -> Result<Exit> {
     let begun = Instant::now();
-    let (root, files) = files_of(hub, &args.paths).await?;
+    let config = Config::of(&hub.flake()?)?;
+    let (root, files) = files_of(hub, &config, &args.paths).await?;
     let report = aside(hub, move || check_syntax(&root, &files)).await?;
     tell(hub, &report, begun)
 }

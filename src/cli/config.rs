@@ -8,7 +8,7 @@ use std::thread::available_parallelism;
 
 use crate::error::{Error, Kind, Result};
 use crate::fleet::KeepPolicy;
-use crate::fleet::config::{Cache, ConfigErrors, Deploy, HubToml, Metrics, Nix, Ssh};
+use crate::fleet::config::{Cache, ConfigErrors, Deploy, HubToml, Lint, Metrics, Nix, Ssh};
 use crate::nix::FlakeRef;
 
 /// `hub.toml`, or its defaults where there is none.
@@ -47,6 +47,10 @@ impl Config {
 
     pub(super) fn metrics(&self) -> Metrics {
         self.file.as_ref().map(|file| file.metrics().clone()).unwrap_or_default()
+    }
+
+    pub(super) fn lint(&self) -> Lint {
+        self.file.as_ref().map(|file| file.lint().clone()).unwrap_or_default()
     }
 
     /// The hub's root, where it is on this machine.

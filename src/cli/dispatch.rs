@@ -10,7 +10,7 @@ use super::args::{Cli, Command, Global, command};
 use super::hub::Hub;
 use super::{
     boot_space, cache, check_syntax, ci, cleanup, complete, completions, deploy, deploy_all, diff, emergency_deploy,
-    gc, generations, history, hosts, lock, man, metrics, optimize, ping, quick_deploy, reboot, resume, rollback,
+    gc, generations, history, hosts, lint, lock, man, metrics, optimize, ping, quick_deploy, reboot, resume, rollback,
     status, test_all, test_host, why,
 };
 use crate::error::{Error, Exit, Kind, Result};
@@ -90,6 +90,7 @@ async fn dispatch(hub: &Hub, command: Command) -> Result<Exit> {
         Command::Why(args) => why::run(hub, args).await,
         Command::Cache(args) => cache::run(hub, args).await,
         Command::CheckSyntax(args) => check_syntax::run(hub, args).await,
+        Command::Lint(args) => lint::run(hub, args).await,
         Command::Ci(args) => ci::run(hub, args).await,
         Command::Completions(args) => completions::run(hub, &args),
         Command::Man(args) => man::run(hub, args),

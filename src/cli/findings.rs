@@ -5,25 +5,29 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use globset::{GlobSet, GlobSetBuilder};
 use serde_json::{Value, json};
 
+use super::config::Config;
 use super::hub::Hub;
 use crate::error::{Error, Exit, Kind, Result};
 use crate::lint::{Finding, Report, Severity, Source, draw};
 use crate::nix::{FilesError, nix_files};
 use crate::report::{Output, Palette};
 
-/// The directory of the flake, and its Nix files, or those of them that are at or below one of `paths`. A file that is named
-/// itself need not be known to git.
-pub(super) async fn files_of(hub: &Hub, paths: &[PathBuf]) -> Result<(PathBuf, Vec<PathBuf>)> {
+/// The directory of the flake, and its Nix files without those that `hub.toml` leaves out, or those of them that are at or below
+/// one of `paths`. A file that is named itself is looked at in any case.
+pub(super) async fn files_of(hub: &Hub, config: &Config, paths: &[PathBuf]) -> Result<(PathBuf, Vec<PathBuf>)> {
     let flake = hub.flake()?;
     let listed = nix_files(&flake, &hub.cancel).await;
     hub.not_stopped()?;
-    let listed = listed.map_err(|error| match error {
+    let mut listed = listed.map_err(|error| match error {
         FilesError::Remote(_) => Error::new(Kind::Usage, error).hint("fetch it, and name the directory with --flake"),
         _ => Error::new(Kind::Failed, error),
     })?;
     let root = flake.root().map(Path::to_path_buf).unwrap_or_default();
+    let excluded = excluded(config)?;
+    listed.retain(|file| !file.ancestors().any(|path| excluded.is_match(path)));
     if paths.is_empty() {
         return Ok((root, listed));
     }
@@ -34,6 +38,14 @@ pub(super) async fn files_of(hub: &Hub, paths: &[PathBuf]) -> Result<(PathBuf, V
     chosen.sort();
     chosen.dedup();
     Ok((root, chosen))
+}
+
+fn excluded(config: &Config) -> Result<GlobSet> {
+    let mut globs = GlobSetBuilder::new();
+    for glob in config.lint().exclude {
+        globs.add(glob);
+    }
+    globs.build().map_err(|error| Error::new(Kind::Config, error))
 }
 
 fn chosen_by(root: &Path, listed: &[PathBuf], path: &Path) -> Result<Vec<PathBuf>> {
@@ -104,6 +116,7 @@ fn one(source: &Source, finding: &Finding) -> Value {
         "label": finding.label,
         "related": related.collect::<Vec<_>>(),
         "hint": finding.hint,
+        "fix": finding.fix.as_ref().map(|fix| if fix.safe { "safe" } else { "unsafe" }),
     })
 }
 
@@ -116,5 +129,7 @@ fn summary(report: &Report, begun: Instant) -> String {
         .map(|(count, what)| counted(count, what))
         .collect();
     let found = if found.is_empty() { "nothing found".to_owned() } else { found.join(", ") };
+    let mended = report.findings().filter(|finding| finding.fix.as_ref().is_some_and(|fix| fix.safe)).count();
+    let found = if mended == 0 { found } else { format!("{found} ({mended} of them can be mended with --fix)") };
     format!("{found} in {}, after {} ms", counted(report.files, "file"), begun.elapsed().as_millis())
 }

@@ -27,6 +27,7 @@ mod hooks;
 mod hosts;
 mod hub;
 mod job;
+mod lint;
 mod lock;
 mod man;
 mod metrics;

@@ -1,10 +1,39 @@
-//! A file as Nix would read it, or what keeps it from being read.
+//! A file that was read and found to be Nix.
+
+use rnix::ast;
 
 use super::finding::Finding;
+use super::parse;
+use super::scope::{self, Names};
 use super::source::Source;
-use super::{parse, scope};
 
-/// What Nix would not accept of `source`.
-pub(super) fn problems(source: &Source) -> Vec<Finding> {
-    parse::parse(source.text()).map_or_else(|found| found, |tree| scope::problems(&tree))
+/// A file with its tree and its names.
+#[derive(Debug)]
+pub(super) struct File<'a> {
+    pub(super) source: &'a Source,
+    pub(super) tree: ast::Root,
+    pub(super) names: Names,
+}
+
+impl File<'_> {
+    /// Whether it says what one host is, by where it lies.
+    pub(super) fn is_of_host(&self) -> bool {
+        let mut parts = self.source.path().split('/');
+        matches!(parts.next(), Some("hosts" | "machines" | "systems"))
+            && parts.next().is_some_and(|part| !SHARED.contains(&part))
+    }
+}
+
+/// Directories below `hosts` that are of no host.
+const SHARED: [&str; 5] = ["common", "modules", "profiles", "shared", "templates"];
+
+/// Reads `source`. What is wrong with it is found in any case; a file only where Nix would evaluate it.
+pub(super) fn read(source: &Source) -> (Option<File<'_>>, Vec<Finding>) {
+    let tree = match parse::parse(source.text()) {
+        Ok(tree) => tree,
+        Err(found) => return (None, found),
+    };
+    let (names, found) = scope::names(&tree);
+    let is_sound = found.iter().all(|finding| finding.severity < super::Severity::Error);
+    (is_sound.then_some(File { source, tree, names }), found)
 }

@@ -54,6 +54,21 @@ pub struct Finding {
     pub related: Vec<Related>,
     /// What helps.
     pub hint: Option<String>,
+    /// What mends it.
+    pub fix: Option<Fix>,
+    /// Whether what stands at `span` must not be shown.
+    pub hidden: bool,
+}
+
+/// An edit that mends a finding.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Fix {
+    /// The bytes that are replaced.
+    pub span: Range<usize>,
+    /// What they are replaced by.
+    pub text: String,
+    /// Whether the file is sure to mean the same afterwards.
+    pub safe: bool,
 }
 
 impl Finding {
@@ -67,7 +82,26 @@ impl Finding {
             label: None,
             related: Vec::new(),
             hint: None,
+            fix: None,
+            hidden: false,
         }
+    }
+
+    /// A finding at `span`, for a rule that says the rest.
+    pub(super) fn at(span: impl Span, message: impl Into<String>) -> Self {
+        Self::error("", span, message)
+    }
+
+    /// Adds an edit that changes nothing of what the file means.
+    pub(super) fn safe_fix(mut self, span: impl Span, text: impl Into<String>) -> Self {
+        self.fix = Some(Fix { span: span.bytes(), text: text.into(), safe: true });
+        self
+    }
+
+    /// Adds an edit that may change what the file means.
+    pub(super) fn unsafe_fix(mut self, span: impl Span, text: impl Into<String>) -> Self {
+        self.fix = Some(Fix { span: span.bytes(), text: text.into(), safe: false });
+        self
     }
 
     /// Adds the words at the place.

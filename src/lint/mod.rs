@@ -2,7 +2,7 @@
 //!
 //! Each file is read and parsed once. A parse that failed gives one finding, since what follows the first error of a file is
 //! mostly its echo. Of a whole tree, what Nix itself checks before it evaluates is checked the same way: attributes that are
-//! defined twice, and names that nothing defines.
+//! defined twice, and names that nothing defines. In what is left, rules look for what works and should not stay so.
 
 // Clippy does not look for it in tests.
 #![cfg_attr(
@@ -10,20 +10,31 @@
     expect(clippy::enum_glob_use, reason = "the kinds of a grammar's parts have prefixes of their own")
 )]
 
+mod allow;
+mod ask;
 mod attributes;
+mod baseline;
 mod draw;
+mod edit;
 mod file;
 mod finding;
+mod fix;
 mod globals;
 mod guard;
 mod parse;
+mod rulebook;
+mod rules;
 mod run;
 mod scope;
 mod source;
 mod structure;
 mod syntax;
 
+pub use baseline::{BASELINE, Baseline, BaselineError};
 pub use draw::draw;
-pub use finding::{Finding, Related, Severity};
-pub use run::{Checked, Report, check_syntax};
+pub use finding::{Finding, Fix, Related, Severity};
+pub use fix::Fixing;
+pub use rulebook::{Level, Levels};
+pub use rules::{RULES, Rule, rule};
+pub use run::{Checked, Report, check_syntax, fix, lint};
 pub use source::{Position, Source};

@@ -1,15 +1,17 @@
 //! Many files at once.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use super::file;
 use super::finding::{Finding, Severity};
+use super::fix::{self, Fixing};
+use super::rulebook::{Levels, Rulebook};
 use super::source::Source;
+use super::{allow, file};
 
 /// What a file that is nested as deeply as is allowed takes, several times over.
 const STACK: usize = 64 << 20;
@@ -47,9 +49,76 @@ impl Report {
 /// Checks what Nix checks before it evaluates a file, of each of `files` below `root`.
 pub fn check_syntax(root: &Path, files: &[PathBuf]) -> io::Result<Report> {
     Ok(report(read_all(root, files, |source| {
-        let findings = file::problems(&source);
+        let (_, findings) = file::read(&source);
         Checked { source, findings }
     })?))
+}
+
+/// Looks for all that `levels` want to know of each of `files` below `root`, and for what [`check_syntax`] checks.
+pub fn lint(root: &Path, files: &[PathBuf], levels: &Levels) -> io::Result<Report> {
+    let book = Rulebook::new(levels);
+    Ok(report(read_all(root, files, |source| {
+        let findings = look(&source, &book);
+        let hidden: Vec<_> =
+            findings.iter().filter(|finding| finding.hidden).map(|finding| finding.span.clone()).collect();
+        Checked { source: source.without(&hidden), findings }
+    })?))
+}
+
+/// Mends what [`lint`] finds, as far as it has an edit for it that `fixing` allows. Gives the files that were changed, and how many
+/// edits were made in each.
+pub fn fix(root: &Path, files: &[PathBuf], levels: &Levels, fixing: Fixing) -> io::Result<Vec<(PathBuf, usize)>> {
+    let book = Rulebook::new(levels);
+    let mended = in_parallel(files, |path| -> io::Result<_> {
+        let whole = root.join(path);
+        let Some(text) = text_of(&whole).transpose()?.and_then(|bytes| String::from_utf8(bytes).ok()) else {
+            return Ok(None);
+        };
+        let Some((mended, count)) = mend(path, &text, &book, fixing) else { return Ok(None) };
+        write(&whole, &mended)?;
+        Ok(Some((path.clone(), count)))
+    })?;
+    mended.into_iter().filter_map(Result::transpose).collect()
+}
+
+/// More rounds than any file needs: each makes what is left to do less.
+const ROUNDS: usize = 50;
+
+/// A file's text with all edits made, and how many they are; none where there is nothing to do. A text that would not be Nix any more
+/// is not made.
+pub(super) fn mend(path: &Path, text: &str, book: &Rulebook, fixing: Fixing) -> Option<(String, usize)> {
+    let name = path.to_string_lossy();
+    let (mut mended, mut count) = (text.to_owned(), 0);
+    for _ in 0..ROUNDS {
+        let source = Source::new(name.as_ref(), mended.as_str());
+        let Some((next, made)) = fix::apply(&mended, &look(&source, book), fixing) else { break };
+        if file::read(&Source::new(name.as_ref(), next.as_str())).0.is_none() {
+            break;
+        }
+        (mended, count) = (next, count + made);
+    }
+    (count > 0).then_some((mended, count))
+}
+
+/// Replaces a file whole, or not at all.
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    let directory = path.parent().unwrap_or_else(|| Path::new("."));
+    let mut new = tempfile::NamedTempFile::new_in(directory)?;
+    new.write_all(text.as_bytes())?;
+    new.as_file().set_permissions(fs::metadata(path)?.permissions())?;
+    new.persist(path)?;
+    Ok(())
+}
+
+/// All that is found in one file.
+pub(super) fn look(source: &Source, book: &Rulebook) -> Vec<Finding> {
+    let (file, mut findings) = file::read(source);
+    let Some(file) = file else { return findings };
+    findings.extend(book.check(&file));
+    let (allows, wrong) = allow::allows(source, &file.tree);
+    let mut left = allow::apply(source, &allows, findings, |rule| book.has(rule));
+    left.extend(wrong);
+    left
 }
 
 /// Reads each of `files` and has `check` look at it. A file that is gone, or that only leads to another one, is none.

@@ -1,6 +1,6 @@
 //! Which name means what: as Nix does before it evaluates, every name is followed to what defines it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use rnix::SyntaxKind::*;
 use rnix::ast::{self, Param};
@@ -15,34 +15,80 @@ use crate::error::nearest;
 /// The name of what nothing defines.
 pub(super) const UNDEFINED: &str = "undefined-variable";
 
-/// What Nix would not accept of the names of a tree: attributes that are defined twice included.
-pub(super) fn problems(root: &ast::Root) -> Vec<Finding> {
+/// What a name was defined by.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Origin {
+    /// `let`, by a value or by `inherit`.
+    Let,
+    /// A set with `rec`.
+    Rec,
+    /// A function's only argument, `x: ..`.
+    Argument,
+    /// An argument by its name, `{ x }: ..`.
+    Formal,
+    /// All arguments at once, `args@{ .. }: ..`.
+    AllArguments,
+}
+
+/// A name that something defines.
+#[derive(Debug)]
+pub(super) struct Name {
+    pub(super) word: String,
+    pub(super) origin: Origin,
+    /// Where it is defined.
+    pub(super) at: SyntaxNode,
+    /// Whether anything but its own value uses it.
+    pub(super) used: bool,
+    /// Whether its own value uses it.
+    pub(super) used_by_itself: bool,
+}
+
+/// A `with`, and whether a name may come from it.
+#[derive(Debug)]
+pub(super) struct With {
+    pub(super) node: ast::With,
+    pub(super) used: bool,
+}
+
+/// All names of a file.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    pub(super) defined: Vec<Name>,
+    pub(super) withs: Vec<With>,
+}
+
+/// The names of a tree, and what Nix would not accept of them: attributes that are defined twice included.
+pub(super) fn names(root: &ast::Root) -> (Names, Vec<Finding>) {
     let mut walk = Walk::default();
     walk.node(root.syntax());
     let mut found = walk.found;
     found.extend(walk.undefined.into_iter().map(|(name, undefined)| undefined.finding(&name)));
-    found
+    (walk.names, found)
 }
 
 #[derive(Default)]
 struct Walk {
+    names: Names,
     frames: Vec<Frame>,
+    /// The names whose values are being looked at.
+    within: Vec<usize>,
     undefined: BTreeMap<String, Undefined>,
     found: Vec<Finding>,
 }
 
 /// What adds names to those around it.
 enum Frame {
-    Names(HashSet<String>),
-    /// A `with`, of which only evaluating tells the names.
-    With,
+    /// Names, each with its place in [`Names::defined`].
+    Names(HashMap<String, usize>),
+    /// A `with`, by its place in [`Names::withs`].
+    With(usize),
 }
 
 impl Frame {
-    fn names(&self) -> Option<&HashSet<String>> {
+    fn names(&self) -> Option<&HashMap<String, usize>> {
         match self {
             Self::Names(names) => Some(names),
-            Self::With => None,
+            Self::With(_) => None,
         }
     }
 }
@@ -101,7 +147,7 @@ impl Walk {
             }
             NODE_WITH => {
                 if let Some(with) = ast::With::cast(node.clone()) {
-                    self.with(&with);
+                    self.with(with);
                 }
             }
             _ => node.children().for_each(|child| self.node(&child)),
@@ -114,10 +160,30 @@ impl Walk {
         }
     }
 
-    /// Looks a name up. Whether what a `with` brings has it is not known.
+    /// Looks a name up from the inside out. What a `with` brings comes after everything else.
     fn reference(&mut self, name: &str, at: TextRange) {
-        let is_known = |frame: &Frame| frame.names().is_none_or(|names| names.contains(name));
-        if !globals::is_global(name) && !self.frames.iter().any(is_known) {
+        let mut withs = Vec::new();
+        for frame in self.frames.iter().rev() {
+            match frame {
+                Frame::Names(names) => {
+                    if let Some(index) = names.get(name) {
+                        let known = &mut self.names.defined[*index];
+                        let place =
+                            if self.within.contains(index) { &mut known.used_by_itself } else { &mut known.used };
+                        *place = true;
+                        return;
+                    }
+                }
+                Frame::With(index) => withs.push(*index),
+            }
+        }
+        if globals::is_global(name) {
+            return;
+        }
+        for index in &withs {
+            self.names.withs[*index].used = true;
+        }
+        if withs.is_empty() {
             self.undefined(name, at);
         }
     }
@@ -128,25 +194,32 @@ impl Walk {
             known.first = if at.start() < known.first.start() { at } else { known.first };
             return;
         }
-        let visible = self.frames.iter().filter_map(Frame::names).flatten().map(String::as_str);
-        let near = nearest(name, visible.chain(globals::plain()).filter(|known| known.len() > 1));
+        let visible = self.frames.iter().filter_map(Frame::names).flat_map(HashMap::keys).map(String::as_str);
+        let known: Vec<&str> = visible.chain(globals::plain()).filter(|known| known.len() > 1).collect();
+        // Of short names, one slip makes another word.
+        let slip = || known.iter().copied().find(|known| name.len() > 2 && strsim::osa_distance(name, known) == 1);
+        let near = nearest(name, known.iter().copied()).or_else(slip);
         let undefined = Undefined { first: at, more: 0, nearest: near.map(str::to_owned) };
         self.undefined.insert(name.to_owned(), undefined);
     }
 
     fn set(&mut self, set: &Set) {
-        if set.recursive {
-            return self.recursive(set, |_| {});
+        if !set.recursive {
+            self.inherited(set);
+            return self.values(set, None);
         }
-        self.inherited(set);
-        self.values(set);
+        self.recursive(set, Origin::Rec, |_| {});
     }
 
     /// The values of a set whose attributes see each other, and what else sees them.
-    fn recursive(&mut self, set: &Set, body: impl FnOnce(&mut Self)) {
+    fn recursive(&mut self, set: &Set, origin: Origin, body: impl FnOnce(&mut Self)) {
         self.inherited(set);
-        self.frames.push(Frame::Names(set.attrs.keys().cloned().collect()));
-        self.values(set);
+        let mut frame = HashMap::new();
+        for (name, definition) in &set.attrs {
+            frame.insert(name.clone(), self.define(name, origin, &definition.at));
+        }
+        self.frames.push(Frame::Names(frame));
+        self.values(set, Some(self.frames.len() - 1));
         body(self);
         self.frames.pop();
     }
@@ -160,12 +233,18 @@ impl Walk {
         }
     }
 
-    fn values(&mut self, set: &Set) {
+    /// The values of a set, whose own names are in the frame `own`.
+    fn values(&mut self, set: &Set, own: Option<usize>) {
         for from in &set.from {
             self.node(from.syntax());
         }
-        for definition in set.attrs.values() {
+        for (name, definition) in &set.attrs {
+            let index = own.and_then(|own| self.frames[own].names()?.get(name).copied());
+            self.within.extend(index);
             self.value(&definition.value);
+            if index.is_some() {
+                self.within.pop();
+            }
         }
         for (attr, value) in &set.dynamic {
             self.node(attr.syntax());
@@ -187,20 +266,28 @@ impl Walk {
             let message = "`let` takes names that are known without evaluating";
             self.found.push(Finding::error(super::syntax::SYNTAX, attr.syntax().text_range(), message));
         }
-        self.recursive(&set, |walk| walk.expr(inner.body()));
+        self.recursive(&set, Origin::Let, |walk| walk.expr(inner.body()));
     }
 
     fn lambda(&mut self, lambda: &ast::Lambda) {
-        let param = lambda.param();
-        let names: Vec<_> = match &param {
-            Some(Param::IdentParam(param)) => param.ident().into_iter().collect(),
-            Some(Param::Pattern(pattern)) => {
-                let all = pattern.pat_bind().and_then(|bind| bind.ident());
-                pattern.pat_entries().filter_map(|entry| entry.ident()).chain(all).collect()
+        let mut frame = HashMap::new();
+        let mut define = |ident: Option<ast::Ident>, origin| {
+            if let Some(ident) = ident {
+                let name = ident.to_string();
+                let index = self.define(&name, origin, ident.syntax());
+                frame.insert(name, index);
             }
-            None => Vec::new(),
         };
-        self.frames.push(Frame::Names(names.iter().map(ToString::to_string).collect()));
+        let param = lambda.param();
+        match &param {
+            Some(Param::IdentParam(param)) => define(param.ident(), Origin::Argument),
+            Some(Param::Pattern(pattern)) => {
+                pattern.pat_entries().for_each(|entry| define(entry.ident(), Origin::Formal));
+                define(pattern.pat_bind().and_then(|bind| bind.ident()), Origin::AllArguments);
+            }
+            None => {}
+        }
+        self.frames.push(Frame::Names(frame));
         if let Some(Param::Pattern(pattern)) = &param {
             pattern.pat_entries().for_each(|entry| self.expr(entry.default()));
         }
@@ -208,10 +295,23 @@ impl Walk {
         self.frames.pop();
     }
 
-    fn with(&mut self, with: &ast::With) {
+    fn with(&mut self, with: ast::With) {
         self.expr(with.namespace());
-        self.frames.push(Frame::With);
-        self.expr(with.body());
+        let body = with.body();
+        self.frames.push(Frame::With(self.names.withs.len()));
+        self.names.withs.push(With { node: with, used: false });
+        self.expr(body);
         self.frames.pop();
+    }
+
+    fn define(&mut self, name: &str, origin: Origin, at: &SyntaxNode) -> usize {
+        self.names.defined.push(Name {
+            word: name.to_owned(),
+            origin,
+            at: at.clone(),
+            used: false,
+            used_by_itself: false,
+        });
+        self.names.defined.len() - 1
     }
 }

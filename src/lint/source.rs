@@ -56,6 +56,25 @@ impl Source {
         begin..end.max(begin)
     }
 
+    /// The same file with what stands at `spans` made unreadable. Every byte stays where it is.
+    #[must_use]
+    pub(super) fn without(self, spans: &[Range<usize>]) -> Self {
+        if spans.is_empty() {
+            return self;
+        }
+        let Self { path, text, lines } = self;
+        let is_hidden = |at: usize| spans.iter().any(|span| span.contains(&at));
+        let mut shown = String::with_capacity(text.len());
+        for (at, c) in text.char_indices() {
+            if is_hidden(at) && c != '\n' {
+                shown.extend(std::iter::repeat_n('*', c.len_utf8()));
+            } else {
+                shown.push(c);
+            }
+        }
+        Self { path, text: shown, lines }
+    }
+
     /// `span` cut to whole characters of the text.
     pub fn within(&self, span: &Range<usize>) -> Range<usize> {
         let start = floor(&self.text, span.start);
@@ -84,5 +103,6 @@ mod tests {
         assert_eq!(source.line(3), 16..16);
         assert_eq!(source.line(9), 16..16);
         assert_eq!(source.within(&(1..99)), 0..16);
+        assert_eq!(source.without(&[0..2, 8..11]).text(), "** = 1;\n*** ü;\n");
     }
 }

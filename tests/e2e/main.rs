@@ -28,6 +28,7 @@ mod history;
 mod hooks;
 mod hub_toml;
 mod kills;
+mod lint;
 mod lock;
 mod metrics;
 mod nix_versions;

@@ -85,6 +85,11 @@ const LINES: &[(&str, &str, How)] = &[
     ("docs/lab.md", "dev/lab down", Script),
     ("docs/lint.md", "hubctl check-syntax", Prints("nothing found in ")),
     ("docs/lint.md", "hubctl check-syntax hosts/p620", Prints("nothing found in 1 file")),
+    // lint.rs.
+    ("docs/lint.md", "hubctl lint", Elsewhere),
+    ("docs/lint.md", "hubctl lint --explain unused-binding", Prints("# unused-binding")),
+    ("docs/lint.md", "hubctl lint --fix", Elsewhere),
+    ("docs/lint.md", "hubctl lint --baseline write", Elsewhere),
     ("docs/looking.md", "hubctl status", Prints("in sync")),
     ("docs/looking.md", "hubctl status 'p*' --no-eval", Prints("not compared")),
     ("docs/looking.md", "hubctl diff", Prints("samsung")),

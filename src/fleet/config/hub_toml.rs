@@ -12,7 +12,7 @@ use super::errors::{ConfigErrors, Source};
 use super::keys;
 use super::problem::Problem;
 use super::reader::read_table;
-use super::settings::{Cache, Deploy, HostSettings, Metrics, Nix, Ssh};
+use super::settings::{Cache, Deploy, HostSettings, Lint, Metrics, Nix, Ssh};
 use crate::fleet::{HostName, KeepPolicy};
 
 /// What the tables of a `hub.toml` hold.
@@ -28,6 +28,7 @@ pub(super) struct Content {
     pub(super) cache: Cache,
     pub(super) gc: KeepPolicy,
     pub(super) metrics: Metrics,
+    pub(super) lint: Lint,
 }
 
 /// A `hub.toml` that was read and found right in itself. What it says of hosts becomes an
@@ -88,6 +89,11 @@ impl HubToml {
     /// `[metrics]`.
     pub fn metrics(&self) -> &Metrics {
         &self.content.metrics
+    }
+
+    /// `[lint]`.
+    pub fn lint(&self) -> &Lint {
+        &self.content.lint
     }
 
     /// The hosts with a table of their own, or nothing if the file has no `[hosts]`.

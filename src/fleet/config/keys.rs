@@ -8,10 +8,12 @@ use super::health::{self, HEALTH};
 use super::hub_toml::Content;
 use super::problem::Problem;
 use super::reader::{Entry, Key};
-use super::settings::{Cache, Deploy, Hooks, HostSettings, Metrics, Nix, Ssh};
+use super::settings::{Cache, Deploy, Hooks, HostSettings, Lint, Metrics, Nix, Ssh};
 use super::shapes;
+use crate::error::nearest;
 use crate::fleet::shown::toml_key;
 use crate::fleet::{HostName, KeepPolicy, UnitPolicies};
+use crate::lint::{self, Levels};
 
 pub(super) const ROOT: &[Key<Content>] = &[
     Key { name: "defaults", set: |hub, entry| entry.table("defaults", HOST, &mut hub.defaults) },
@@ -29,6 +31,7 @@ pub(super) const ROOT: &[Key<Content>] = &[
     Key { name: "cache", set: |hub, entry| entry.table("cache", CACHE, &mut hub.cache) },
     Key { name: "gc", set: |hub, entry| entry.table("gc", GC, &mut hub.gc) },
     Key { name: "metrics", set: |hub, entry| entry.table("metrics", METRICS, &mut hub.metrics) },
+    Key { name: "lint", set: |hub, entry| entry.table("lint", LINT, &mut hub.lint) },
 ];
 
 const HOST: &[Key<HostSettings>] = &[
@@ -132,6 +135,11 @@ const METRICS: &[Key<Metrics>] = &[
     Key { name: "push", set: |metrics, entry| metrics.push = entry.read(&shapes::URL) },
 ];
 
+const LINT: &[Key<Lint>] = &[
+    Key { name: "exclude", set: |lint, entry| lint.exclude = entry.each(&shapes::PATHS, &shapes::PATH_GLOB) },
+    Key { name: "severity", set: |lint, entry| entry.nested_named(|entry| level(&mut lint.levels, entry)) },
+];
+
 /// A key that `hub.toml` may hold.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct KnownKey {
@@ -151,6 +159,7 @@ pub fn known_keys() -> impl Iterator<Item = KnownKey> {
         .chain(known("cache", CACHE))
         .chain(known("gc", GC))
         .chain(known("metrics", METRICS))
+        .chain(known("lint", LINT))
         .chain(health::known_keys())
 }
 
@@ -194,6 +203,17 @@ fn unit_policy(units: &mut UnitPolicies, entry: &mut Entry<'_>) {
     let Some(unit) = shapes::unit_glob(entry.key) else { return entry.refuse_name("unit") };
     if let Some(policy) = entry.read(&shapes::FAILED_UNITS) {
         units.insert(unit, policy);
+    }
+}
+
+fn level(levels: &mut Levels, entry: &mut Entry<'_>) {
+    if lint::rule(entry.key).is_none() {
+        let near = nearest(entry.key, lint::RULES.iter().map(|rule| rule.name)).map(str::to_owned);
+        let problem = Problem::UnknownRule { rule: entry.key.to_owned(), nearest: near };
+        return entry.refuse(entry.key_span.clone(), problem);
+    }
+    if let Some(level) = entry.read(&shapes::LEVEL) {
+        levels.set(entry.key, level);
     }
 }
 

@@ -19,4 +19,4 @@ pub use errors::ConfigErrors;
 pub use hub_toml::HubToml;
 pub use keys::{KnownKey, known_keys};
 pub use problem::Problem;
-pub use settings::{Cache, Deploy, Hooks, Metrics, Nix, Ssh};
+pub use settings::{Cache, Deploy, Hooks, Lint, Metrics, Nix, Ssh};

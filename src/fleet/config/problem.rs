@@ -83,6 +83,14 @@ pub enum Problem {
         /// The hosts in the order in which each waits for the next, and the last for the first.
         hosts: Vec<HostName>,
     },
+    /// A rule that is none.
+    #[error("there is no rule `{}`", shown(.rule))]
+    UnknownRule {
+        /// The rule as written.
+        rule: String,
+        /// The rule that was probably meant.
+        nearest: Option<String>,
+    },
     /// A builder that is no host.
     #[error("`build-on` names `{builder}`, which is a host neither of this file nor of the flake")]
     UnknownBuilder {
@@ -110,9 +118,10 @@ impl Problem {
             Self::WrongKind { actual, .. } => {
                 Some(format!("leave `kind` out, since the flake says it, or write `kind = \"{}\"`", word(*actual)))
             }
-            Self::UnknownBuilder { nearest: Some(near), .. } | Self::UnknownAfter { nearest: Some(near), .. } => {
-                Some(format!("did you mean `{near}`?"))
-            }
+            Self::UnknownBuilder { nearest: Some(near), .. }
+            | Self::UnknownAfter { nearest: Some(near), .. }
+            | Self::UnknownRule { nearest: Some(near), .. } => Some(format!("did you mean `{near}`?")),
+            Self::UnknownRule { nearest: None, .. } => Some("`hubctl lint --rules` lists the rules".into()),
             Self::UnknownAfter { nearest: None, .. } => Some("`hubctl hosts` lists the hosts".into()),
             Self::CircleOfAfter { .. } => Some("take one of them out of another's `after`".into()),
             Self::UnknownBuilder { nearest: None, .. } => {

@@ -5,10 +5,12 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use globset::Glob;
 use toml::Spanned;
 
 use super::health::HealthSettings;
 use crate::fleet::{BuildOn, FailedUnits, Host, HostName, Kind, Policy, Reboots, UnitPolicies, WavePolicy};
+use crate::lint::Levels;
 use crate::nix::CacheUrl;
 use crate::remote::{Elevate, HostKeys};
 
@@ -218,6 +220,15 @@ pub struct Metrics {
     pub file: Option<PathBuf>,
     /// The push gateway, or a group of its metrics.
     pub push: Option<String>,
+}
+
+/// `[lint]`: what is looked for in files.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Lint {
+    /// Files that are not looked at, and directories of such.
+    pub exclude: Vec<Glob>,
+    /// What is made of the findings of each rule.
+    pub levels: Levels,
 }
 
 /// `[nix]`: how Nix is called.

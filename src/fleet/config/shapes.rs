@@ -12,6 +12,7 @@ use crate::error::nearest;
 use crate::fleet::duration::{parse_age, parse_duration};
 use crate::fleet::selector::is_glob;
 use crate::fleet::{Batch, BuildOn, FailedUnits, HostName, Kind, OnFailure, Reboots};
+use crate::lint::{Level, Severity};
 use crate::nix::CacheUrl;
 use crate::remote::{Elevate, HostKeys, Place};
 
@@ -338,6 +339,36 @@ pub(super) const ABSOLUTE: Shape<String> = Shape {
     read: |value| match text(value)? {
         path if path.starts_with('/') && !path.contains('\0') => Ok(path.to_owned()),
         _ => Err(Misfit::Plain),
+    },
+};
+
+pub(super) const PATHS: Shape<()> =
+    Shape { wanted: "a list of paths", example: "[\"vendor\"]", read: |_| Err(Misfit::Plain) };
+
+/// A path from the hub's root, or several.
+pub(super) const PATH_GLOB: Shape<Glob> = Shape {
+    wanted: "paths from the hub's root, or globs for such",
+    example: "[\"vendor\", \"hosts/*/generated.nix\"]",
+    read: |value| {
+        let path = text(value)?.trim_end_matches('/');
+        if path.starts_with(['/', '~']) || path.starts_with("..") || path.is_empty() {
+            return Err(Misfit::Plain);
+        }
+        GlobBuilder::new(path.trim_start_matches("./")).literal_separator(true).build().map_err(|_| Misfit::Plain)
+    },
+};
+
+pub(super) const LEVEL: Shape<Level> = Shape {
+    wanted: "\"off\", \"note\", \"warning\" or \"error\"",
+    example: "\"off\"",
+    read: |value| {
+        let all = [
+            ("off", Level::Off),
+            ("note", Level::At(Severity::Note)),
+            ("warning", Level::At(Severity::Warning)),
+            ("error", Level::At(Severity::Error)),
+        ];
+        choice(value, &all)
     },
 };
 

@@ -1,8 +1,10 @@
 //! `hub.toml` files, right and wrong.
 
+use crate::lint::{Level, Severity};
 use crate::remote::HostKeys;
 use std::path::Path;
 
+use globset::Glob;
 use proptest::prelude::*;
 
 use super::*;
@@ -98,6 +100,10 @@ keep-since = "2w"
 [metrics]
 file = "/var/lib/node-exporter/hubctl.prom"
 push = "http://gateway:9091"
+
+[lint]
+exclude = ["vendor/", "hosts/*/generated.nix"]
+severity = { nested-with = "off", unused-with = "error" }
 "#;
 
 fn parse(text: &str) -> Result<HubToml, ConfigErrors> {
@@ -176,6 +182,10 @@ fn every_key_is_read() {
     assert_eq!(cache.substituter.as_ref().unwrap().to_string(), "https://cache.example.org");
     assert_eq!(cache.upload, ["attic", "push", "hub"]);
     assert_eq!(cache.secret_key_file.as_deref(), Some(Path::new("cache.secret")));
+    let lint = hub.lint();
+    assert_eq!(lint.exclude.iter().map(Glob::glob).collect::<Vec<_>>(), ["vendor", "hosts/*/generated.nix"]);
+    let level = |name| lint.levels.of(crate::lint::rule(name).unwrap());
+    assert_eq!((level("nested-with"), level("unused-with")), (Level::Off, Level::At(Severity::Error)));
     assert_eq!(cache.public_keys, ["hub-1:N19VBhqs4hibNZIm2C3N9kfuJaGDAw7wci3MMXQakIU="]);
     assert_eq!((hub.gc().keep.get(), hub.gc().keep_since.as_secs()), (3, 14 * 24 * 60 * 60));
     assert_eq!(hub.metrics().file.as_deref(), Some(Path::new("/var/lib/node-exporter/hubctl.prom")));

@@ -1,0 +1,23 @@
+//! An option that says nothing of itself.
+
+use rnix::SyntaxKind::NODE_APPLY;
+use rnix::SyntaxNode;
+use rnix::ast::Expr;
+use rowan::ast::AstNode as _;
+
+use super::{Check, Rule};
+use crate::lint::ask::{attr, call, defines, is_name};
+use crate::lint::attributes::bare;
+use crate::lint::file::File;
+use crate::lint::finding::Finding;
+
+pub(super) const RULE: Rule = rule!("option-description", Note, Check::Nodes(&[NODE_APPLY], check));
+
+fn check(node: &SyntaxNode, _: &File<'_>) -> Option<Finding> {
+    let call = call(&Expr::cast(node.clone())?).filter(|call| call.name == "mkOption")?;
+    let [Expr::AttrSet(option)] = call.args.as_slice() else { return None };
+    let hidden = attr(option, "internal").is_some_and(|value| is_name(&bare(value), "true"))
+        || attr(option, "visible").is_some_and(|value| is_name(&bare(value), "false"));
+    let head = node.first_child()?.text_range();
+    (!hidden && !defines(option, "description")).then(|| Finding::at(head, "an option without `description`"))
+}

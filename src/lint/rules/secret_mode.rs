@@ -1,0 +1,26 @@
+//! Secrets that everybody on the host may read.
+
+use rnix::SyntaxKind::NODE_ATTRPATH_VALUE;
+use rnix::SyntaxNode;
+use rnix::ast::AttrpathValue;
+use rowan::ast::AstNode as _;
+
+use super::{Check, Rule};
+use crate::lint::ask::{is_option, option_path, plain, text};
+use crate::lint::file::File;
+use crate::lint::finding::Finding;
+
+const MODES: [&str; 3] = ["age.secrets.*.mode", "sops.secrets.*.mode", "sops.templates.*.mode"];
+
+pub(super) const RULE: Rule = rule!("secret-mode", Warning, Check::Nodes(&[NODE_ATTRPATH_VALUE], check));
+
+fn check(node: &SyntaxNode, _: &File<'_>) -> Option<Finding> {
+    let entry = AttrpathValue::cast(node.clone())?;
+    let mode = text(&plain(entry.value()?))?;
+    let others = u32::from_str_radix(&mode, 8).ok()? & 0o007;
+    let path = option_path(&entry).filter(|path| others != 0 && MODES.iter().any(|option| is_option(path, option)))?;
+    Some(
+        Finding::at(node.text_range(), format!("everybody on the host may read or change the secret `{}`", path[2]))
+            .hint("set `owner` or `group` to who needs it, and `mode` to \"0400\" or \"0440\""),
+    )
+}

@@ -1,0 +1,45 @@
+//! Services that may do everything.
+
+use rnix::SyntaxKind::NODE_ATTRPATH_VALUE;
+use rnix::SyntaxNode;
+use rnix::ast::{AttrSet, AttrpathValue};
+use rowan::ast::AstNode as _;
+
+use super::{Check, Rule};
+use crate::lint::ask::{attr, defines, is_option, option_path, set, text};
+use crate::lint::file::File;
+use crate::lint::finding::Finding;
+
+/// What takes something away from a service. One is enough here: which ones fit, only its author knows.
+const HARDENING: &[&str] = &[
+    "CapabilityBoundingSet",
+    "DynamicUser",
+    "NoNewPrivileges",
+    "PrivateTmp",
+    "ProtectHome",
+    "ProtectSystem",
+    "SystemCallFilter",
+    "User",
+];
+
+pub(super) const RULE: Rule = rule!("service-root", Note, Check::Nodes(&[NODE_ATTRPATH_VALUE], check));
+
+fn check(node: &SyntaxNode, _: &File<'_>) -> Option<Finding> {
+    let entry = AttrpathValue::cast(node.clone())?;
+    if entry.attrpath()?.attrs().last().is_none_or(|last| last.to_string() != "serviceConfig") {
+        return None;
+    }
+    let config = set(entry.value()?)?;
+    let path = option_path(&entry).filter(|path| is_option(path, "systemd.services.*.serviceConfig"))?;
+    if !defines(&config, "ExecStart") || ends_by_itself(&config) || HARDENING.iter().any(|word| defines(&config, word)) {
+        return None;
+    }
+    Some(
+        Finding::at(entry.attrpath()?.syntax().text_range(), format!("the service `{}` runs as root, and may do everything", path[2]))
+            .hint("begin with `DynamicUser = true;`, `ProtectSystem = \"strict\";` and `NoNewPrivileges = true;`"),
+    )
+}
+
+fn ends_by_itself(config: &AttrSet) -> bool {
+    attr(config, "Type").and_then(|kind| text(&kind)).is_some_and(|kind| kind == "oneshot")
+}

@@ -1,0 +1,110 @@
+//! `lint` on a flake: what it tells, mends and leaves alone. What each rule finds is on its page, which the rules are held to.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::support::{Finished, Hub};
+
+/// A file with two findings of which one can be mended.
+const FILE: &str =
+    "{ lib, ... }:\nlet\n  unused = 1;\nin\nwith lib;\n{\n  networking.firewall.enable = mkForce false;\n}\n";
+
+/// The names of the rules of which something was found.
+fn rules(ended: &Finished) -> Vec<String> {
+    let told = ended.json();
+    told["findings"].as_array().unwrap().iter().map(|found| found["rule"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn what_is_found_is_told_and_mended_and_allowed() {
+    let hub = Hub::offline();
+    hub.write("modules/a.nix", FILE);
+    hub.run(&["lint", "modules"])
+        .exits(1)
+        .prints("warning[unused-binding]: `unused` is not used")
+        .prints("modules/a.nix:3:3")
+        .prints("warning[firewall-off]")
+        .says("3 warnings (1 of them can be mended with --fix) in 1 file");
+    let told = hub.json(&["lint", "modules"]).exits(1).json();
+    let first = &told["findings"][0];
+    assert_eq!(
+        (&first["rule"], &first["fix"], &first["severity"]),
+        (&json!("unused-binding"), &json!("safe"), &json!("warning"))
+    );
+
+    let ended = hub.run(&["lint", "modules", "--fix"]).exits(1);
+    assert!(
+        ended.stderr.contains("modules/a.nix: 2 edits") && ended.stderr.contains("2 warnings in 1 file"),
+        "{}",
+        ended.stderr
+    );
+    let mended = fs::read_to_string(hub.root().join("modules/a.nix")).unwrap();
+    assert_eq!(mended, "{ lib, ... }:\nwith lib;\n{\n  networking.firewall.enable = mkForce false;\n}\n");
+
+    let allowed = mended.replace("with lib;", "with lib; # hubctl: allow file-wide-with: it is short");
+    hub.write("modules/a.nix", &allowed);
+    assert_eq!(rules(&hub.json(&["lint", "modules"]).exits(1)), ["firewall-off"]);
+    hub.write(
+        "hub.toml",
+        &format!("{}\n[lint]\nseverity = {{ firewall-off = \"note\" }}\n", hub.committed("hub.toml")),
+    );
+    hub.run(&["lint", "modules"]).exits(0).prints("note[firewall-off]");
+    hub.write("hub.toml", &format!("{}\n[lint]\nexclude = [\"modules\"]\n", hub.committed("hub.toml")));
+    hub.run(&["lint", "modules"]).exits(2).says("there is no Nix file below modules");
+    assert_eq!(rules(&hub.json(&["lint", "modules/a.nix"]).exits(1)), ["firewall-off"]);
+}
+
+#[test]
+fn a_rule_that_is_none_is_an_error_with_its_line() {
+    let hub = Hub::offline();
+    hub.write("hub.toml", &format!("{}\n[lint]\nseverity = {{ nested-wiht = \"off\" }}\n", hub.committed("hub.toml")));
+    hub.run(&["lint"]).exits(2).says("there is no rule `nested-wiht`").says("did you mean `nested-with`?");
+    hub.write("hub.toml", &format!("{}\n[lint]\nseverity = {{ nested-with = \"of\" }}\n", hub.committed("hub.toml")));
+    hub.run(&["lint"]).exits(2).says("did you mean \"off\"?");
+    hub.run(&["lint", "--explain", "nested-wiht"]).exits(2).says("did you mean `nested-with`?");
+}
+
+#[test]
+fn a_secret_is_shown_nowhere() {
+    let hub = Hub::offline();
+    let secret = "hunter2-and-more";
+    hub.write("a.nix", &format!("let unused = {{ password = \"{secret}\"; }}; in 1\n"));
+    let ended = hub.run(&["lint", "a.nix"]).exits(1).prints("literal-secret").prints("unused-binding");
+    let told = hub.json(&["lint", "a.nix"]).exits(1);
+    hub.run(&["lint", "--baseline", "write"]).exits(0);
+    let baseline = fs::read_to_string(hub.root().join("lint-baseline.json")).unwrap();
+    for text in [&ended.stdout, &ended.stderr, &told.stdout, &told.stderr, &baseline] {
+        assert!(!text.contains(secret), "{text}");
+    }
+}
+
+#[test]
+fn with_a_baseline_only_what_is_new_fails() {
+    let hub = Hub::offline();
+    hub.write("modules/a.nix", FILE);
+    hub.run(&["lint", "--baseline", "write"]).exits(0).says("are known from now on: lint-baseline.json");
+    let ended = hub.run(&["lint"]).exits(0);
+    assert_eq!(ended.stdout, "");
+    assert!(ended.stderr.contains("more in lint-baseline.json"), "{}", ended.stderr);
+    hub.write("modules/b.nix", "let new = 1; in 2\n");
+    assert_eq!(rules(&hub.json(&["lint"]).exits(1)), ["unused-binding"]);
+    hub.write("modules/b.nix", "2\n");
+    hub.write("modules/a.nix", &FILE.replace("  unused = 1;\n", "").replace("let\nin\n", ""));
+    hub.run(&["lint"]).exits(0).says("1 findings of lint-baseline.json are mended");
+    hub.run(&["lint", "modules", "--baseline", "off"]).exits(1).prints("file-wide-with");
+    hub.run(&["lint", "modules", "--baseline", "write"]).exits(2).says("leave the paths out");
+    hub.write("lint-baseline.json", "[]");
+    hub.run(&["lint"]).exits(2).says("is not what").says("--baseline off");
+}
+
+#[test]
+fn rules_are_listed_with_what_the_hub_makes_of_them() {
+    let hub = Hub::offline();
+    hub.run(&["lint", "--rules"]).exits(0).prints("nested-with").prints("warning");
+    hub.write("hub.toml", &format!("{}\n[lint]\nseverity = {{ nested-with = \"off\" }}\n", hub.committed("hub.toml")));
+    let told = hub.json(&["lint", "--rules"]).exits(0).json();
+    let rule = told.as_array().unwrap().iter().find(|rule| rule["name"] == "nested-with").unwrap().clone();
+    assert_eq!(rule["severity"], Value::from("off"));
+    hub.run(&["lint", "--explain", "nested-with"]).exits(0).prints("# nested-with").prints("## Wrong");
+}
