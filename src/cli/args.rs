@@ -6,8 +6,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use super::{
     boot_space, cache, check_syntax, ci, cleanup, completions, deploy, deploy_all, diff, emergency_deploy, gc,
-    generations, history, hosts, lint, lock, man, metrics, optimize, ping, quick_deploy, reboot, resume, rollback,
-    status, test_all, test_host, why,
+    generations, history, hosts, lint, lock, man, metrics, optimize, options, ping, quick_deploy, reboot, resume,
+    rollback, status, test_all, test_host, why,
 };
 use crate::error::Exit;
 
@@ -115,6 +115,7 @@ pub(super) enum Command {
     Cache(cache::CacheArgs),
     CheckSyntax(check_syntax::CheckSyntaxArgs),
     Lint(lint::LintArgs),
+    Options(options::OptionsArgs),
     Ci(ci::CiArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),

@@ -10,8 +10,8 @@ use super::args::{Cli, Command, Global, command};
 use super::hub::Hub;
 use super::{
     boot_space, cache, check_syntax, ci, cleanup, complete, completions, deploy, deploy_all, diff, emergency_deploy,
-    gc, generations, history, hosts, lint, lock, man, metrics, optimize, ping, quick_deploy, reboot, resume, rollback,
-    status, test_all, test_host, why,
+    gc, generations, history, hosts, lint, lock, man, metrics, optimize, options, ping, quick_deploy, reboot, resume,
+    rollback, status, test_all, test_host, why,
 };
 use crate::error::{Error, Exit, Kind, Result};
 use crate::process::Canceller;
@@ -91,6 +91,7 @@ async fn dispatch(hub: &Hub, command: Command) -> Result<Exit> {
         Command::Cache(args) => cache::run(hub, args).await,
         Command::CheckSyntax(args) => check_syntax::run(hub, args).await,
         Command::Lint(args) => lint::run(hub, args).await,
+        Command::Options(args) => options::run(hub, args),
         Command::Ci(args) => ci::run(hub, args).await,
         Command::Completions(args) => completions::run(hub, &args),
         Command::Man(args) => man::run(hub, args),

@@ -33,6 +33,7 @@ mod man;
 mod metrics;
 mod moment;
 mod optimize;
+mod options;
 mod passwords;
 mod ping;
 mod plan;

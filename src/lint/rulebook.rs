@@ -7,6 +7,7 @@ use rowan::ast::AstNode as _;
 
 use super::file::File;
 use super::finding::{Finding, Severity};
+use super::options::Options;
 use super::rules::{Check, RULES, Rule};
 
 /// What is made of a rule's findings.
@@ -42,15 +43,21 @@ type Weighed = (&'static Rule, Severity);
 pub(super) struct Rulebook {
     by_kind: Vec<Vec<Weighed>>,
     of_files: Vec<Weighed>,
+    /// The options that are known, where a rule asks for them.
+    options: Option<Options>,
 }
 
 impl Rulebook {
     pub(super) fn new(levels: &Levels) -> Self {
-        let mut book = Self { by_kind: Vec::new(), of_files: Vec::new() };
+        let mut book = Self { by_kind: Vec::new(), of_files: Vec::new(), options: None };
         for rule in RULES {
             let Level::At(severity) = levels.of(rule) else { continue };
             match rule.check {
                 Check::Nodes(kinds, _) => kinds.iter().for_each(|kind| book.kind(*kind).push((rule, severity))),
+                Check::Options(_) => {
+                    book.options.get_or_insert_with(Options::read);
+                    book.kind(SyntaxKind::NODE_ATTRPATH_VALUE).push((rule, severity));
+                }
                 Check::File(_) => book.of_files.push((rule, severity)),
             }
         }
@@ -78,9 +85,12 @@ impl Rulebook {
         };
         for node in file.tree.syntax().descendants() {
             for weighed in self.by_kind.get(node.kind() as usize).into_iter().flatten() {
-                if let Check::Nodes(_, check) = weighed.0.check {
-                    add(weighed, &mut check(&node, file).into_iter());
-                }
+                let finding = match (weighed.0.check, &self.options) {
+                    (Check::Nodes(_, check), _) => check(&node, file),
+                    (Check::Options(check), Some(options)) => check(&node, options),
+                    _ => None,
+                };
+                add(weighed, &mut finding.into_iter());
             }
         }
         for weighed in &self.of_files {

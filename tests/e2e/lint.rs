@@ -99,6 +99,26 @@ fn with_a_baseline_only_what_is_new_fails() {
 }
 
 #[test]
+fn options_are_known_without_evaluating() {
+    let hub = Hub::offline();
+    hub.write("modules/a.nix", "{\n  services.openssh.enabel = true;\n  networking.firewall.enable = \"yes\";\n}\n");
+    hub.run(&["lint", "modules"])
+        .exits(1)
+        .prints("there is no option `services.openssh.enabel`")
+        .prints("did you mean `services.openssh.enable`?")
+        .prints("`networking.firewall.enable` does not take a text")
+        .prints("it is of the type `bool`");
+    let told = hub.json(&["options", "search", "Firewall", "tcpports"]).exits(0).json();
+    assert_eq!(told[0]["option"], "networking.firewall.allowedTCPPorts");
+    assert_eq!(told[0]["types"]["NixOS"], "listOf unsignedInt16");
+    hub.run(&["options", "search", "firewall", "allowedtcpports"])
+        .exits(0)
+        .prints("listOf unsignedInt16")
+        .says("found among: NixOS");
+    hub.run(&["options", "search", "nothing-is-called-so"]).exits(1).says("0 found among");
+}
+
+#[test]
 fn rules_are_listed_with_what_the_hub_makes_of_them() {
     let hub = Hub::offline();
     hub.run(&["lint", "--rules"]).exits(0).prints("nested-with").prints("warning");

@@ -5,6 +5,7 @@ use rnix::{SyntaxKind, SyntaxNode};
 
 use super::file::File;
 use super::finding::{Finding, Severity};
+use super::options::Options;
 
 macro_rules! rules {
     ($($module:ident),* $(,)?) => {
@@ -32,6 +33,8 @@ pub struct Rule {
 pub(super) enum Check {
     /// At each node of these kinds.
     Nodes(&'static [SyntaxKind], fn(&SyntaxNode, &File<'_>) -> Option<Finding>),
+    /// At each attribute that is set, with the options that are known.
+    Options(fn(&SyntaxNode, &Options) -> Option<Finding>),
     /// At a file as a whole.
     File(fn(&File<'_>) -> Vec<Finding>),
 }
@@ -87,6 +90,7 @@ rules! {
     nix_env,
     option_description,
     option_type,
+    option_value,
     read_dir_imports,
     redundant_pattern,
     search_path,
@@ -97,6 +101,7 @@ rules! {
     ssh_password,
     ssh_root,
     state_version,
+    unknown_option,
     unpinned_fetch,
     unused_argument,
     unused_binding,

@@ -20,8 +20,8 @@ fn examples(page: &str, heading: &str) -> Vec<Source> {
         .collect()
 }
 
-fn found(source: &Source) -> Vec<Finding> {
-    look(source, &Rulebook::new(&Levels::default()))
+fn all_rules() -> Rulebook {
+    Rulebook::new(&Levels::default())
 }
 
 #[test]
@@ -35,9 +35,10 @@ fn rules_are_in_the_order_of_their_names_and_their_pages_begin_with_them() {
 
 #[test]
 fn what_a_page_calls_wrong_is_found_and_what_it_calls_right_is_not() {
+    let book = all_rules();
     for rule in RULES {
         for source in examples(rule.page, "Wrong") {
-            let found = found(&source);
+            let found = look(&source, &book);
             assert!(
                 found.iter().any(|finding| finding.rule == rule.name),
                 "{}: {}: {found:?}",
@@ -49,7 +50,7 @@ fn what_a_page_calls_wrong_is_found_and_what_it_calls_right_is_not() {
             assert_eq!(errors.count(), 0, "{}: {found:?}", source.text());
         }
         for source in examples(rule.page, "Right") {
-            let found = found(&source);
+            let found = look(&source, &book);
             let of_rule = |finding: &&Finding| finding.rule == rule.name || finding.severity == Severity::Error;
             assert_eq!(found.iter().find(of_rule), None, "{}: {}", rule.name, source.text());
         }
@@ -85,7 +86,7 @@ fn what_a_page_calls_wrong_is_mended_where_there_is_an_edit_for_it() {
 fn edits_leave_all_else_as_it_was() {
     use crate::lint::fix::Fixing;
     use crate::lint::run::mend;
-    let book = Rulebook::new(&Levels::default());
+    let book = all_rules();
     for (before, after) in [
         ("{ lib, pkgs, ... }:\n{\n  a = lib.b; # why\n}\n", "{ lib, ... }:\n{\n  a = lib.b; # why\n}\n"),
         ("{\n  lib,\n  pkgs,\n  ...\n}:\nlib\n", "{\n  lib,\n  ...\n}:\nlib\n"),
@@ -109,8 +110,9 @@ fn edits_leave_all_else_as_it_was() {
 
 #[test]
 fn comments_allow_what_they_name_and_nothing_else() {
+    let book = all_rules();
     let names = |text: &str| {
-        found(&Source::new("a.nix", text)).iter().map(|finding| finding.rule.to_owned()).collect::<Vec<_>>()
+        look(&Source::new("a.nix", text), &book).iter().map(|finding| finding.rule.to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(names("let a = 1; in 2"), ["unused-binding"]);
     assert_eq!(names("let\n  a = 1; # hubctl: allow unused-binding: for later\nin 2"), [""; 0]);

@@ -1,0 +1,208 @@
+//! The index of options: what is where in it.
+//!
+//! After its first lines come the names of types, then each option by what its name does not share with the one before it.
+
+use std::collections::BTreeSet;
+
+/// Made by `dev/options-index`.
+const INDEX: &str = include_str!("index.txt");
+
+/// Every option that is known, in the order of their names.
+#[derive(Debug)]
+pub struct Options {
+    source: &'static str,
+    types: Vec<&'static str>,
+    /// All names, one behind the other.
+    names: String,
+    entries: Vec<Entry>,
+}
+
+/// An option.
+#[derive(Debug)]
+struct Entry {
+    /// Where its name is among all names.
+    start: usize,
+    end: usize,
+    /// The first letters of the kinds of systems that have it, each with the number of its type there.
+    types: &'static str,
+}
+
+/// An option with its types.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Found<'a> {
+    /// Its name; `<name>` and `*` stand for any.
+    pub name: &'a str,
+    /// Each kind of system that has it, with the name of its type there.
+    pub types: Vec<(&'static str, &'static str)>,
+}
+
+/// What there is at the end of a path.
+#[derive(Debug, Eq, PartialEq)]
+pub(in crate::lint) enum Place {
+    /// An option, by its place in the order, or what only has options below it.
+    Known(Option<usize>),
+    /// A value of an option, of which the index does not know the parts.
+    Within,
+    /// Nothing is known of this part of the path, of which all before it is: as the index writes it.
+    Unknown { before: String, part: usize },
+}
+
+impl Options {
+    /// Reads the index.
+    pub fn read() -> Self {
+        let mut lines = INDEX.lines();
+        let source = lines.nth(1).unwrap_or_default();
+        let count = lines.next().and_then(|count| count.parse().ok()).unwrap_or_default();
+        let types: Vec<_> = lines.by_ref().take(count).collect();
+        let (mut names, mut entries) = (String::with_capacity(2 * INDEX.len()), Vec::with_capacity(40_000));
+        let mut previous = 0..0;
+        for line in lines {
+            let mut parts = line.split('\t');
+            let (Some(shared), Some(rest), Some(types)) = (parts.next(), parts.next(), parts.next()) else { continue };
+            let shared = shared.parse().unwrap_or(0).min(previous.len());
+            let start = names.len();
+            let same = names[previous.start..previous.start + shared].to_owned();
+            names.push_str(&same);
+            names.push_str(rest);
+            previous = start..names.len();
+            entries.push(Entry { start, end: names.len(), types });
+        }
+        Self { source, types, names, entries }
+    }
+
+    /// Of what and of when the options are.
+    pub fn source(&self) -> &'static str {
+        self.source
+    }
+
+    /// The options whose names have all of `words` in them, in whatever case; the shortest names first.
+    pub fn search(&self, words: &[String]) -> Vec<Found<'_>> {
+        let words: Vec<_> = words.iter().map(|word| word.to_lowercase()).collect();
+        let has_all = |name: &str| words.iter().all(|word| name.contains(word.as_str()));
+        let mut found: Vec<_> = (0..self.entries.len())
+            .filter(|at| has_all(&self.name(*at).to_lowercase()))
+            .map(|at| self.found(at))
+            .collect();
+        found.sort_by_key(|found| (found.name.split('.').count(), found.name.len()));
+        found
+    }
+
+    /// An option by its place in the order.
+    pub(in crate::lint) fn found(&self, at: usize) -> Found<'_> {
+        let mut types = Vec::new();
+        let mut rest = self.entries[at].types;
+        while let Some(letter) = rest.chars().next() {
+            let digits = rest[1..].find(|c: char| !c.is_ascii_digit()).map_or(rest.len(), |end| end + 1);
+            let number: usize = rest[1..digits].parse().unwrap_or_default();
+            let kind = match letter {
+                'h' => "home-manager",
+                'd' => "nix-darwin",
+                _ => "NixOS",
+            };
+            types.push((kind, self.types.get(number.wrapping_sub(1)).copied().unwrap_or("?")));
+            rest = &rest[digits..];
+        }
+        Found { name: self.name(at), types }
+    }
+
+    /// What there is at `path`, whose parts are names, or `*` for what only evaluating tells.
+    pub(in crate::lint) fn place(&self, path: &[String]) -> Place {
+        let mut before = String::new();
+        for (at, part) in path.iter().enumerate() {
+            let Some(next) = self.next(&before, part) else {
+                let option = self.exact(&before).filter(|_| !self.has_below(&before));
+                return if option.is_some() { Place::Within } else { Place::Unknown { before, part: at } };
+            };
+            before = next;
+        }
+        Place::Known(self.exact(&before))
+    }
+
+    /// The path that goes on from `before` with `part`, if there is anything.
+    fn next(&self, before: &str, part: &str) -> Option<String> {
+        let dot = if before.is_empty() { "" } else { "." };
+        let candidates = [part, "<name>", "*"].into_iter().filter(|next| part != "*" || *next != part);
+        let mut paths = candidates.map(|next| format!("{before}{dot}{next}"));
+        let found = paths.find(|path| self.exact(path).is_some() || self.has_below(path));
+        found.or_else(|| (part == "*").then(|| format!("{before}{dot}*")).filter(|path| self.has_below(path)))
+    }
+
+    /// The names that may stand behind `before`, without those that stand for any.
+    pub(in crate::lint) fn parts_behind(&self, before: &str) -> BTreeSet<&str> {
+        let prefix = if before.is_empty() { String::new() } else { format!("{before}.") };
+        let (mut at, mut parts) = (self.from(&prefix), BTreeSet::new());
+        while let Some(rest) = self.entries.get(at).and_then(|_| self.name(at).strip_prefix(&prefix)) {
+            let part = rest.split('.').next().unwrap_or(rest);
+            parts.insert(part);
+            // All that is below the part comes before what `/`, the next character, would follow.
+            at = if part.len() < rest.len() { self.from(&format!("{prefix}{part}/")) } else { at + 1 };
+        }
+        parts.retain(|part| !part.starts_with(['<', '*']));
+        parts
+    }
+
+    /// The place of the first option that does not come before `name`.
+    fn from(&self, name: &str) -> usize {
+        self.entries.partition_point(|entry| self.names[entry.start..entry.end] < *name)
+    }
+
+    fn exact(&self, name: &str) -> Option<usize> {
+        self.entries.binary_search_by(|entry| self.names[entry.start..entry.end].cmp(name)).ok()
+    }
+
+    fn has_below(&self, name: &str) -> bool {
+        let prefix = format!("{name}.");
+        let at = self.from(&prefix);
+        self.entries.get(at).is_some_and(|_| self.name(at).starts_with(&prefix))
+    }
+
+    fn name(&self, at: usize) -> &str {
+        &self.names[self.entries[at].start..self.entries[at].end]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(path: &str) -> Vec<String> {
+        path.split('.').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_index_is_in_order_and_every_option_has_a_type() {
+        let options = Options::read();
+        assert!(options.entries.len() > 30_000, "{}", options.entries.len());
+        assert!((1..options.entries.len()).all(|at| options.name(at - 1) < options.name(at)));
+        let untyped = (0..options.entries.len()).map(|at| options.found(at)).find(|found| {
+            found.types.is_empty() || found.types.iter().any(|(_, name)| *name == "?" || name.is_empty())
+        });
+        // The one of which the modules themselves do not tell it.
+        assert!(untyped.is_none_or(|found| found.types.iter().any(|(_, name)| *name == "?")));
+        assert!(options.source().contains("NixOS"));
+    }
+
+    #[test]
+    fn paths_are_followed_through_any_name() {
+        let options = Options::read();
+        let known = |text: &str| match options.place(&path(text)) {
+            Place::Known(Some(at)) => options.found(at).types[0].1.to_owned(),
+            other => format!("{other:?}"),
+        };
+        assert_eq!(known("networking.firewall.enable"), "bool");
+        assert_eq!(known("users.users.me.isNormalUser"), "bool");
+        assert_eq!(known("users.users.*.isNormalUser"), "bool");
+        assert_eq!(known("services"), "Known(None)");
+        assert_eq!(known("environment.variables.EDITOR"), "Within");
+        assert!(known("services.openssh.enabel").starts_with("Unknown"));
+        assert!(options.parts_behind("services.openssh").contains(&"enable"));
+    }
+
+    #[test]
+    fn all_words_are_searched_for() {
+        let options = Options::read();
+        let found = options.search(&["firewall".to_owned(), "TCPports".to_owned()]);
+        assert_eq!(found[0].name, "networking.firewall.allowedTCPPorts");
+        assert_eq!(found[0].types, [("NixOS", "listOf unsignedInt16")]);
+    }
+}
