@@ -10,13 +10,13 @@ use super::config::Config;
 use super::findings::{aside, files_of, tell};
 use super::hub::Hub;
 use crate::error::{Error, Exit, Kind, Result, nearest};
-use crate::lint::{BASELINE, Baseline, BaselineError, Fixing, Level, Levels, RULES, Report, fix, lint, rule};
+use crate::lint::{BASELINE, Baseline, BaselineError, Fixing, Level, Levels, RULES, Report, Scope, fix, lint, rule};
 use crate::report::{Cell, Output, Style, Table};
 
 /// Looks for what works and should not stay so in the Nix files of the flake; evaluates nothing.
 ///
 /// What is looked at is what Nix sees: files that git knows, as they are in the work tree. What check-syntax finds is told too. Exits
-/// with 1 if there is an error or a warning. `[lint]` in hub.toml sets severities, and a comment `# hubctl: allow RULE: reason` allows
+/// with 1 if there is an error or a warning. What files say of each other is looked at where no PATH is given. `[lint]` in hub.toml sets severities, and a comment `# hubctl: allow RULE: reason` allows
 /// what a rule finds.
 #[derive(Args, Debug)]
 pub(super) struct LintArgs {
@@ -74,8 +74,8 @@ pub(super) async fn run(hub: &Hub, args: LintArgs) -> Result<Exit> {
     if let Some(which) = args.fix {
         mend(hub, &root, &files, &levels, which).await?;
     }
-    let place = root.clone();
-    let mut report = aside(hub, move || lint(&place, &files, &levels)).await?;
+    let (place, scope) = (root.clone(), if args.paths.is_empty() { Scope::All } else { Scope::Some });
+    let mut report = aside(hub, move || lint(&place, &files, scope, &levels)).await?;
     match args.baseline {
         Some(Known::Write) => return remember(hub, &root, &report, &args.paths),
         Some(Known::Off) => {}

@@ -30,6 +30,7 @@ mod scope;
 mod source;
 mod structure;
 mod syntax;
+mod tree;
 
 pub use baseline::{BASELINE, Baseline, BaselineError};
 pub use draw::draw;
@@ -38,5 +39,5 @@ pub use fix::Fixing;
 pub use options::{Found, Options};
 pub use rulebook::{Level, Levels};
 pub use rules::{RULES, Rule, rule};
-pub use run::{Checked, Report, check_syntax, fix, lint};
+pub use run::{Checked, Report, Scope, check_syntax, fix, lint};
 pub use source::{Position, Source};

@@ -9,6 +9,7 @@ use super::file::File;
 use super::finding::{Finding, Severity};
 use super::options::Options;
 use super::rules::{Check, RULES, Rule};
+use super::tree::Tree;
 
 /// What is made of a rule's findings.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -43,13 +44,14 @@ type Weighed = (&'static Rule, Severity);
 pub(super) struct Rulebook {
     by_kind: Vec<Vec<Weighed>>,
     of_files: Vec<Weighed>,
+    of_trees: Vec<Weighed>,
     /// The options that are known, where a rule asks for them.
     options: Option<Options>,
 }
 
 impl Rulebook {
     pub(super) fn new(levels: &Levels) -> Self {
-        let mut book = Self { by_kind: Vec::new(), of_files: Vec::new(), options: None };
+        let mut book = Self { by_kind: Vec::new(), of_files: Vec::new(), of_trees: Vec::new(), options: None };
         for rule in RULES {
             let Level::At(severity) = levels.of(rule) else { continue };
             match rule.check {
@@ -59,6 +61,7 @@ impl Rulebook {
                     book.kind(SyntaxKind::NODE_ATTRPATH_VALUE).push((rule, severity));
                 }
                 Check::File(_) => book.of_files.push((rule, severity)),
+                Check::Tree(_) => book.of_trees.push((rule, severity)),
             }
         }
         book
@@ -74,7 +77,12 @@ impl Rulebook {
 
     /// Whether a rule is looked for.
     pub(super) fn has(&self, name: &str) -> bool {
-        self.by_kind.iter().flatten().chain(&self.of_files).any(|(rule, _)| rule.name == name)
+        self.by_kind.iter().flatten().chain(&self.of_files).chain(&self.of_trees).any(|(rule, _)| rule.name == name)
+    }
+
+    /// Whether a rule is one that looks at all files together.
+    pub(super) fn is_of_tree(&self, name: &str) -> bool {
+        self.of_trees.iter().any(|(rule, _)| rule.name == name)
     }
 
     /// What the rules find in a file.
@@ -96,6 +104,20 @@ impl Rulebook {
         for weighed in &self.of_files {
             if let Check::File(check) = weighed.0.check {
                 add(weighed, &mut check(file).into_iter());
+            }
+        }
+        found
+    }
+
+    /// What the rules find in all files together, each finding with the path of its file.
+    pub(super) fn check_tree(&self, tree: &Tree<'_>) -> Vec<(String, Finding)> {
+        let mut found = Vec::new();
+        for (rule, severity) in &self.of_trees {
+            if let Check::Tree(check) = rule.check {
+                let findings = check(tree).into_iter();
+                found.extend(
+                    findings.map(|(path, finding)| (path, Finding { rule: rule.name, severity: *severity, ..finding })),
+                );
             }
         }
         found

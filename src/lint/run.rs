@@ -1,5 +1,6 @@
 //! Many files at once.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write as _};
 use std::num::NonZeroUsize;
@@ -7,10 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use super::allow::Allow;
 use super::finding::{Finding, Severity};
 use super::fix::{self, Fixing};
 use super::rulebook::{Levels, Rulebook};
 use super::source::Source;
+use super::tree::{self, Facts, Tree};
 use super::{allow, file};
 
 /// What a file that is nested as deeply as is allowed takes, several times over.
@@ -48,21 +51,79 @@ impl Report {
 
 /// Checks what Nix checks before it evaluates a file, of each of `files` below `root`.
 pub fn check_syntax(root: &Path, files: &[PathBuf]) -> io::Result<Report> {
-    Ok(report(read_all(root, files, |source| {
+    let check = |source: Source| {
         let (_, findings) = file::read(&source);
         Checked { source, findings }
-    })?))
+    };
+    Ok(report(read_all(root, files, check, |source, finding| Checked { source, findings: vec![finding] })?))
+}
+
+/// Which files [`lint`] looks at.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Scope {
+    /// All of a flake: what they say of each other is looked at too.
+    All,
+    /// Some of them.
+    Some,
 }
 
 /// Looks for all that `levels` want to know of each of `files` below `root`, and for what [`check_syntax`] checks.
-pub fn lint(root: &Path, files: &[PathBuf], levels: &Levels) -> io::Result<Report> {
+pub fn lint(root: &Path, files: &[PathBuf], scope: Scope, levels: &Levels) -> io::Result<Report> {
     let book = Rulebook::new(levels);
-    Ok(report(read_all(root, files, |source| {
-        let findings = look(&source, &book);
-        let hidden: Vec<_> =
-            findings.iter().filter(|finding| finding.hidden).map(|finding| finding.span.clone()).collect();
-        Checked { source: source.without(&hidden), findings }
-    })?))
+    let mut seen = read_all(root, files, |source| see(source, &book), Seen::unreadable)?;
+    if scope == Scope::All {
+        add_of_tree(root, &mut seen, &book);
+    }
+    Ok(report(seen.into_iter().map(|seen| seen.judged(&book)).collect()))
+}
+
+/// What was seen in a file, before it is known what of it is allowed.
+struct Seen {
+    source: Source,
+    findings: Vec<Finding>,
+    allows: Vec<Allow>,
+    /// None where it is no file that Nix would read.
+    facts: Option<Facts>,
+}
+
+impl Seen {
+    fn unreadable(source: Source, finding: Finding) -> Self {
+        Self { source, findings: vec![finding], allows: Vec::new(), facts: None }
+    }
+
+    /// The file with what is not allowed, and with nothing that must not be shown.
+    fn judged(self, book: &Rulebook) -> Checked {
+        // What is allowed must not be shown all the same.
+        let hidden = self.findings.iter().filter(|finding| finding.hidden).map(|finding| finding.span.clone());
+        let hidden: Vec<_> = hidden.collect();
+        let findings = allow::apply(&self.source, &self.allows, self.findings, |rule| book.has(rule));
+        Checked { source: self.source.without(&hidden), findings }
+    }
+}
+
+fn see(source: Source, book: &Rulebook) -> Seen {
+    let (file, mut findings) = file::read(&source);
+    let Some(file) = file else { return Seen { source, findings, allows: Vec::new(), facts: None } };
+    findings.extend(book.check(&file));
+    let (allows, wrong) = allow::allows(&source, &file.tree);
+    findings.extend(wrong);
+    let facts = Some(tree::facts(&file));
+    drop(file);
+    Seen { source, findings, allows, facts }
+}
+
+/// Adds what is found in all files together.
+fn add_of_tree(root: &Path, seen: &mut [Seen], book: &Rulebook) {
+    let empty = Facts::default();
+    let files = seen.iter().map(|seen| (seen.source.path(), seen.facts.as_ref().unwrap_or(&empty))).collect();
+    let found = book.check_tree(&Tree { root, files });
+    let places: BTreeMap<_, _> =
+        seen.iter().enumerate().map(|(at, seen)| (seen.source.path().to_owned(), at)).collect();
+    for (path, finding) in found {
+        if let Some(at) = places.get(&path) {
+            seen[*at].findings.push(finding);
+        }
+    }
 }
 
 /// Mends what [`lint`] finds, as far as it has an edit for it that `fixing` allows. Gives the files that were changed, and how many
@@ -110,41 +171,37 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// All that is found in one file.
+/// All that is found in one file by itself.
 pub(super) fn look(source: &Source, book: &Rulebook) -> Vec<Finding> {
-    let (file, mut findings) = file::read(source);
-    let Some(file) = file else { return findings };
-    findings.extend(book.check(&file));
-    let (allows, wrong) = allow::allows(source, &file.tree);
-    let mut left = allow::apply(source, &allows, findings, |rule| book.has(rule));
-    left.extend(wrong);
-    left
+    let seen = see(source.clone(), book);
+    // What is found in all files together is not looked for here, and so not missed.
+    let of_file = |name: &str| book.has(name) && !book.is_of_tree(name);
+    allow::apply(source, &seen.allows, seen.findings, of_file)
 }
 
 /// Reads each of `files` and has `check` look at it. A file that is gone, or that only leads to another one, is none.
-fn read_all(
+fn read_all<T: Send>(
     root: &Path,
     files: &[PathBuf],
-    check: impl Fn(Source) -> Checked + Sync,
-) -> io::Result<Vec<Option<Checked>>> {
-    in_parallel(files, |path| {
+    check: impl Fn(Source) -> T + Sync,
+    failed: impl Fn(Source, Finding) -> T + Sync,
+) -> io::Result<Vec<T>> {
+    let read = in_parallel(files, |path| {
         let name = path.to_string_lossy().into_owned();
         match text_of(&root.join(path))? {
             // Bytes that are no UTF-8 are replaced.
             Ok(bytes) => Some(check(Source::new(name, String::from_utf8_lossy(&bytes).into_owned()))),
-            Err(error) => Some(Checked { source: Source::new(name, ""), findings: vec![unreadable(&error)] }),
+            Err(error) => Some(failed(Source::new(name, ""), unreadable(&error))),
         }
-    })
+    })?;
+    Ok(read.into_iter().flatten().collect())
 }
 
-fn report(checked: Vec<Option<Checked>>) -> Report {
-    let mut report = Report::default();
-    for mut checked in checked.into_iter().flatten() {
-        report.files += 1;
-        if !checked.findings.is_empty() {
-            checked.findings.sort_by_key(|finding| (finding.span.start, finding.span.end, finding.rule));
-            report.found.push(checked);
-        }
+fn report(checked: Vec<Checked>) -> Report {
+    let mut report = Report { files: checked.len(), found: Vec::new() };
+    for mut checked in checked.into_iter().filter(|checked| !checked.findings.is_empty()) {
+        checked.findings.sort_by_key(|finding| (finding.span.start, finding.span.end, finding.rule));
+        report.found.push(checked);
     }
     report.found.sort_by(|a, b| a.source.path().cmp(b.source.path()));
     report

@@ -88,7 +88,7 @@ fn with_a_baseline_only_what_is_new_fails() {
     assert_eq!(ended.stdout, "");
     assert!(ended.stderr.contains("more in lint-baseline.json"), "{}", ended.stderr);
     hub.write("modules/b.nix", "let new = 1; in 2\n");
-    assert_eq!(rules(&hub.json(&["lint"]).exits(1)), ["unused-binding"]);
+    assert_eq!(rules(&hub.json(&["lint"]).exits(1)), ["dead-file", "unused-binding"]);
     hub.write("modules/b.nix", "2\n");
     hub.write("modules/a.nix", &FILE.replace("  unused = 1;\n", "").replace("let\nin\n", ""));
     hub.run(&["lint"]).exits(0).says("1 findings of lint-baseline.json are mended");
@@ -96,6 +96,24 @@ fn with_a_baseline_only_what_is_new_fails() {
     hub.run(&["lint", "modules", "--baseline", "write"]).exits(2).says("leave the paths out");
     hub.write("lint-baseline.json", "[]");
     hub.run(&["lint"]).exits(2).says("is not what").says("--baseline off");
+}
+
+#[test]
+fn what_is_imported_has_to_be_known_to_git() {
+    let hub = Hub::offline();
+    hub.write("modules/a.nix", "{\n  imports = [ ./new.nix ./none.nix ];\n}\n");
+    fs::write(hub.root().join("modules/new.nix"), "{ }\n").unwrap();
+    let of_file = |ended: &Finished| {
+        let told = ended.json();
+        let found = told["findings"].as_array().unwrap().iter().filter(|found| found["rule"] == "missing-file");
+        found.map(|found| found["message"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let unknown = "git does not know modules/new.nix, so that Nix does not see it";
+    assert_eq!(of_file(&hub.json(&["lint"]).exits(1)), [unknown, "there is no modules/none.nix"]);
+    hub.run(&["lint"]).exits(1).prints("git add modules/new.nix");
+    hub.git(&["add", "modules/new.nix"]);
+    assert_eq!(of_file(&hub.json(&["lint"]).exits(1)), ["there is no modules/none.nix"]);
+    assert_eq!(of_file(&hub.json(&["lint", "modules"])), [""; 0]);
 }
 
 #[test]

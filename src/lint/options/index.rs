@@ -3,6 +3,7 @@
 //! After its first lines come the names of types, then each option by what its name does not share with the one before it.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 /// Made by `dev/options-index`.
 const INDEX: &str = include_str!("index.txt");
@@ -15,6 +16,8 @@ pub struct Options {
     /// All names, one behind the other.
     names: String,
     entries: Vec<Entry>,
+    /// Where the first parts of names are among all names, each with the parts behind it: they are asked for often.
+    roots: Vec<(Range<usize>, Vec<Range<usize>>)>,
 }
 
 /// An option.
@@ -67,7 +70,8 @@ impl Options {
             previous = start..names.len();
             entries.push(Entry { start, end: names.len(), types });
         }
-        Self { source, types, names, entries }
+        let roots = roots(&names, &entries);
+        Self { source, types, names, entries, roots }
     }
 
     /// Of what and of when the options are.
@@ -129,7 +133,19 @@ impl Options {
 
     /// The names that may stand behind `before`, without those that stand for any.
     pub(in crate::lint) fn parts_behind(&self, before: &str) -> BTreeSet<&str> {
-        let prefix = if before.is_empty() { String::new() } else { format!("{before}.") };
+        let roots = || self.roots.iter();
+        if before.is_empty() {
+            return roots().map(|(root, _)| &self.names[root.clone()]).collect();
+        }
+        if !before.contains('.') {
+            let of_root =
+                roots().filter(|(root, _)| self.names[root.clone()] == *before).flat_map(|(_, behind)| behind);
+            return of_root
+                .map(|part| &self.names[part.clone()])
+                .filter(|part| !part.starts_with(['<', '*']))
+                .collect();
+        }
+        let prefix = format!("{before}.");
         let (mut at, mut parts) = (self.from(&prefix), BTreeSet::new());
         while let Some(rest) = self.entries.get(at).and_then(|_| self.name(at).strip_prefix(&prefix)) {
             let part = rest.split('.').next().unwrap_or(rest);
@@ -159,6 +175,27 @@ impl Options {
     fn name(&self, at: usize) -> &str {
         &self.names[self.entries[at].start..self.entries[at].end]
     }
+}
+
+/// The first parts of all names, each with those behind it.
+fn roots(names: &str, entries: &[Entry]) -> Vec<(Range<usize>, Vec<Range<usize>>)> {
+    let mut roots: Vec<(Range<usize>, Vec<Range<usize>>)> = Vec::new();
+    let part = |from: usize, end: usize| from..names[from..end].find('.').map_or(end, |dot| from + dot);
+    let add = |parts: &mut Vec<Range<usize>>, part: Range<usize>| {
+        if parts.last().is_none_or(|last| names[last.clone()] != names[part.clone()]) {
+            parts.push(part);
+        }
+    };
+    for Entry { start, end, .. } in entries {
+        let root = part(*start, *end);
+        if roots.last().is_none_or(|(last, _)| names[last.clone()] != names[root.clone()]) {
+            roots.push((root.clone(), Vec::new()));
+        }
+        if let Some((_, behind)) = roots.last_mut().filter(|_| root.end < *end) {
+            add(behind, part(root.end + 1, *end));
+        }
+    }
+    roots
 }
 
 #[cfg(test)]

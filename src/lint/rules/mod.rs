@@ -6,6 +6,7 @@ use rnix::{SyntaxKind, SyntaxNode};
 use super::file::File;
 use super::finding::{Finding, Severity};
 use super::options::Options;
+use super::tree::Tree;
 
 macro_rules! rules {
     ($($module:ident),* $(,)?) => {
@@ -37,6 +38,8 @@ pub(super) enum Check {
     Options(fn(&SyntaxNode, &Options) -> Option<Finding>),
     /// At a file as a whole.
     File(fn(&File<'_>) -> Vec<Finding>),
+    /// At all files at once: each finding with the path of its file.
+    Tree(fn(&Tree<'_>) -> Vec<(String, Finding)>),
 }
 
 impl Rule {
@@ -65,6 +68,7 @@ macro_rules! rule {
 
 rules! {
     bool_comparison,
+    dead_file,
     deprecated_builtin,
     empty_inherit,
     empty_let,
@@ -81,6 +85,7 @@ rules! {
     literal_secret,
     manual_inherit,
     many_mk_force,
+    missing_file,
     mk_if_constant,
     mk_if_true,
     needless_parens,
