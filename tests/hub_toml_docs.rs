@@ -60,7 +60,11 @@ fn every_example_is_a_valid_file() {
 fn the_first_example_makes_the_fleet_that_it_describes() {
     let hub = parse(examples().next().unwrap());
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-    let flake = FlakeHosts { nixos: names(&["p620", "p510", "razer", "web.example.org"]), darwin: names(&["mac"]) };
+    let flake = FlakeHosts {
+        nixos: names(&["p620", "p510", "razer", "web.example.org"]),
+        darwin: names(&["mac"]),
+        homes: names(&["ann@p620"]),
+    };
     let (inventory, notes) = Inventory::new(Some(&hub), &flake).unwrap();
     assert!(notes.is_empty(), "{notes:?}");
     let selected = inventory.select(&Selection::parse(["@always-on"]).unwrap()).unwrap();

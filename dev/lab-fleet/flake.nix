@@ -1,17 +1,16 @@
 {
   description = "The lab's fleet: hosts that keep NixOS's contract, from plain derivations and without nixpkgs";
 
-  # A host is whatever has a folder in hosts/, and in darwin/ where there is one. Only the names are read here: each host's files
+  # A host is whatever has a folder in hosts/, and in darwin/ and home/ where there are such. Only the names are read here: each host's files
   # are opened when that host is evaluated and not before, so that an edit of one host's file concerns that host alone.
   outputs =
     _:
     let
       hostsIn =
-        folder: toplevel:
+        folder: entries: toplevel:
         let
-          hosts = builtins.readDir folder;
-          isHost = name: hosts.${name} == "directory";
-          names = builtins.filter isHost (builtins.attrNames hosts);
+          isHost = name: entries.${name} == "directory";
+          names = builtins.filter isHost (builtins.attrNames entries);
         in
         builtins.listToAttrs (
           map (name: {
@@ -22,9 +21,14 @@
             };
           }) names
         );
+      darwin = if builtins.pathExists ./darwin then builtins.readDir ./darwin else { };
+      homes = if builtins.pathExists ./home then builtins.readDir ./home else { };
     in
     {
-      nixosConfigurations = hostsIn ./hosts ./lib/toplevel.nix;
-      darwinConfigurations = if builtins.pathExists ./darwin then hostsIn ./darwin ./lib/darwin.nix else { };
+      nixosConfigurations = hostsIn ./hosts (builtins.readDir ./hosts) ./lib/toplevel.nix;
+      darwinConfigurations = hostsIn ./darwin darwin ./lib/darwin.nix;
+      homeConfigurations = builtins.mapAttrs (_: home: { activationPackage = home.config.system.build.toplevel; }) (
+        hostsIn ./home homes ./lib/home.nix
+      );
     };
 }

@@ -186,10 +186,7 @@ fn inventory_of(flake: &FlakeRef, state: Option<&State>) -> Inventory {
     let config = Config::of(flake).ok();
     let file = config.as_ref().and_then(Config::file);
     let known = state.and_then(|state| state.hosts_of(&flake.to_string()).ok()).unwrap_or_default();
-    let known = FlakeHosts {
-        nixos: known.into_iter().filter(|name| name.parse::<HostName>().is_ok()).collect(),
-        ..FlakeHosts::default()
-    };
+    let known = FlakeHosts::of_names(known.into_iter().filter(|name| name.parse::<HostName>().is_ok()).collect());
     Inventory::new(file, &known).map(|(inventory, _)| inventory).unwrap_or_default()
 }
 

@@ -59,6 +59,7 @@ fn table(hosts: &[Host], in_flake: impl Fn(&Host) -> bool) -> Table {
         let kind = match host.kind {
             HostKind::Nixos => None,
             HostKind::Darwin => Some("nix-darwin"),
+            HostKind::Home => Some("home-manager"),
         };
         let notes = [kind, host.archived.then_some("archived"), (!in_flake(host)).then_some("not in the flake")];
         let notes: Vec<_> = notes.into_iter().flatten().collect();

@@ -14,7 +14,7 @@ use super::args::Global;
 use super::config::{Config, config_error, read_hub_toml};
 use crate::error::{Error, Kind, Result};
 use crate::evaluate::{Evaluator, Options, Uses};
-use crate::fleet::{FlakeHosts, Host, HostName, Inventory, Selection};
+use crate::fleet::{FlakeHosts, Host, HostName, Inventory, Kind as HostKind, Selection};
 use crate::nix::{EvalError, FlakeRef, Missed, Nix, Settings, Substituters};
 use crate::process::{Cancel, Failure, Level};
 use crate::remote::{Elevation, SshConnector, SshOptions, Target, private_runtime_dir};
@@ -108,7 +108,7 @@ impl Hub {
         let config = Config::of(&flake)?;
         let (state, _) = self.state()?;
         let known = state.hosts_of(&flake.to_string()).map_err(|error| Error::new(Kind::Failed, error))?;
-        let known = FlakeHosts { nixos: known, ..FlakeHosts::default() };
+        let known = FlakeHosts::of_names(known);
         let (inventory, _) = Inventory::new(config.file(), &known).map_err(|errors| config_error(&errors))?;
         let connector = self.connector(&config)?;
         let this_machine = this_machine();
@@ -190,7 +190,7 @@ impl Hub {
             return Err(error);
         }
         self.ui.warning(&format!("{error}\nthe words are taken for names of hosts"), None);
-        let as_given = FlakeHosts { nixos: words.to_vec(), ..FlakeHosts::default() };
+        let as_given = FlakeHosts::of_names(words.to_vec());
         let (inventory, _) = Inventory::new(config.file(), &as_given).map_err(|errors| config_error(&errors))?;
         let nix = self.nix(&config).await?;
         Ok(Fleet { flake, config, nix, inventory })
@@ -356,8 +356,9 @@ pub(super) fn indent(lines: &[String]) -> String {
 
 async fn flake_hosts(evaluator: &Evaluator, cancel: &Cancel) -> Result<FlakeHosts> {
     let names = |output| evaluator.names(output, cancel);
-    let error = match tokio::try_join!(names("nixosConfigurations"), names("darwinConfigurations")) {
-        Ok((nixos, darwin)) => return Ok(FlakeHosts { nixos, darwin }),
+    let [nixos, darwin, homes] = [HostKind::Nixos, HostKind::Darwin, HostKind::Home].map(HostKind::output);
+    let error = match tokio::try_join!(names(nixos), names(darwin), names(homes)) {
+        Ok((nixos, darwin, homes)) => return Ok(FlakeHosts { nixos, darwin, homes }),
         Err(error) => error,
     };
     let output = match &error {

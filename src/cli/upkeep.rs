@@ -16,7 +16,7 @@ use super::passwords;
 use super::select::Parallel;
 use super::upkeep_view as view;
 use crate::error::{Error, Exit, Kind, Result};
-use crate::fleet::{Host, HostName, KeepPolicy, keep_since};
+use crate::fleet::{Host, HostName, KeepPolicy, Kind as HostKind, keep_since};
 use crate::nix::StorePath;
 use crate::process::{Cancel, Level};
 use crate::remote::{Connect, Elevation, GarbageError, probe};
@@ -172,6 +172,7 @@ impl Shared {
     }
 
     async fn look_at(&self, host: Host) -> std::result::Result<Part, Stop> {
+        check_whole(&host)?;
         let target = target_of(&host, this_machine().as_deref());
         let plain = Elevation { how: host.elevate, password: None };
         let elevation = self.elevations.get(&host.name).cloned().unwrap_or(plain);
@@ -237,6 +238,15 @@ impl Shared {
         let made = make_room(&access, self.upkeep.work, &part.confirmed, &part.survey.going()).await;
         made.map_err(|error| failed(&error))
     }
+}
+
+/// Declines homes: the store that they are in is their host's business.
+fn check_whole(host: &Host) -> std::result::Result<(), Stop> {
+    if host.kind != HostKind::Home {
+        return Ok(());
+    }
+    let stop = refused(format!("{} is a home, and the store that it is in belongs to its host", host.name));
+    Err(stop.hint(Some("name the host itself")))
 }
 
 /// Declines a host that is about to become another system.

@@ -82,7 +82,7 @@ mod tests {
 
     fn inventory(text: &str) -> Result<Inventory, String> {
         let hub = HubToml::parse(text, Path::new("hub.toml")).unwrap();
-        let flake = FlakeHosts { nixos: ["a", "b", "c", "dns"].map(str::to_owned).to_vec(), darwin: Vec::new() };
+        let flake = FlakeHosts { nixos: ["a", "b", "c", "dns"].map(str::to_owned).to_vec(), ..FlakeHosts::default() };
         Inventory::new(Some(&hub), &flake).map(|(inventory, _)| inventory).map_err(|errors| errors.render(false))
     }
 

@@ -7,17 +7,20 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::Policy;
-use crate::nix::SystemAttr;
+use crate::nix::{HOMES, SystemAttr};
 use crate::remote::{Check, Elevate, Platform};
 
-/// The name of a host: the attribute under `nixosConfigurations` or `darwinConfigurations`, and the key in `hub.toml`.
+/// The name of a host: the attribute under `nixosConfigurations` or `darwinConfigurations`, and the key in `hub.toml`. A user's home
+/// is a host of its own, `user@host`.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct HostName(String);
 
 /// Why a word cannot be the name of a host.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` cannot be a host's name: letters, digits, `-`, `_` and `.` only, and no `-` or `.` in front")]
+#[error(
+    "`{0}` cannot be a host's name: letters, digits, `-`, `_` and `.` only, and no `-` or `.` in front; that of a home is `user@host`"
+)]
 pub struct HostNameError(String);
 
 impl HostName {
@@ -25,17 +28,25 @@ impl HostName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The user and the host of a home's name.
+    pub fn home(&self) -> Option<(&str, &str)> {
+        self.0.split_once('@')
+    }
+}
+
+/// Whether a text is made as a name is: of what means nothing to ssh, to Nix, to a shell or in a path.
+pub(super) fn is_word(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    !text.is_empty() && !text.starts_with(['-', '.']) && text.chars().all(fits)
 }
 
 impl FromStr for HostName {
     type Err = HostNameError;
 
     fn from_str(s: &str) -> Result<Self, Self::Err> {
-        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if s.is_empty() || s.starts_with(['-', '.']) || !s.chars().all(fits) {
-            return Err(HostNameError(s.to_owned()));
-        }
-        Ok(Self(s.to_owned()))
+        let fits = s.split_once('@').map_or_else(|| is_word(s), |(user, host)| is_word(user) && is_word(host));
+        if fits { Ok(Self(s.to_owned())) } else { Err(HostNameError(s.to_owned())) }
     }
 }
 
@@ -68,6 +79,8 @@ pub enum Kind {
     Nixos,
     /// A host of `darwinConfigurations`.
     Darwin,
+    /// A user's home, of `homeConfigurations`.
+    Home,
 }
 
 impl Kind {
@@ -76,6 +89,7 @@ impl Kind {
         match self {
             Self::Nixos => "nixosConfigurations",
             Self::Darwin => "darwinConfigurations",
+            Self::Home => HOMES,
         }
     }
 
@@ -84,6 +98,7 @@ impl Kind {
         match self {
             Self::Nixos => Platform::Nixos,
             Self::Darwin => Platform::Darwin,
+            Self::Home => Platform::Home,
         }
     }
 }
@@ -166,10 +181,10 @@ mod tests {
 
     #[test]
     fn names_that_ssh_or_nix_would_misread_are_refused() {
-        for bad in ["", "-oProxyCommand=x", ".hidden", "a b", "a;b", "ä"] {
+        for bad in ["", "-oProxyCommand=x", ".hidden", "a b", "a;b", "ä", "@a", "a@", "a@b@c", "a@-b"] {
             assert!(bad.parse::<HostName>().is_err(), "{bad}");
         }
-        for good in ["p620", "web-1", "a_b", "x.example.org"] {
+        for good in ["p620", "web-1", "a_b", "x.example.org", "ann@p620"] {
             assert!(good.parse::<HostName>().is_ok(), "{good}");
         }
     }

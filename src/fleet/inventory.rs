@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use crate::error::nearest;
+use toml::Spanned;
 
-use super::config::{ConfigErrors, HubToml, Problem};
+use crate::error::nearest;
+use crate::remote::Elevate;
+
+use super::config::{ConfigErrors, HostSettings, HubToml, Problem};
 use super::note::InventoryNote;
 use super::{BuildOn, Host, HostName, Kind, SelectError, Selection};
 
@@ -16,6 +19,16 @@ pub struct FlakeHosts {
     pub nixos: Vec<String>,
     /// The attributes of `darwinConfigurations`.
     pub darwin: Vec<String>,
+    /// The attributes of `homeConfigurations`.
+    pub homes: Vec<String>,
+}
+
+impl FlakeHosts {
+    /// Hosts of which nothing but the names is known.
+    pub fn of_names(names: Vec<String>) -> Self {
+        let (homes, nixos) = names.into_iter().partition(|name| name.contains('@'));
+        Self { nixos, darwin: Vec::new(), homes }
+    }
 }
 
 /// All hosts, by name.
@@ -30,7 +43,7 @@ impl Inventory {
     /// contradicts.
     pub fn new(hub: Option<&HubToml>, flake: &FlakeHosts) -> Result<(Self, Vec<InventoryNote>), ConfigErrors> {
         let mut notes = Vec::new();
-        let outputs = outputs(flake, &mut notes);
+        let outputs = outputs(flake, hub, &mut notes);
         let mut inventory = Self::default();
         let deploy = hub.map(|hub| hub.deploy().clone()).unwrap_or_default();
         let mut wrong_kinds = WrongKinds::default();
@@ -44,16 +57,18 @@ impl Inventory {
                     notes.push(InventoryNote::InBothOutputs { host: name.clone(), taken: Kind::default() });
                     Kind::default()
                 }
-                Some(Outputs::Both) | None => said.unwrap_or_default(),
+                Some(Outputs::Both) => said.unwrap_or_default(),
+                None => said.unwrap_or_else(|| likely_kind(name)),
             };
             if let Some(place) = settings.kind().filter(|said| *said.get_ref() != kind) {
-                wrong_kinds.add(place.span(), kind, name);
+                wrong_kinds.add(place, kind, name);
             }
             if !outputs.contains_key(name) {
                 inventory.not_in_flake.insert(name.clone());
             }
             inventory.hosts.insert(name.clone(), settings.into_host(name.clone(), kind, &deploy));
         }
+        inventory.place_homes(hub);
         let Some(hub) = hub else { return Ok((inventory, notes)) };
         let mut found = wrong_kinds.problems();
         found.extend(inventory.unknown_builders(hub));
@@ -69,10 +84,34 @@ impl Inventory {
     pub fn from_file_only(hub: &HubToml) -> Self {
         let host = |name: &HostName| {
             let settings = hub.settings_of(name);
-            let kind = settings.kind().map(|kind| *kind.get_ref()).unwrap_or_default();
+            let kind = settings.kind().map_or_else(|| likely_kind(name), |kind| *kind.get_ref());
             (name.clone(), settings.into_host(name.clone(), kind, hub.deploy()))
         };
-        Self { hosts: listed(hub).map(host).collect(), not_in_flake: BTreeSet::new() }
+        let mut inventory = Self { hosts: listed(hub).map(host).collect(), not_in_flake: BTreeSet::new() };
+        inventory.place_homes(Some(hub));
+        inventory
+    }
+
+    /// Says where each home is, and to whom it belongs, as far as its name tells that and `hub` does not. Its host may be one of the
+    /// fleet. One that `hub` does not list is left out of everything that does not name it.
+    fn place_homes(&mut self, hub: Option<&HubToml>) {
+        let of_file = |name: &HostName| hub.filter(|hub| hub.has_host(name)).map(|hub| hub.settings_of(name));
+        let homes: Vec<_> = self.iter().filter(|host| host.kind == Kind::Home).map(|home| home.name.clone()).collect();
+        for name in homes {
+            let settings = of_file(&name);
+            let said = settings.as_ref().is_some_and(HostSettings::has_target);
+            let place =
+                name.home().filter(|_| !said).and_then(|(_, host)| self.hosts.get(&host.parse().ok()?)).cloned();
+            let Some(home) = self.hosts.get_mut(&name) else { continue };
+            home.elevate = Elevate::None;
+            home.archived |= settings.is_none();
+            let Some((user, host)) = name.home() else { continue };
+            home.user = home.user.take().or_else(|| Some(user.to_owned()));
+            if !said {
+                home.target = place.as_ref().map_or_else(|| host.to_owned(), |place| place.target.clone());
+                home.port = home.port.or_else(|| place.and_then(|place| place.port));
+            }
+        }
     }
 
     /// The host of this name, archived or not.
@@ -133,7 +172,8 @@ impl Inventory {
     /// Hosts that only one of `hub` and the flake has.
     fn disagreements(&self, hub: &HubToml) -> Vec<InventoryNote> {
         let Some(listed) = hub.hosts() else { return Vec::new() };
-        let unlisted: Vec<&HostName> = self.names().filter(|name| !hub.has_host(name)).collect();
+        let is_home = |name: &HostName| self.get(name).is_some_and(|host| host.kind == Kind::Home);
+        let unlisted: Vec<&HostName> = self.names().filter(|name| !hub.has_host(name) && !is_home(name)).collect();
         let active = |name: &HostName| self.get(name).is_some_and(|host| !host.archived);
         let missing = listed.filter(|name| self.is_missing_from_flake(name) && active(name));
         let missing = missing.map(|name| InventoryNote::NotInFlake {
@@ -159,19 +199,37 @@ fn listed(hub: &HubToml) -> impl Iterator<Item = &HostName> {
     hub.hosts().into_iter().flatten()
 }
 
-fn outputs(flake: &FlakeHosts, notes: &mut Vec<InventoryNote>) -> BTreeMap<HostName, Outputs> {
+/// The kind of a host of which nothing is known but its name.
+fn likely_kind(name: &HostName) -> Kind {
+    if name.home().is_some() { Kind::Home } else { Kind::default() }
+}
+
+fn outputs(flake: &FlakeHosts, hub: Option<&HubToml>, notes: &mut Vec<InventoryNote>) -> BTreeMap<HostName, Outputs> {
     let mut outputs = BTreeMap::new();
     let nixos = flake.nixos.iter().map(|name| (name, Kind::Nixos));
     let darwin = flake.darwin.iter().map(|name| (name, Kind::Darwin));
     for (name, kind) in nixos.chain(darwin) {
         match name.parse::<HostName>() {
-            Ok(host) => {
+            Ok(host) if host.home().is_none() => {
                 let here = outputs.entry(host).or_insert(Outputs::One(kind));
                 if *here != Outputs::One(kind) {
                     *here = Outputs::Both;
                 }
             }
-            Err(_) => notes.push(InventoryNote::NoHostName { output: kind, name: name.clone() }),
+            _ => notes.push(InventoryNote::NoHostName { output: kind, name: name.clone() }),
+        }
+    }
+    let is_said = |host: &HostName| {
+        hub.is_some_and(|hub| hub.settings_of(host).kind().is_some_and(|kind| *kind.get_ref() == Kind::Home))
+    };
+    for name in &flake.homes {
+        match name.parse::<HostName>() {
+            // One that only names a user is nowhere until the file says where.
+            Ok(host) if host.home().is_some() || is_said(&host) => {
+                outputs.insert(host, Outputs::One(Kind::Home));
+            }
+            Ok(_) => {}
+            Err(_) => notes.push(InventoryNote::NoHostName { output: Kind::Home, name: name.clone() }),
         }
     }
     outputs
@@ -179,21 +237,16 @@ fn outputs(flake: &FlakeHosts, notes: &mut Vec<InventoryNote>) -> BTreeMap<HostN
 
 /// Kinds that the flake contradicts, gathered by their place: one line of the file can be wrong for many hosts.
 #[derive(Default)]
-struct WrongKinds(BTreeMap<(usize, usize, Kind), Vec<HostName>>);
+struct WrongKinds(BTreeMap<(usize, usize, Kind, Kind), Vec<HostName>>);
 
 impl WrongKinds {
-    fn add(&mut self, place: Range<usize>, actual: Kind, host: &HostName) {
-        self.0.entry((place.start, place.end, actual)).or_default().push(host.clone());
+    fn add(&mut self, said: &Spanned<Kind>, actual: Kind, host: &HostName) {
+        let place = said.span();
+        self.0.entry((place.start, place.end, *said.get_ref(), actual)).or_default().push(host.clone());
     }
 
     fn problems(self) -> Vec<(Range<usize>, Problem)> {
-        let problem = |((start, end, actual), hosts)| {
-            let said = match actual {
-                Kind::Nixos => Kind::Darwin,
-                Kind::Darwin => Kind::Nixos,
-            };
-            (start..end, Problem::WrongKind { said, actual, hosts })
-        };
+        let problem = |((start, end, said, actual), hosts)| (start..end, Problem::WrongKind { said, actual, hosts });
         self.0.into_iter().map(problem).collect()
     }
 }
@@ -204,7 +257,6 @@ mod tests {
 
     use super::*;
     use crate::fleet::FailedUnits;
-    use crate::remote::Elevate;
 
     fn hub(text: &str) -> HubToml {
         HubToml::parse(text, Path::new("hub.toml")).unwrap()
@@ -212,7 +264,7 @@ mod tests {
 
     fn flake(nixos: &[&str], darwin: &[&str]) -> FlakeHosts {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        FlakeHosts { nixos: owned(nixos), darwin: owned(darwin) }
+        FlakeHosts { nixos: owned(nixos), darwin: owned(darwin), homes: Vec::new() }
     }
 
     fn host(inventory: &Inventory, name: &str) -> Host {
@@ -338,6 +390,33 @@ mod tests {
     #[test]
     fn a_file_without_hosts_leaves_the_list_to_the_flake() {
         assert_eq!(told(&hub("[ssh]"), &flake(&["a"], &[])), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_home_is_where_its_name_says_and_asked_for_by_name() {
+        let hub = hub("
+            defaults = { user = 'root', elevate = 'sudo', tags = ['all'] }
+            hosts.p620 = { target = '10.0.0.2', port = 2222 }
+            hosts.'bob@p620' = { tags = ['home'] }
+            hosts.carl = { kind = 'home', target = 'desk', user = 'carl' }
+        ");
+        let homes = ["ann@p620", "ann@far", "bob@p620", "carl", "dora", "a b"].map(str::to_owned).to_vec();
+        let flake = FlakeHosts { homes, ..flake(&["p620"], &[]) };
+        let (inventory, notes) = Inventory::new(Some(&hub), &flake).unwrap();
+        assert_eq!(notes.len(), 1, "{notes:?}");
+        let reached = |name: &str| {
+            let host = host(&inventory, name);
+            assert_eq!((host.kind, host.elevate), (Kind::Home, Elevate::None), "{name}");
+            format!("{}@{}:{} {}", host.user.unwrap(), host.target, host.port.unwrap_or_default(), host.archived)
+        };
+        assert_eq!(reached("ann@p620"), "ann@10.0.0.2:2222 true");
+        assert_eq!(reached("ann@far"), "ann@far:0 true");
+        assert_eq!(reached("bob@p620"), "bob@10.0.0.2:2222 false");
+        assert_eq!(reached("carl"), "carl@desk:0 false");
+        assert!(inventory.get(&"dora".parse().unwrap()).is_none(), "nobody says where");
+        assert_eq!(inventory.tags(), ["all", "home"].into());
+        let from_file = Inventory::from_file_only(&hub);
+        assert_eq!(host(&from_file, "bob@p620").target, "10.0.0.2");
     }
 
     #[test]

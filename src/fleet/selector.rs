@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use globset::{Glob, GlobMatcher};
 
+use super::host::is_word;
 use super::{Host, HostName, Inventory, SelectError};
 
 /// One word that names hosts, or with `!` in front takes them away.
@@ -31,11 +32,12 @@ impl FromStr for Selector {
             Some(rest) => (true, rest),
             None => (false, word),
         };
-        // A tag has the form of a host's name, which is what lets both be told from globs.
+        // Names and tags are made of what lets both be told from globs.
         let exact = |text: &str| text.parse::<HostName>().map_err(|_| SelectError::Word { word: word.to_owned() });
         let pattern = match positive.strip_prefix('@') {
             Some(tag) if is_glob(tag) => Pattern::TagGlob(glob(tag, word)?),
-            Some(tag) => Pattern::Tag(exact(tag)?.into()),
+            Some(tag) if !is_word(tag) => return Err(SelectError::Word { word: word.to_owned() }),
+            Some(tag) => Pattern::Tag(tag.to_owned()),
             None if is_glob(positive) => Pattern::NameGlob(glob(positive, word)?),
             None => Pattern::Name(exact(positive)?),
         };

@@ -13,7 +13,7 @@ use crate::process::{Cancel, Cmd, Failure};
 /// How long one evaluation may take. Import from derivation builds while evaluating, hence the length.
 const DEADLINE: Duration = Duration::from_secs(2 * 60 * 60);
 
-/// Where in a flake a system stands, such as `nixosConfigurations."p620"`.
+/// Where in a flake a system stands, such as `nixosConfigurations."p620"`; or a home, in `homeConfigurations`.
 #[derive(Clone, Copy, Debug)]
 pub struct SystemAttr<'a> {
     /// The flake output.
@@ -113,11 +113,21 @@ const SUMMARY: &str = "config: let toplevel = config.system.build.toplevel; in \
     { drv = toplevel.drvPath; out = toplevel.outPath; system = toplevel.system; \
     hostName = config.networking.hostName or null; }";
 
+/// The same for a configuration of home-manager.
+const HOME_SUMMARY: &str = "home: let package = home.activationPackage; in \
+    { drv = package.drvPath; out = package.outPath; system = package.system; hostName = null; }";
+
+/// The output of configurations of home-manager.
+pub const HOMES: &str = "homeConfigurations";
+
 impl Query {
     /// What the toplevel of a system would be; the answer is an [`Evaluation`].
     pub fn system(system: SystemAttr<'_>) -> Self {
-        let attribute = format!("{}.\"{}\".config", system.output, system.name);
-        Self { attribute, function: SUMMARY, absent: None }
+        let attribute = format!("{}.\"{}\"", system.output, system.name);
+        if system.output == HOMES {
+            return Self { attribute, function: HOME_SUMMARY, absent: None };
+        }
+        Self { attribute: attribute + ".config", function: SUMMARY, absent: None }
     }
 
     /// The names under one output, such as `nixosConfigurations`; none when the flake has no such output. Evaluates no system.

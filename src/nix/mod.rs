@@ -42,7 +42,7 @@ pub use cache_url::{CacheUrl, CacheUrlError};
 pub use changed::changed_files;
 pub use closure::{Change, Closure, PackageChange, diff_closures, local_closure};
 pub use copy::{CopyError, CopyTrouble, Source as CopySource, SshAccess, StoreUri, copy};
-pub use eval::{EvalError, Evaluation, Query, SystemAttr, ask};
+pub use eval::{EvalError, Evaluation, HOMES, Query, SystemAttr, ask};
 pub use fetch::Fetching;
 pub use files::{FilesError, nix_files};
 pub use fingerprint::{fingerprint, moment};

@@ -228,7 +228,7 @@ mod tests {
 
     fn host(hub: &str) -> Host {
         let hub = HubToml::parse(hub, Path::new("hub.toml")).unwrap();
-        let flake = FlakeHosts { nixos: vec!["razer".to_owned()], darwin: Vec::new() };
+        let flake = FlakeHosts { nixos: vec!["razer".to_owned()], ..FlakeHosts::default() };
         let (inventory, _) = Inventory::new(Some(&hub), &flake).unwrap();
         inventory.iter().next().unwrap().clone()
     }

@@ -253,7 +253,8 @@ mod tests {
 
     fn fleet(names: &[&str], hub: &str) -> BTreeMap<HostName, Host> {
         let hub = HubToml::parse(hub, Path::new("hub.toml")).unwrap();
-        let flake = FlakeHosts { nixos: names.iter().map(|name| (*name).to_owned()).collect(), darwin: Vec::new() };
+        let flake =
+            FlakeHosts { nixos: names.iter().map(|name| (*name).to_owned()).collect(), ..FlakeHosts::default() };
         let (inventory, _) = Inventory::new(Some(&hub), &flake).unwrap();
         inventory.iter().map(|host| (host.name.clone(), host.clone())).collect()
     }

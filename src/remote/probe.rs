@@ -94,10 +94,10 @@ impl Facts {
         if self.specialisation.is_some() { self.profile.as_ref() } else { self.current.as_ref() }
     }
 
-    /// The platform that answered, where its kernel tells.
-    pub fn platform(&self) -> Option<Platform> {
-        let (_, kernel) = self.system.as_ref()?.rsplit_once('-')?;
-        Some(if kernel == "Darwin" { Platform::Darwin } else { Platform::Nixos })
+    /// The platform of a host that was taken for `platform`, as its kernel tells.
+    pub fn platform(&self, platform: Platform) -> Platform {
+        let kernel = self.system.as_ref().and_then(|system| system.rsplit_once('-'));
+        kernel.map_or(platform, |(_, kernel)| platform.on_kernel(kernel))
     }
 
     /// The part of them that decides what is left to do.

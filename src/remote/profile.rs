@@ -22,7 +22,7 @@ pub struct Generation {
     /// The toplevels of its specialisations.
     #[serde(skip)]
     pub specialisations: Vec<StorePath>,
-    /// What its `nixos-version` says, or its `darwin-version`.
+    /// What its `nixos-version` says, its `darwin-version` or its `hm-version`.
     pub version: Option<String>,
 }
 
@@ -33,15 +33,15 @@ impl Generation {
     }
 }
 
-/// The number in the name of a generation's link, `system-42-link`.
+/// The number in the name of a generation's link, such as `system-42-link`.
 pub(super) fn generation_number(link: &str) -> Option<u64> {
-    link.rsplit('/').next()?.strip_prefix("system-")?.strip_suffix("-link")?.parse().ok()
+    link.rsplit('/').next()?.strip_suffix("-link")?.rsplit_once('-')?.1.parse().ok()
 }
 
 /// Lists the generations of the system profile, oldest first.
 pub async fn generations(remote: &Remote) -> Result<Vec<Generation>, RunError> {
     let script = "for link in \"$profile\"-*-link; do [ -e \"$link\" ] || continue\n\
-                  version=$(cat \"$link/nixos-version\" \"$link/darwin-version\" 2>/dev/null)\n\
+                  version=$(cat \"$link/nixos-version\" \"$link/darwin-version\" \"$link/hm-version\" 2>/dev/null)\n\
                   special=$(for one in \"$link\"/specialisation/*; do [ -e \"$one\" ] && real \"$one\"; done | tr '\\n' ' ')\n\
                   printf '%s\\t%s\\t%s\\t%s\\t%s\\n' \"$link\" \"$(changed \"$link\")\" \"$(real \"$link\")\" \"$version\" \"$special\"\ndone";
     let (_, printed) = remote.run(&remote.script(script)).await?;

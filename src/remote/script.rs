@@ -27,7 +27,7 @@ impl Script {
         Self { text: text.into(), root: false, deadline: Duration::from_secs(60) }
     }
 
-    /// Runs it as root.
+    /// Runs it as root, where the platform has any use for that.
     #[must_use]
     pub fn as_root(mut self) -> Self {
         self.root = true;
@@ -41,8 +41,8 @@ impl Script {
         self
     }
 
-    fn words(&self, elevation: &Elevation) -> Vec<String> {
-        let prefix: &[&str] = if self.root { elevation.how.prefix(elevation.password.is_some()) } else { &[] };
+    fn words(&self, elevation: &Elevation, root: bool) -> Vec<String> {
+        let prefix: &[&str] = if root { elevation.how.prefix(elevation.password.is_some()) } else { &[] };
         // The subshell keeps an `exit` of the script from skipping the line that tells its code.
         let whole = format!("(\n{}\n)\nprintf '\\n{END}%d\\n' $?", self.text);
         prefix.iter().copied().chain(["sh", "-c", &whole]).map(str::to_owned).collect()
@@ -183,14 +183,15 @@ impl Remote {
                 on_line(line);
             }
         };
-        let words = script.words(&self.elevation);
-        let password = self.elevation.password.as_ref().filter(|_| script.root);
+        let root = script.root && self.platform.needs_root();
+        let words = script.words(&self.elevation, root);
+        let password = self.elevation.password.as_ref().filter(|_| root);
         let executed = tokio::time::timeout(script.deadline, self.connection.execute(&words, password, &mut watch))
             .await
             .map_err(|_| RunError::TimedOut(script.deadline))??;
         match code {
             Some(code) => Ok(Ran { code, stderr: executed.stderr }),
-            None => Err(self.unended(script.root, executed.code, &executed.stderr)),
+            None => Err(self.unended(root, executed.code, &executed.stderr)),
         }
     }
 

@@ -202,6 +202,12 @@ impl Context {
 
 /// Where `host` is, seen from the machine called `this_machine`.
 pub fn target_of(host: &Host, this_machine: Option<&str>) -> Target {
+    if let Some((_, place)) = host.name.home() {
+        let is_ours = host.user.is_some() && host.user == std::env::var("USER").ok();
+        if is_ours && host.target == place && this_machine == Some(place) {
+            return Target::Local;
+        }
+    }
     if host.target == host.name.as_str() && this_machine == Some(host.name.as_str()) {
         return Target::Local;
     }

@@ -55,9 +55,9 @@ pub async fn reach(
             probed = probe(&remote).await;
         }
         if let Ok(facts) = &probed
-            && let Some(found) = facts.platform().filter(|found| *found != platform)
+            && facts.platform(platform) != platform
         {
-            remote = remote.on(found);
+            remote = remote.on(facts.platform(platform));
             asked = Timestamp::now();
             probed = probe(&remote).await;
         }
@@ -106,7 +106,7 @@ impl Context {
         let elevation = self.elevation_of(host);
         let (target, platform) = (self.target_of(host), host.kind.platform());
         let access = reach(self.connect.as_ref(), &target, elevation, platform, &self.cancel).await?;
-        if self.job.goal.needs_target() {
+        if self.job.goal.needs_target() && platform.needs_root() {
             check_root(host, &access).await?;
         }
         Ok(access)

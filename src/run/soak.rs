@@ -101,7 +101,7 @@ mod tests {
 
     fn host(settings: &str) -> Host {
         let hub = HubToml::parse(&format!("[hosts.a]\n{settings}"), Path::new("hub.toml")).unwrap();
-        let flake = FlakeHosts { nixos: vec!["a".to_owned()], darwin: Vec::new() };
+        let flake = FlakeHosts { nixos: vec!["a".to_owned()], ..FlakeHosts::default() };
         let (inventory, _) = Inventory::new(Some(&hub), &flake).unwrap();
         inventory.get(&"a".parse().unwrap()).unwrap().clone()
     }

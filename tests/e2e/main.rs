@@ -25,6 +25,7 @@ mod flake_config;
 mod guard;
 mod health;
 mod history;
+mod home;
 mod hooks;
 mod hub_toml;
 mod kills;

@@ -286,16 +286,13 @@ fn settings_of_the_command_line_reach_every_call_of_nix() {
 }
 
 #[test]
-fn hosts_of_both_kinds_are_listed_and_told_apart() {
+fn hosts_of_all_kinds_are_listed_and_told_apart() {
     let hub = Hub::offline();
-    let text = hub.committed("flake.nix");
-    hub.write(
-        "flake.nix",
-        &text.replacen("nixosConfigurations =", "darwinConfigurations.mac = { };\n      nixosConfigurations =", 1),
-    );
+    hub.write("darwin/mac/default.nix", "{ }");
+    hub.write("home/ann@p620/default.nix", "{ }");
     let hosts = hub.json(&["hosts"]).exits(0).json();
     let kinds: Vec<_> = hosts.as_array().unwrap().iter().map(kind).collect();
-    assert_eq!(kinds, ["mac darwin", "p510 nixos", "p620 nixos", "razer nixos", "samsung nixos"]);
+    assert_eq!(kinds, ["ann@p620 home", "mac darwin", "p510 nixos", "p620 nixos", "razer nixos", "samsung nixos"]);
 }
 
 fn kind(host: &Value) -> String {

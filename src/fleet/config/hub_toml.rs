@@ -13,7 +13,7 @@ use super::keys;
 use super::problem::Problem;
 use super::reader::read_table;
 use super::settings::{Cache, Deploy, HostSettings, Lint, Metrics, Nix, Ssh};
-use crate::fleet::{HostName, KeepPolicy};
+use crate::fleet::{HostName, KeepPolicy, Kind};
 
 /// What the tables of a `hub.toml` hold.
 #[derive(Clone, Debug, Default)]
@@ -112,14 +112,16 @@ impl HubToml {
         self.content.hosts.as_ref().is_some_and(|hosts| hosts.contains_key(name))
     }
 
-    /// All that the file says of `name`: its own table, then its role's, then the defaults.
+    /// All that the file says of `name`: its own table, then its role's, then the defaults, which are meant for whole hosts and not
+    /// for homes.
     pub(in crate::fleet) fn settings_of(&self, name: &HostName) -> HostSettings {
         let Content { defaults, roles, hosts, .. } = &self.content;
         let own = hosts.as_ref().and_then(|hosts| hosts.get(name));
         let own = own.map(|own| own.get_ref().clone()).unwrap_or_default();
         let role = own.role.as_ref().or(defaults.role.as_ref()).and_then(|role| roles.get(role.get_ref()));
         let own = if let Some(role) = role { own.or(role) } else { own };
-        own.or(defaults)
+        let is_home = name.home().is_some() || own.kind.as_ref().is_some_and(|kind| *kind.get_ref() == Kind::Home);
+        if is_home { own } else { own.or(defaults) }
     }
 
     /// Every table of settings, whether a host takes them or not.

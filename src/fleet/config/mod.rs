@@ -19,4 +19,5 @@ pub use errors::ConfigErrors;
 pub use hub_toml::HubToml;
 pub use keys::{KnownKey, known_keys};
 pub use problem::Problem;
+pub(in crate::fleet) use settings::HostSettings;
 pub use settings::{Cache, Deploy, Hooks, Lint, Metrics, Nix, Ssh};

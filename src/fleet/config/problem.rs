@@ -138,6 +138,7 @@ fn word(kind: Kind) -> &'static str {
     match kind {
         Kind::Nixos => "nixos",
         Kind::Darwin => "darwin",
+        Kind::Home => "home",
     }
 }
 

@@ -102,6 +102,11 @@ impl HostSettings {
         self.kind.as_ref()
     }
 
+    /// Whether it is said where ssh connects to.
+    pub(in crate::fleet) fn has_target(&self) -> bool {
+        self.target.is_some()
+    }
+
     /// The builder with the place where it is said.
     pub(in crate::fleet) fn build_on(&self) -> Option<&Spanned<BuildOn>> {
         self.build_on.as_ref()

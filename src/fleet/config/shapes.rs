@@ -10,6 +10,7 @@ use toml::de::DeValue;
 use super::reader::{Misfit, Shape};
 use crate::error::nearest;
 use crate::fleet::duration::{parse_age, parse_duration};
+use crate::fleet::host::is_word;
 use crate::fleet::selector::is_glob;
 use crate::fleet::{Batch, BuildOn, FailedUnits, HostName, Kind, OnFailure, Reboots};
 use crate::lint::{Level, Severity};
@@ -70,9 +71,9 @@ pub(super) const SYSTEM: Shape<String> = Shape {
 };
 
 pub(super) const KIND: Shape<Kind> = Shape {
-    wanted: "\"nixos\" or \"darwin\"",
+    wanted: "\"nixos\", \"darwin\" or \"home\"",
     example: "\"nixos\"",
-    read: |value| choice(value, &[("nixos", Kind::Nixos), ("darwin", Kind::Darwin)]),
+    read: |value| choice(value, &[("nixos", Kind::Nixos), ("darwin", Kind::Darwin), ("home", Kind::Home)]),
 };
 
 pub(super) const ELEVATE: Shape<Elevate> = Shape {
@@ -394,7 +395,7 @@ pub(super) const NIX_VALUE: Shape<String> = Shape {
 
 /// Whether `text` can be a role or a tag: what can be a host's name, so that selectors can name it.
 pub(super) fn is_label(text: &str) -> bool {
-    text.parse::<HostName>().is_ok()
+    is_word(text)
 }
 
 /// The units that `text` names: one with its kind, such as `nginx.service`, or those that match a glob.

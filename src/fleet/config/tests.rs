@@ -129,7 +129,11 @@ fn hint(text: &str) -> String {
 fn exercise(text: &str) {
     match parse(text) {
         Ok(hub) => {
-            let flake = FlakeHosts { nixos: vec!["p620".into(), "a b".into()], darwin: vec!["mac".into()] };
+            let flake = FlakeHosts {
+                nixos: vec!["p620".into(), "a b".into()],
+                darwin: vec!["mac".into()],
+                ..FlakeHosts::default()
+            };
             match Inventory::new(Some(&hub), &flake) {
                 Ok((inventory, notes)) => {
                     let _ = (notes.iter().map(|note| format!("{note} {}", note.hint())).count(), inventory.tags());
