@@ -6,8 +6,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use super::{
     boot_space, cache, check_syntax, ci, cleanup, completions, deploy, deploy_all, diff, emergency_deploy, gc,
-    generations, history, hosts, lint, lock, man, metrics, optimize, options, ping, quick_deploy, reboot, resume,
-    rollback, status, test_all, test_host, why,
+    generations, history, hosts, lint, lock, man, metrics, optimize, options, ping, quick_deploy, reboot, report,
+    resume, rollback, status, test_all, test_host, why,
 };
 use crate::error::Exit;
 
@@ -104,6 +104,7 @@ pub(super) enum Command {
     Rollback(rollback::RollbackArgs),
     Reboot(reboot::RebootArgs),
     History(history::HistoryArgs),
+    Report(report::ReportArgs),
     Metrics(metrics::MetricsArgs),
     Lock(lock::LockArgs),
     Generations(generations::GenerationsArgs),

@@ -10,8 +10,8 @@ use super::args::{Cli, Command, Global, command};
 use super::hub::Hub;
 use super::{
     boot_space, cache, check_syntax, ci, cleanup, complete, completions, deploy, deploy_all, diff, emergency_deploy,
-    gc, generations, history, hosts, lint, lock, man, metrics, optimize, options, ping, quick_deploy, reboot, resume,
-    rollback, status, test_all, test_host, why,
+    gc, generations, history, hosts, lint, lock, man, metrics, optimize, options, ping, quick_deploy, reboot, report,
+    resume, rollback, status, test_all, test_host, why,
 };
 use crate::error::{Error, Exit, Kind, Result};
 use crate::process::Canceller;
@@ -80,6 +80,7 @@ async fn dispatch(hub: &Hub, command: Command) -> Result<Exit> {
         Command::Rollback(args) => rollback::run(hub, args).await,
         Command::Reboot(args) => reboot::run(hub, args).await,
         Command::History(args) => history::run(hub, args),
+        Command::Report(args) => report::run(hub, args),
         Command::Metrics(_) => metrics::run(hub),
         Command::Lock(args) => lock::run(hub, args).await,
         Command::Generations(args) => generations::run(hub, args).await,

@@ -39,6 +39,7 @@ mod ping;
 mod plan;
 mod quick_deploy;
 mod reboot;
+mod report;
 mod resume;
 mod rollback;
 mod select;

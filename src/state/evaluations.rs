@@ -1,5 +1,7 @@
 //! Evaluations: their answers, what they were read from, and what they cost.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
 
@@ -131,6 +133,29 @@ impl State {
         self.with(|connection| Ok(connection.query_row(select, [subject], |row| read_cost(row, 0)).optional()?))
     }
 
+    /// What is kept of the cost of evaluating the systems of a flake, by host and oldest first.
+    pub fn evaluation_costs(&self, flake: &str) -> Result<BTreeMap<String, Vec<Cost>>, StateError> {
+        let select = "SELECT subject, duration_ms, peak_kib FROM evaluation
+                      WHERE substr(subject, 1, length(:flake)) = :flake ORDER BY made, id";
+        // As the evaluator writes the subject of a question.
+        let flake = format!("{flake} # ");
+        self.with(|connection| {
+            let mut select = connection.prepare(select)?;
+            let rows = select.query_map(named_params! { ":flake": flake }, |row| {
+                Ok((row.get::<_, String>(0)?, read_cost(row, 1)?))
+            })?;
+            let mut found = BTreeMap::<_, Vec<_>>::new();
+            for row in rows {
+                let (subject, cost) = row?;
+                // Other questions are not about a host.
+                if let Some(host) = subject[flake.len()..].split('"').nth(1) {
+                    found.entry(host.to_owned()).or_default().push(cost);
+                }
+            }
+            Ok(found)
+        })
+    }
+
     /// How many answers and sources are kept.
     pub fn evaluation_counts(&self) -> Result<(u64, u64), StateError> {
         let count = |table: &str| {
@@ -246,6 +271,13 @@ mod tests {
         state.forget_evaluation(kept[1].id).unwrap();
         assert!(state.held(&asked("a"), "other").unwrap().is_none());
         assert_eq!(state.last_cost("a").unwrap().unwrap().peak_kib, Some(9));
+        for subject in ["f # nixosConfigurations.\"p620\".config | x", "f # nixosConfigurations | y", "g # n.\"p510\""]
+        {
+            let found = Found { conditions: &conditions("1"), answer: "b", reason: "first", cost };
+            state.remember_evaluation(&asked(subject), found, Timestamp::UNIX_EPOCH).unwrap();
+        }
+        let costs = state.evaluation_costs("f").unwrap();
+        assert_eq!(costs.iter().map(|(host, costs)| (host.as_str(), costs.len())).collect::<Vec<_>>(), [("p620", 1)]);
         state.clear_evaluations().unwrap();
         assert_eq!(state.evaluation_counts().unwrap(), (0, 0));
     }

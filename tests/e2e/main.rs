@@ -37,6 +37,7 @@ mod old_recipes;
 mod outcomes;
 mod readme;
 mod reboot;
+mod report;
 mod room;
 mod specialisation;
 mod ssh;

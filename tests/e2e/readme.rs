@@ -76,6 +76,7 @@ const LINES: &[(&str, &str, How)] = &[
     ("docs/history.md", "hubctl history --outcome failed", Prints("no deployment matches")),
     ("docs/history.md", "hubctl history --chart", Prints("✓ deployed")),
     ("docs/history.md", "hubctl history show", Prints("exit code 0")),
+    ("docs/history.md", "hubctl report --out report.html", Prints("report.html is written")),
     ("docs/history.md", "hubctl metrics", Prints("hubctl_host_deployments_total")),
     ("docs/lab.md", "dev/lab up", Script),
     ("docs/lab.md", r#"eval "$(dev/lab env)""#, Script),
