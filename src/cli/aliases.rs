@@ -24,6 +24,7 @@ const ALIASES: &[(&str, &[&str])] = &[
     ("boot-space-clean", &["gc", "--no-collect"]),
     ("full-cleanup", &["cleanup"]),
     ("lint-all", &["lint"]),
+    ("metadata", &["info"]),
 ];
 
 /// A command line with its aliases replaced and, where its first word is neither command nor alias, `deploy` in front of it.
@@ -110,7 +111,7 @@ mod tests {
             let parsed = crate::cli::command().try_get_matches_from(
                 ["hubctl"].iter().chain(stands_for.iter()).copied().chain(["p620"].iter().copied().filter(|_| {
                     // Commands without a host argument are complete as they are.
-                    !["hosts", "test-all", "deploy-all"].contains(&stands_for[0])
+                    !["hosts", "test-all", "deploy-all", "info"].contains(&stands_for[0])
                 })),
             );
             assert!(parsed.is_ok(), "{alias}: {}", parsed.unwrap_err());

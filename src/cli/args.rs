@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use super::{
-    boot_space, cache, check_syntax, ci, cleanup, completions, deploy, deploy_all, diff, emergency_deploy, gc,
-    generations, history, hosts, lint, lock, man, metrics, optimize, options, ping, quick_deploy, reboot, report,
-    resume, rollback, status, test_all, test_host, why,
+    analyze, boot_space, cache, check_syntax, ci, cleanup, completions, deploy, deploy_all, diff, emergency_deploy, gc,
+    generations, history, hosts, info, lint, lock, man, metrics, optimize, options, ping, quick_deploy, reboot, repl,
+    report, resume, rollback, status, test_all, test_host, trace_option, why,
 };
 use crate::error::Exit;
 
@@ -112,7 +112,11 @@ pub(super) enum Command {
     Optimize(optimize::OptimizeArgs),
     BootSpace(boot_space::BootSpaceArgs),
     Cleanup(cleanup::CleanupArgs),
+    Info(info::InfoArgs),
     Why(why::WhyArgs),
+    Analyze(analyze::AnalyzeArgs),
+    TraceOption(trace_option::TraceOptionArgs),
+    Repl(repl::ReplArgs),
     Cache(cache::CacheArgs),
     CheckSyntax(check_syntax::CheckSyntaxArgs),
     Lint(lint::LintArgs),

@@ -9,9 +9,9 @@ use super::aliases::{self, Rewritten};
 use super::args::{Cli, Command, Global, command};
 use super::hub::Hub;
 use super::{
-    boot_space, cache, check_syntax, ci, cleanup, complete, completions, deploy, deploy_all, diff, emergency_deploy,
-    gc, generations, history, hosts, lint, lock, man, metrics, optimize, options, ping, quick_deploy, reboot, report,
-    resume, rollback, status, test_all, test_host, why,
+    analyze, boot_space, cache, check_syntax, ci, cleanup, complete, completions, deploy, deploy_all, diff,
+    emergency_deploy, gc, generations, history, hosts, info, lint, lock, man, metrics, optimize, options, ping,
+    quick_deploy, reboot, repl, report, resume, rollback, status, test_all, test_host, trace_option, why,
 };
 use crate::error::{Error, Exit, Kind, Result};
 use crate::process::Canceller;
@@ -88,6 +88,10 @@ async fn dispatch(hub: &Hub, command: Command) -> Result<Exit> {
         Command::Optimize(args) => optimize::run(hub, args).await,
         Command::BootSpace(args) => boot_space::run(hub, args).await,
         Command::Cleanup(args) => cleanup::run(hub, args).await,
+        Command::Info(_) => info::run(hub).await,
+        Command::Analyze(args) => analyze::run(hub, args).await,
+        Command::TraceOption(args) => trace_option::run(hub, args).await,
+        Command::Repl(_) => repl::run(hub).await,
         Command::Why(args) => why::run(hub, args).await,
         Command::Cache(args) => cache::run(hub, args).await,
         Command::CheckSyntax(args) => check_syntax::run(hub, args).await,

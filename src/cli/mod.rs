@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand, each with its help, its arguments and its run. clap's types end here.
 
 mod aliases;
+mod analyze;
 mod args;
 mod ask;
 mod boot_space;
@@ -26,6 +27,7 @@ mod history;
 mod hooks;
 mod hosts;
 mod hub;
+mod info;
 mod job;
 mod lint;
 mod lock;
@@ -39,6 +41,7 @@ mod ping;
 mod plan;
 mod quick_deploy;
 mod reboot;
+mod repl;
 mod report;
 mod resume;
 mod rollback;
@@ -49,6 +52,7 @@ mod status;
 mod status_rows;
 mod test_all;
 mod test_host;
+mod trace_option;
 mod upkeep;
 mod upkeep_view;
 mod waves;

@@ -111,6 +111,12 @@ pub async fn local_closure(nix: &Nix, path: &StorePath, cancel: &Cancel) -> Resu
     Ok(Closure::parse(&cmd.output(cancel).await?.text()))
 }
 
+/// The references by which `from` needs `to`, as lines of a tree. Both are in this machine's store.
+pub async fn why_depends(nix: &Nix, from: &StorePath, to: &StorePath, cancel: &Cancel) -> Result<Vec<String>, Failure> {
+    let cmd = nix.cmd(&["why-depends"]).arg(from.as_str()).arg(to.as_str()).deadline(DEADLINE);
+    Ok(cmd.output(cancel).await?.text().lines().map(str::to_owned).collect())
+}
+
 /// The packages of which versions come or go, and those that grow or shrink by 8 KiB or more with the same versions, by name: the
 /// list of `nix store diff-closures`.
 pub fn diff_closures(old: &Closure, new: &Closure) -> Vec<PackageChange> {

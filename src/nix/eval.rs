@@ -1,10 +1,12 @@
 //! Evaluation: the hosts that a flake has, and what a host's toplevel would be.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::option;
 use super::program::Nix;
 use super::source::Source;
 use super::store_path::StorePath;
@@ -40,7 +42,7 @@ pub struct Evaluation {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Query {
     attribute: String,
-    function: &'static str,
+    function: Cow<'static, str>,
     /// What the answer is when the flake has no such attribute; without it, that is an error.
     absent: Option<&'static str>,
 }
@@ -125,14 +127,20 @@ impl Query {
     pub fn system(system: SystemAttr<'_>) -> Self {
         let attribute = format!("{}.\"{}\"", system.output, system.name);
         if system.output == HOMES {
-            return Self { attribute, function: HOME_SUMMARY, absent: None };
+            return Self { attribute, function: HOME_SUMMARY.into(), absent: None };
         }
-        Self { attribute: attribute + ".config", function: SUMMARY, absent: None }
+        Self { attribute: attribute + ".config", function: SUMMARY.into(), absent: None }
     }
 
     /// The names under one output, such as `nixosConfigurations`; none when the flake has no such output. Evaluates no system.
     pub fn names(output: &str) -> Self {
-        Self { attribute: output.to_owned(), function: "builtins.attrNames", absent: Some("[]") }
+        Self { attribute: output.to_owned(), function: "builtins.attrNames".into(), absent: Some("[]") }
+    }
+
+    /// What an option of a system is, by the names that lead to it; the answer is a [`Looked`](super::Looked).
+    pub fn option(system: SystemAttr<'_>, names: &[String]) -> Self {
+        let attribute = format!("{}.\"{}\"", system.output, system.name);
+        Self { attribute, function: option::function(names).into(), absent: None }
     }
 
     /// What tells this question from others.
@@ -150,7 +158,7 @@ impl Query {
         // The source was locked before. Some versions of Nix would write a lock file that is missing into the store.
         nix.flake_cmd(&["eval", "--json", "--no-write-lock-file", "--option", "eval-cache", "false"])
             .arg(format!("{}#{}", source.reference(), self.attribute))
-            .args(["--apply", self.function])
+            .args(["--apply", &*self.function])
             .deadline(DEADLINE)
     }
 

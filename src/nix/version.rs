@@ -56,6 +56,11 @@ impl Version {
         if self.at_least(2, 13) { format!("{drv}^*") } else { drv.to_string() }
     }
 
+    /// What stands in front of the file that `nix repl` is to load. From 2.10 on, words are installables.
+    pub fn repl_file(&self) -> &'static [&'static str] {
+        if self.at_least(2, 10) { &["--file"] } else { &[] }
+    }
+
     /// Whether an evaluation is known to open every file that it depends on, with a cache of its own where this version
     /// [remembers](Self::remembers_copies) what it copied. Tried with 2.8, 2.26 and 2.34; of other new versions, and of Lix,
     /// nothing is assumed.

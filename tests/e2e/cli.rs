@@ -77,6 +77,7 @@ fn old_words_are_accepted_without_a_remark() {
         ("boot-space-all", "boot-space"),
         ("boot-space-clean", "gc"),
         ("full-cleanup", "cleanup"),
+        ("metadata", "info"),
     ] {
         let page = hub.run(&[alias, "--help"]).exits(0);
         assert_eq!(page.stdout, help_of(&hub, &[command.to_owned()]), "{alias}");

@@ -31,6 +31,7 @@ mod hub_toml;
 mod kills;
 mod lint;
 mod lock;
+mod look;
 mod metrics;
 mod nix_versions;
 mod old_recipes;

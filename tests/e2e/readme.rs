@@ -78,6 +78,12 @@ const LINES: &[(&str, &str, How)] = &[
     ("docs/history.md", "hubctl history show", Prints("exit code 0")),
     ("docs/history.md", "hubctl report --out report.html", Prints("report.html is written")),
     ("docs/history.md", "hubctl metrics", Prints("hubctl_host_deployments_total")),
+    ("docs/inside.md", "hubctl info", Prints("4 active, 0 archived")),
+    ("docs/inside.md", "hubctl analyze p620", Prints("system-path")),
+    ("docs/inside.md", "hubctl analyze p620 --why system-path", Prints("nixos-system-p620")),
+    // look.rs.
+    ("docs/inside.md", "hubctl trace-option p620 networking.hostName", Elsewhere),
+    ("docs/inside.md", "hubctl repl", Elsewhere),
     ("docs/lab.md", "dev/lab up", Script),
     ("docs/lab.md", r#"eval "$(dev/lab env)""#, Script),
     ("docs/lab.md", "cp -r dev/lab-fleet /tmp/hub && git -C /tmp/hub init && git -C /tmp/hub add .", Script),
