@@ -6,7 +6,7 @@ use std::time::Instant;
 use clap::Args;
 
 use super::config::Config;
-use super::findings::{aside, files_of, tell};
+use super::findings::{Form, aside, files_of, tell};
 use super::hub::Hub;
 use crate::error::{Exit, Result};
 use crate::lint::check_syntax;
@@ -20,6 +20,10 @@ pub(super) struct CheckSyntaxArgs {
     /// Only these files, and those below these directories.
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
+
+    /// Tells it to another program: annotations of GitHub's actions, or SARIF.
+    #[arg(long, value_name = "FORM", conflicts_with = "json")]
+    form: Option<Form>,
 }
 
 pub(super) async fn run(hub: &Hub, args: CheckSyntaxArgs) -> Result<Exit> {
@@ -27,5 +31,5 @@ pub(super) async fn run(hub: &Hub, args: CheckSyntaxArgs) -> Result<Exit> {
     let config = Config::of(&hub.flake()?)?;
     let (root, files) = files_of(hub, &config, &args.paths).await?;
     let report = aside(hub, move || check_syntax(&root, &files)).await?;
-    tell(hub, &report, begun)
+    tell(hub, &report, args.form, begun)
 }

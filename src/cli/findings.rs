@@ -5,13 +5,14 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use clap::ValueEnum;
 use globset::{GlobSet, GlobSetBuilder};
 use serde_json::{Value, json};
 
 use super::config::Config;
 use super::hub::Hub;
 use crate::error::{Error, Exit, Kind, Result};
-use crate::lint::{Finding, Report, Severity, Source, draw};
+use crate::lint::{Finding, Report, Severity, Source, draw, github, sarif};
 use crate::nix::{FilesError, nix_files};
 use crate::report::{Output, Palette};
 
@@ -77,9 +78,23 @@ pub(super) async fn aside<T: Send + 'static>(
     done.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(|error| Error::new(Kind::Failed, error))
 }
 
+/// The form of what was found.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(super) enum Form {
+    /// Commands by which GitHub's actions mark lines of a change.
+    Github,
+    /// A log in the Static Analysis Results Interchange Format.
+    Sarif,
+}
+
 /// Tells what was found, and gives the exit code: a failure where there is an error or a warning.
-pub(super) fn tell(hub: &Hub, report: &Report, begun: Instant) -> Result<Exit> {
-    let written = if hub.ui.output() == Output::Json { json(hub, report) } else { text(hub, report) };
+pub(super) fn tell(hub: &Hub, report: &Report, form: Option<Form>, begun: Instant) -> Result<Exit> {
+    let written = match form {
+        Some(Form::Github) => hub.ui.data(&github(report)),
+        Some(Form::Sarif) => hub.ui.data_json(&sarif(report)),
+        None if hub.ui.output() == Output::Json => json(hub, report),
+        None => text(hub, report),
+    };
     written.map_err(|error| Error::new(Kind::Failed, error))?;
     hub.ui.status(&summary(report, begun));
     let is_well = report.findings().all(|finding| finding.severity == Severity::Note);

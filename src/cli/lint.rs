@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::config::Config;
-use super::findings::{aside, files_of, tell};
+use super::findings::{Form, aside, files_of, tell};
 use super::hub::Hub;
 use crate::error::{Error, Exit, Kind, Result, nearest};
 use crate::lint::{BASELINE, Baseline, BaselineError, Fixing, Level, Levels, RULES, Report, Scope, fix, lint, rule};
@@ -23,6 +23,10 @@ pub(super) struct LintArgs {
     /// Only these files, and those below these directories.
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
+
+    /// Tells it to another program: annotations of GitHub's actions, or SARIF.
+    #[arg(long, value_name = "FORM", conflicts_with = "json")]
+    form: Option<Form>,
 
     /// Mends what can be mended, and tells the rest. `--fix=unsafe` makes edits too after which a file may mean something else.
     #[arg(long, value_name = "WHICH", num_args = 0..=1, require_equals = true, default_missing_value = "safe")]
@@ -81,7 +85,7 @@ pub(super) async fn run(hub: &Hub, args: LintArgs) -> Result<Exit> {
         Some(Known::Off) => {}
         None => leave_out_known(hub, &root, &mut report, args.paths.is_empty())?,
     }
-    tell(hub, &report, begun)
+    tell(hub, &report, args.form, begun)
 }
 
 async fn mend(hub: &Hub, root: &Path, files: &[PathBuf], levels: &Levels, which: Which) -> Result<()> {

@@ -117,6 +117,21 @@ fn what_is_imported_has_to_be_known_to_git() {
 }
 
 #[test]
+fn other_programs_are_told_in_their_own_forms() {
+    let hub = Hub::offline();
+    hub.write("modules/a.nix", FILE);
+    let marks = hub.run(&["lint", "modules", "--form", "github"]).exits(1).stdout;
+    assert!(
+        marks.starts_with("::warning file=modules/a.nix,line=3,endLine=3,col=3,endColumn=9,title=unused-binding::"),
+        "{marks}"
+    );
+    let log = hub.run(&["lint", "modules", "--form", "sarif"]).exits(1).json();
+    assert_eq!(log["runs"][0]["results"][0]["ruleId"], "unused-binding");
+    hub.write("modules/a.nix", "{");
+    hub.run(&["check-syntax", "--form", "github"]).exits(1).prints("::error file=modules/a.nix,line=1,endLine=1,");
+}
+
+#[test]
 fn options_are_known_without_evaluating() {
     let hub = Hub::offline();
     hub.write("modules/a.nix", "{\n  services.openssh.enabel = true;\n  networking.firewall.enable = \"yes\";\n}\n");
