@@ -8,8 +8,11 @@ use crate::lint::tree::{Facts, How, Tree};
 
 pub(super) const RULE: Rule = rule!("dead-file", Note, Check::Tree(check));
 
+/// A flake of more files is a library, in which it takes long to look for what nothing imports.
+const MANY: usize = 5_000;
+
 fn check(tree: &Tree<'_>) -> Vec<(String, Finding)> {
-    if !tree.files.contains_key("flake.nix") {
+    if !tree.files.contains_key("flake.nix") || tree.files.len() > MANY {
         return Vec::new();
     }
     let alive = alive(tree);
@@ -23,7 +26,7 @@ const READ_BY_OTHERS: [&str; 5] = ["devenv.nix", "flake.nix", "secrets.nix", "sh
 /// Every file that one may come to from a file that need not be imported to be of use: those at the root, hidden ones, and those that
 /// programs look for.
 fn alive<'a>(tree: &'a Tree<'_>) -> BTreeSet<&'a str> {
-    let mut alive = BTreeSet::new();
+    let (mut alive, mut words) = (BTreeSet::new(), BTreeSet::new());
     let is_root = |path: &&str| {
         let name = path.rsplit('/').next().unwrap_or(path);
         !path.contains('/') || READ_BY_OTHERS.contains(&name) || path.split('/').any(|part| part.starts_with('.'))
@@ -32,14 +35,14 @@ fn alive<'a>(tree: &'a Tree<'_>) -> BTreeSet<&'a str> {
     while let Some(path) = next.pop() {
         if alive.insert(path) {
             let Some(facts) = tree.files.get(path) else { continue };
-            next.extend(named(tree, facts));
+            next.extend(named(tree, facts, &mut words));
         }
     }
     alive
 }
 
-/// All files that a file may be about.
-fn named<'a>(tree: &'a Tree<'_>, facts: &Facts) -> Vec<&'a str> {
+/// All files that a file may be about. `words` are those that were looked at before.
+fn named<'a>(tree: &'a Tree<'_>, facts: &'a Facts, words: &mut BTreeSet<&'a str>) -> Vec<&'a str> {
     let mut found = Vec::new();
     for reference in &facts.references {
         match tree.imported(&reference.path) {
@@ -47,13 +50,14 @@ fn named<'a>(tree: &'a Tree<'_>, facts: &Facts) -> Vec<&'a str> {
             _ => found.extend(below(tree, &reference.path)),
         }
     }
-    for word in &facts.words {
+    for word in facts.words.iter().filter(|word| !words.contains(word.as_str())) {
         // A text may name a file, or a directory of such, from wherever it is put behind.
-        let suffix = format!("/{word}");
+        let (suffix, prefix, part) = (format!("/{word}"), format!("{word}/"), format!("/{word}/"));
         found.extend(tree.files.keys().copied().filter(|path| {
-            *path == word || path.ends_with(&suffix) || path.starts_with(&format!("{word}/")) || path.contains(&format!("{suffix}/"))
+            path == word || path.ends_with(&suffix) || path.starts_with(&prefix) || path.contains(&part)
         }));
     }
+    words.extend(facts.words.iter().map(String::as_str));
     found
 }
 
