@@ -25,6 +25,12 @@ const ALIASES: &[(&str, &[&str])] = &[
     ("full-cleanup", &["cleanup"]),
     ("lint-all", &["lint"]),
     ("metadata", &["info"]),
+    ("update-flake", &["update"]),
+    ("update-input", &["update"]),
+    ("check-updates", &["update", "--check"]),
+    ("preview-updates", &["update", "--dry-run"]),
+    ("update-commit", &["update", "--commit"]),
+    ("update-commit-deploy", &["update", "--commit", "--deploy"]),
 ];
 
 /// A command line with its aliases replaced and, where its first word is neither command nor alias, `deploy` in front of it.

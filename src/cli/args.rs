@@ -7,7 +7,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use super::{
     analyze, boot_space, cache, check_syntax, ci, cleanup, completions, deploy, deploy_all, diff, emergency_deploy, gc,
     generations, history, hosts, info, lint, lock, man, metrics, optimize, options, ping, quick_deploy, reboot, repl,
-    report, resume, rollback, status, test_all, test_host, trace_option, why,
+    report, resume, rollback, status, test_all, test_host, trace_option, update, why,
 };
 use crate::error::Exit;
 
@@ -100,6 +100,7 @@ pub(super) enum Command {
     EmergencyDeploy(emergency_deploy::EmergencyDeployArgs),
     Diff(diff::DiffArgs),
     DiffHosts(diff::DiffHostsArgs),
+    Update(update::UpdateArgs),
     Resume(resume::ResumeArgs),
     Rollback(rollback::RollbackArgs),
     Reboot(reboot::RebootArgs),

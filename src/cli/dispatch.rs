@@ -11,7 +11,7 @@ use super::hub::Hub;
 use super::{
     analyze, boot_space, cache, check_syntax, ci, cleanup, complete, completions, deploy, deploy_all, diff,
     emergency_deploy, gc, generations, history, hosts, info, lint, lock, man, metrics, optimize, options, ping,
-    quick_deploy, reboot, repl, report, resume, rollback, status, test_all, test_host, trace_option, why,
+    quick_deploy, reboot, repl, report, resume, rollback, status, test_all, test_host, trace_option, update, why,
 };
 use crate::error::{Error, Exit, Kind, Result};
 use crate::process::Canceller;
@@ -76,6 +76,7 @@ async fn dispatch(hub: &Hub, command: Command) -> Result<Exit> {
         Command::EmergencyDeploy(args) => emergency_deploy::run(hub, args).await,
         Command::Diff(args) => diff::run(hub, args).await,
         Command::DiffHosts(args) => diff::run_between(hub, args).await,
+        Command::Update(args) => Box::pin(update::run(hub, args)).await,
         Command::Resume(args) => resume::run(hub, args).await,
         Command::Rollback(args) => rollback::run(hub, args).await,
         Command::Reboot(args) => reboot::run(hub, args).await,

@@ -53,6 +53,7 @@ mod status_rows;
 mod test_all;
 mod test_host;
 mod trace_option;
+mod update;
 mod upkeep;
 mod upkeep_view;
 mod waves;

@@ -45,4 +45,5 @@ mod ssh;
 mod substituters;
 mod support;
 mod sweep;
+mod update;
 mod waves;

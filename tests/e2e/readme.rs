@@ -113,6 +113,11 @@ const LINES: &[(&str, &str, How)] = &[
     ("docs/room.md", "hubctl cleanup p620 --yes", Prints("p620")),
     ("docs/safety.md", "hubctl lock", Prints("free")),
     ("docs/safety.md", "hubctl lock break p620", Prints("p620 is not locked")),
+    // update.rs.
+    ("docs/updating.md", "hubctl update --check", Elsewhere),
+    ("docs/updating.md", "hubctl update --dry-run", Elsewhere),
+    ("docs/updating.md", "hubctl update nixpkgs", Elsewhere),
+    ("docs/updating.md", "hubctl update --commit --deploy --canary 1", Elsewhere),
 ];
 
 fn text(document: &str) -> String {
