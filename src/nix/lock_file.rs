@@ -66,7 +66,8 @@ pub fn input_names(lock: &Value) -> Vec<String> {
 /// A lock file in which these inputs of the flake are open, so that Nix locks them anew, and all others as they are.
 pub(super) fn opened(mut lock: Value, names: &[String]) -> Value {
     let root = lock["root"].as_str().unwrap_or("root").to_owned();
-    if let Some(inputs) = lock["nodes"][&root]["inputs"].as_object_mut() {
+    let node = lock.get_mut("nodes").and_then(|nodes| nodes.get_mut(&root));
+    if let Some(inputs) = node.and_then(|node| node.get_mut("inputs")).and_then(Value::as_object_mut) {
         inputs.retain(|name, _| !names.contains(name));
     }
     lock

@@ -196,18 +196,11 @@ fn flake_with_an_input(hub: &Hub) -> (String, String) {
     let write = |name: &str| {
         let dir = outside.join(name);
         fs::create_dir_all(&dir).unwrap();
-        fs::write(dir.join("flake.nix"), format!("{{ outputs = _: {{ motd = \"from {name}\"; }}; }}")).unwrap();
+        fs::write(dir.join("flake.nix"), format!("{{ outputs = _: {{ values.motd = \"from {name}\"; }}; }}")).unwrap();
         format!("path:{}", dir.display())
     };
     let (one, other) = (write("one"), write("other"));
-    let text = hub.committed("flake.nix");
-    let text =
-        text.replacen("outputs =\n    _:", &format!("inputs.words.url = \"{one}\";\n  outputs =\n    inputs:"), 1);
-    let text = text.replace("value = evalHost {", "value = evalHost {\n            words = inputs.words.motd;");
-    hub.write("flake.nix", &text);
-    let host = hub.committed("lib/host.nix");
-    let host = host.replacen("{ name, file }:", "{ name, file, words }:", 1);
-    hub.write("lib/host.nix", &host.replace("values = read file;", "values = read file // { motd = words; };"));
+    hub.take_input(&one);
     (one, other)
 }
 
@@ -251,7 +244,7 @@ fn another_input_for_one_run_is_not_kept() {
     assert_eq!(fs::read(hub.root().join("flake.lock")).unwrap(), lock, "the lock was changed");
     // An input that changed is another input, also for one that was asked for before.
     let file = Path::new(other.trim_start_matches("path:")).join("flake.nix");
-    fs::write(file, "{ outputs = _: { motd = \"from another\"; }; }").unwrap();
+    fs::write(file, "{ outputs = _: { values.motd = \"from another\"; }; }").unwrap();
     assert!(motd(&wanted_by_hubctl(&hub, "p620", &overridden)).contains("from another"));
 }
 

@@ -21,13 +21,7 @@ impl Updating {
         git(&input, &["init", "--quiet", "--initial-branch=main"]);
         let updating = Self { hub, input };
         updating.publish(r#"{ motd = "one"; }"#);
-        let url = format!("inputs.words.url = \"git+file://{}\";\n  outputs =\n    inputs:", updating.input.display());
-        let text = updating.hub.committed("flake.nix").replacen("outputs =\n    _:", &url, 1);
-        let text = text.replace("value = evalHost {", "value = evalHost {\n            words = inputs.words.values;");
-        updating.hub.write("flake.nix", &text);
-        let host = updating.hub.committed("lib/host.nix").replacen("{ name, file }:", "{ name, file, words }:", 1);
-        let host = host.replace("values = read file;", "values = read file // words;");
-        updating.hub.write("lib/host.nix", &host);
+        updating.hub.take_input(&format!("git+file://{}", updating.input.display()));
         updating.hub.run(&["hosts"]).exits(0);
         updating.hub.commit("with an input");
         updating

@@ -108,6 +108,22 @@ impl Hub {
         self.write(&file, &format!("{text}// {{\n  {values}\n}}\n"));
     }
 
+    /// Gives the flake an input `words` at `url`, a flake itself, whose output `values` every host has in addition to its own.
+    pub(crate) fn take_input(&self, url: &str) {
+        let edit = |file: &str, pairs: [(&str, &str); 2]| {
+            let text = pairs.iter().fold(self.committed(file), |text, (old, new)| {
+                assert!(text.contains(old), "no `{old}` in {file}");
+                text.replace(old, new)
+            });
+            self.write(file, &text);
+        };
+        let inputs = format!("inputs.words.url = \"{url}\";\n  outputs =\n    inputs:\n");
+        let call = "import ./lib/host.nix {";
+        edit("flake.nix", [("outputs =\n    _:\n", &inputs), (call, &format!("{call} words = inputs.words.values;"))]);
+        let read = "values = read file";
+        edit("lib/host.nix", [("  file,\n", "  file,\n  words ? { },\n"), (read, &format!("{read} // words"))]);
+    }
+
     /// The text of a file as it was committed.
     pub(crate) fn committed(&self, file: &str) -> String {
         self.git(&["show", &format!("HEAD:{file}")])
