@@ -6,8 +6,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use super::{
     analyze, boot_space, cache, check_syntax, ci, cleanup, completions, deploy, deploy_all, diff, emergency_deploy, gc,
-    generations, history, hosts, info, lint, lock, man, metrics, optimize, options, ping, quick_deploy, reboot, repl,
-    report, resume, rollback, status, test_all, test_host, trace_option, update, why,
+    generations, history, hosts, info, lint, lock, man, metrics, optimize, options, perf_test, ping, quick_deploy,
+    reboot, repl, report, resume, rollback, status, test_all, test_host, trace_option, update, why,
 };
 use crate::error::Exit;
 
@@ -101,6 +101,7 @@ pub(super) enum Command {
     Diff(diff::DiffArgs),
     DiffHosts(diff::DiffHostsArgs),
     Update(update::UpdateArgs),
+    PerfTest(perf_test::PerfTestArgs),
     Resume(resume::ResumeArgs),
     Rollback(rollback::RollbackArgs),
     Reboot(reboot::RebootArgs),

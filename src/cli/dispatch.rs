@@ -10,8 +10,8 @@ use super::args::{Cli, Command, Global, command};
 use super::hub::Hub;
 use super::{
     analyze, boot_space, cache, check_syntax, ci, cleanup, complete, completions, deploy, deploy_all, diff,
-    emergency_deploy, gc, generations, history, hosts, info, lint, lock, man, metrics, optimize, options, ping,
-    quick_deploy, reboot, repl, report, resume, rollback, status, test_all, test_host, trace_option, update, why,
+    emergency_deploy, gc, generations, history, hosts, info, lint, lock, man, metrics, optimize, options, perf_test,
+    ping, quick_deploy, reboot, repl, report, resume, rollback, status, test_all, test_host, trace_option, update, why,
 };
 use crate::error::{Error, Exit, Kind, Result};
 use crate::process::Canceller;
@@ -60,7 +60,7 @@ async fn run(ui: Ui, cli: Cli, bare: Option<String>) -> Result<Exit> {
     let (canceller, cancel) = Canceller::new();
     let _signals = Signals::listen(canceller).map_err(|error| Error::new(Kind::Failed, error))?;
     let hub = Hub::new(ui, cli.global, bare, cancel);
-    dispatch(&hub, cli.command).await
+    Box::pin(dispatch(&hub, cli.command)).await
 }
 
 async fn dispatch(hub: &Hub, command: Command) -> Result<Exit> {
@@ -76,7 +76,8 @@ async fn dispatch(hub: &Hub, command: Command) -> Result<Exit> {
         Command::EmergencyDeploy(args) => emergency_deploy::run(hub, args).await,
         Command::Diff(args) => diff::run(hub, args).await,
         Command::DiffHosts(args) => diff::run_between(hub, args).await,
-        Command::Update(args) => Box::pin(update::run(hub, args)).await,
+        Command::PerfTest(args) => perf_test::run(hub, args).await,
+        Command::Update(args) => update::run(hub, args).await,
         Command::Resume(args) => resume::run(hub, args).await,
         Command::Rollback(args) => rollback::run(hub, args).await,
         Command::Reboot(args) => reboot::run(hub, args).await,

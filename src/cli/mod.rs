@@ -37,6 +37,7 @@ mod moment;
 mod optimize;
 mod options;
 mod passwords;
+mod perf_test;
 mod ping;
 mod plan;
 mod quick_deploy;

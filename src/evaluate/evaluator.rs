@@ -231,6 +231,18 @@ impl Evaluator {
         Known { evaluation: holds.as_ref().ok().and_then(read), holds: holds.map(drop), newest }
     }
 
+    /// Evaluates a system afresh, to see what that costs. Nothing of it is kept, and it waits for no other evaluation.
+    pub async fn measure(
+        &self,
+        system: SystemAttr<'_>,
+        cancel: &Cancel,
+    ) -> Result<(Evaluation, Option<Cost>), EvalError> {
+        let query = Query::system(system);
+        let (answer, observed) = self.evaluate_now(&query, cancel, &mut |_| ()).await?;
+        let cost = observed.map(|(observed, _)| cost_of(&observed));
+        Ok((query.read(&self.nix, &self.source, &answer)?, cost))
+    }
+
     /// Evaluates a system afresh and compares. An answer that was kept and is wrong is forgotten.
     pub async fn verify(&self, system: SystemAttr<'_>, cancel: &Cancel) -> Result<Verified, EvalError> {
         let query = Query::system(system);
@@ -387,9 +399,7 @@ impl Evaluator {
         let identity = self.source.identity().to_owned();
         let revision = self.source.rev.is_some();
         let conditions = Conditions { identity, revision, shape: looked.shape.clone(), footprint };
-        let duration_ms = u64::try_from(observed.duration.as_millis()).unwrap_or(u64::MAX);
-        let cost = Cost { duration_ms, peak_kib: observed.peak };
-        let found = Found { conditions: &conditions, answer: &observed.answer, reason, cost };
+        let found = Found { conditions: &conditions, answer: &observed.answer, reason, cost: cost_of(&observed) };
         told(self.state.remember_evaluation(asked, found, Timestamp::now()));
     }
 
@@ -407,6 +417,11 @@ impl Evaluator {
         };
         self.looked.get_or_try_init(looking).await
     }
+}
+
+fn cost_of(observed: &Observed) -> Cost {
+    let duration_ms = u64::try_from(observed.duration.as_millis()).unwrap_or(u64::MAX);
+    Cost { duration_ms, peak_kib: observed.peak }
 }
 
 /// Whether answers to one question show that it does not matter whether the source has a revision.

@@ -6,6 +6,7 @@ mod deployments;
 mod dirs;
 mod evaluations;
 mod machines;
+mod perf;
 mod runs;
 mod seen;
 mod tallies;

@@ -36,6 +36,7 @@ mod metrics;
 mod nix_versions;
 mod old_recipes;
 mod outcomes;
+mod perf;
 mod readme;
 mod reboot;
 mod report;
