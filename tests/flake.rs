@@ -15,7 +15,7 @@ const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
 
 /// What of the repository the flake reads.
 const READ: &[&str] =
-    &["flake.nix", "flake.lock", "dev/package.nix", "Cargo.toml", "Cargo.lock", "rustfmt.toml", "src"];
+    &["flake.nix", "flake.lock", "dev/package.nix", "Cargo.toml", "Cargo.lock", "rustfmt.toml", "src", "docs/lint"];
 
 /// The systems that both the flake and the stand-in for nixpkgs name.
 const SYSTEMS: [&str; 3] = ["aarch64-darwin", "aarch64-linux", "x86_64-linux"];
@@ -27,9 +27,9 @@ impl Tree {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let tree = dir.path().join("tree");
-        fs::create_dir_all(tree.join("dev")).unwrap();
         for file in READ {
             let (from, to) = (Path::new(REPOSITORY).join(file), tree.join(file));
+            fs::create_dir_all(to.parent().unwrap()).unwrap();
             assert!(Command::new("cp").arg("-r").arg(from).arg(to).status().unwrap().success(), "{file}");
         }
         Self(dir)

@@ -165,7 +165,9 @@ impl Comparer {
 
     async fn fill(&self, compared: &mut Compared, old: (&Host, &Side), new: (&Host, &Side)) -> Known<()> {
         let access = OnceCell::new();
-        let (before, after) = tokio::try_join!(self.find(old, &access), self.find(new, &access))?;
+        let (before, after) = tokio::join!(self.find(old, &access), self.find(new, &access));
+        // A configuration that is wrong is what the user can mend, whatever else is unknown.
+        let (after, before) = (after?, before?);
         if is_same(&before, &after) {
             (compared.old, compared.new) = (Some(before.path.clone()), Some(before.path));
             compared.changes = Some(Changes::default());

@@ -38,11 +38,11 @@ pub(super) struct LintArgs {
     baseline: Option<Known>,
 
     /// Shows the page of a rule: why it is there, what is wrong and what is right.
-    #[arg(long, value_name = "RULE", exclusive = true)]
+    #[arg(long, value_name = "RULE", conflicts_with_all = ["paths", "fix", "baseline", "form"])]
     explain: Option<String>,
 
     /// Lists the rules.
-    #[arg(long, conflicts_with_all = ["paths", "fix", "baseline"])]
+    #[arg(long, conflicts_with_all = ["paths", "fix", "baseline", "form", "explain"])]
     rules: bool,
 }
 

@@ -70,7 +70,7 @@ fn another_revision_costs_no_evaluation_of_a_host_that_is_the_same_there() {
     assert_eq!(changed, [&"p620"]);
     // The commit is what p620 alone differs from, so that only p620 was evaluated of it.
     let kept = hub.run(&["cache", "clear"]).exits(0).stderr;
-    assert!(kept.contains("forgot 7 evaluations"), "4 hosts, two lists of names, and p620 once more: {kept}");
+    assert!(kept.contains("forgot 8 evaluations"), "4 hosts, three lists of names, and p620 once more: {kept}");
 }
 
 #[test]

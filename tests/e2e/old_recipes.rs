@@ -179,7 +179,6 @@ fn in_shell(hub: &Hub, line: &str) -> Finished {
 fn words_without_a_command_are_told_and_never_pretend() {
     let hub = Hub::offline();
     let words = [
-        "check-syntax",
         "validate",
         "validate-quick",
         "ai why does p620 not boot",
@@ -193,7 +192,6 @@ fn words_without_a_command_are_told_and_never_pretend() {
         "start-microvm dev-vm",
         "quick-all",
         "deploy-interactive",
-        "gc-aggressive",
         "test-all-secrets",
     ];
     for line in words {

@@ -106,15 +106,15 @@ const LINES: &[(&str, &str, How)] = &[
     ("docs/looking.md", "hubctl diff p620 --rev HEAD", Elsewhere),
     ("docs/looking.md", "hubctl diff p620 --generation 1", Prints("p620")),
     ("docs/looking.md", "hubctl diff-hosts p620 p510", Prints("p620 → p510")),
+    ("docs/measuring.md", "hubctl perf-test p620 --runs 3", Prints("closure")),
+    // perf.rs.
+    ("docs/measuring.md", "hubctl perf-test --check", Elsewhere),
+    ("docs/measuring.md", "hubctl perf-test --only evaluation --save", Elsewhere),
     ("docs/room.md", "hubctl boot-space", Prints("generation 1")),
     ("docs/room.md", "hubctl gc p620 --dry-run", Prints("stay")),
     ("docs/room.md", "hubctl gc p620 --yes", Prints("p620")),
     ("docs/room.md", "hubctl optimize p620", Prints("freed")),
     ("docs/room.md", "hubctl cleanup p620 --yes", Prints("p620")),
-    ("docs/measuring.md", "hubctl perf-test p620 --runs 3", Prints("closure")),
-    // perf.rs.
-    ("docs/measuring.md", "hubctl perf-test --check", Elsewhere),
-    ("docs/measuring.md", "hubctl perf-test --only evaluation --save", Elsewhere),
     ("docs/safety.md", "hubctl lock", Prints("free")),
     ("docs/safety.md", "hubctl lock break p620", Prints("p620 is not locked")),
     // update.rs.
