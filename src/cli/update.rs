@@ -72,7 +72,13 @@ pub(super) async fn run(hub: &Hub, args: UpdateArgs) -> Result<Exit> {
     let unreadable = |error| Error::new(Kind::Failed, error);
     let before = lock_text(&root).map_err(unreadable)?;
     let locks: Value = serde_json::from_str(evaluator.source().locks()).unwrap_or_default();
-    check_names(&args.inputs, &input_names(&locks))?;
+    let known = input_names(&locks);
+    check_names(&args.inputs, &known)?;
+    if known.is_empty() {
+        show(hub, &[], &[])?;
+        hub.ui.status("nothing to update: the flake has no inputs");
+        return Ok(Exit::Success);
+    }
     let hosts = selected(hub, &fleet, &args.hosts)?;
 
     let scratch = tempfile::Builder::new().prefix("hubctl-update-").tempdir().map_err(unreadable)?;
@@ -145,9 +151,10 @@ fn show(hub: &Hub, inputs: &[InputChange], hosts: &[Compared]) -> Result<()> {
     let written = if hub.ui.output() == Output::Json {
         hub.ui.data_json(&Told { inputs, hosts })
     } else {
-        let changes = if hosts.is_empty() { String::new() } else { text(hosts, hub.ui.out(), hub.ui.out_width()) };
-        let parts = [table(inputs).render(hub.ui.out(), hub.ui.out_width()), changes];
-        hub.ui.data(&parts.map(|part| part + "\n").concat())
+        let (palette, width) = (hub.ui.out(), hub.ui.out_width());
+        let inputs = (!inputs.is_empty()).then(|| table(inputs).render(palette, width) + "\n");
+        let hosts = (!hosts.is_empty()).then(|| text(hosts, palette, width) + "\n");
+        hub.ui.data(&inputs.into_iter().chain(hosts).collect::<String>())
     };
     written.map_err(|error| Error::new(Kind::Failed, error))?;
     if hub.ui.output() != Output::Json {

@@ -89,6 +89,14 @@ fn what_an_update_changes_is_shown_and_only_a_yes_keeps_it() {
 }
 
 #[test]
+fn a_flake_without_inputs_has_nothing_to_update() {
+    let hub = Hub::offline();
+    hub.run(&["update", "--yes"]).exits(0).says("the flake has no inputs");
+    hub.run(&["update", "nixpkgs"]).exits(2).says("the flake has no inputs");
+    assert_eq!(hub.git(&["status", "--porcelain"]), "");
+}
+
+#[test]
 fn the_lock_file_alone_is_committed() {
     let updating = Updating::new(Hub::offline());
     let hub = &updating.hub;
