@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -34,24 +35,14 @@ pub(super) struct PerfTestArgs {
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     runs: u32,
     /// Measures this alone; may be given several times.
-    #[arg(long, value_name = "WHAT")]
-    only: Vec<What>,
+    #[arg(long, value_name = "WHAT", value_parser = measures())]
+    only: Vec<Measure>,
     /// Keeps what is measured now to compare with.
     #[arg(long)]
     save: bool,
     /// Exits with 1 where something got worse.
     #[arg(long)]
     check: bool,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum What {
-    Evaluation,
-    Memory,
-    Cache,
-    Build,
-    Closure,
-    FanOut,
 }
 
 /// One line of the answer.
@@ -76,27 +67,18 @@ struct Measuring<'a> {
     wanted: Vec<Measure>,
 }
 
-impl From<What> for Measure {
-    fn from(what: What) -> Self {
-        match what {
-            What::Evaluation => Self::Evaluation,
-            What::Memory => Self::Memory,
-            What::Cache => Self::Cache,
-            What::Build => Self::Build,
-            What::Closure => Self::Closure,
-            What::FanOut => Self::FanOut,
-        }
-    }
+/// Measures by their names, with these in the help.
+fn measures() -> impl TypedValueParser<Value = Measure> {
+    PossibleValuesParser::new(Measure::ALL.map(Measure::as_str)).try_map(|name| {
+        let found = Measure::ALL.into_iter().find(|measure| measure.as_str() == name);
+        found.ok_or_else(|| format!("there is no measure `{name}`"))
+    })
 }
 
 pub(super) async fn run(hub: &Hub, args: PerfTestArgs) -> Result<Exit> {
     let (fleet, evaluator) = hub.load().await?;
     let hosts = args.hosts.select(hub, &fleet.inventory)?;
-    let wanted = if args.only.is_empty() {
-        Measure::ALL.to_vec()
-    } else {
-        args.only.iter().map(|what| Measure::from(*what)).collect()
-    };
+    let wanted = if args.only.is_empty() { Measure::ALL.to_vec() } else { args.only };
     let measuring = Measuring { hub, fleet: &fleet, evaluator, runs: args.runs, wanted };
     let measured = measuring.all(&hosts).await;
     hub.not_stopped()?;

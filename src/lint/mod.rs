@@ -42,4 +42,4 @@ pub use options::{Found, Options};
 pub use rulebook::{Level, Levels};
 pub use rules::{RULES, Rule, rule};
 pub use run::{Checked, Report, Scope, check_syntax, fix, lint};
-pub use source::{Position, Source};
+pub use source::{Position, Source, floor, within};

@@ -77,12 +77,18 @@ impl Source {
 
     /// `span` cut to whole characters of the text.
     pub fn within(&self, span: &Range<usize>) -> Range<usize> {
-        let start = floor(&self.text, span.start);
-        start..floor(&self.text, span.end).max(start)
+        within(&self.text, span)
     }
 }
 
-fn floor(text: &str, offset: usize) -> usize {
+/// A span cut to whole characters of `text`: drawing anything else would panic.
+pub fn within(text: &str, span: &Range<usize>) -> Range<usize> {
+    let start = floor(text, span.start);
+    start..floor(text, span.end).max(start)
+}
+
+/// The beginning of the character that the byte at `offset` is a part of.
+pub fn floor(text: &str, offset: usize) -> usize {
     (0..=offset.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
 }
 

@@ -1,13 +1,13 @@
 //! All that is wrong with one `hub.toml`, and how it is shown.
 
 use std::fmt;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use super::problem::{Located, Problem};
+use crate::lint::{floor, within};
 
 /// How many problems are drawn; a file with more is better mended from the top.
 const DRAWN: usize = 20;
@@ -90,16 +90,6 @@ impl fmt::Display for ConfigErrors {
 }
 
 impl std::error::Error for ConfigErrors {}
-
-/// The span cut to whole characters of `text`: the drawing would panic on anything else.
-fn within(text: &str, span: &Range<usize>) -> Range<usize> {
-    let start = floor(text, span.start);
-    start..floor(text, span.end).max(start)
-}
-
-fn floor(text: &str, offset: usize) -> usize {
-    (0..=offset.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
-}
 
 #[cfg(test)]
 mod tests {
