@@ -11,6 +11,7 @@ use super::findings::{Form, aside, files_of, tell};
 use super::hub::Hub;
 use crate::error::{Error, Exit, Kind, Result, nearest};
 use crate::lint::{BASELINE, Baseline, BaselineError, Fixing, Level, Levels, RULES, Report, Scope, fix, lint, rule};
+use crate::nix::changed_texts;
 use crate::report::{Cell, Output, Style, Table};
 
 /// Looks for what works and should not stay so in the Nix files of the flake; evaluates nothing.
@@ -46,6 +47,9 @@ pub(super) struct LintArgs {
     rules: bool,
 }
 
+/// What is compared with the last commit: lines with this word.
+const STATE_VERSION: &str = "stateVersion";
+
 /// Which edits are made.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Which {
@@ -74,12 +78,15 @@ pub(super) async fn run(hub: &Hub, args: LintArgs) -> Result<Exit> {
         return list(hub, &levels);
     }
     let begun = Instant::now();
-    let (root, files) = files_of(hub, &config, &args.paths).await?;
+    let flake = hub.flake()?;
+    let (listed, before) =
+        tokio::join!(files_of(hub, &config, &args.paths), changed_texts(&flake, STATE_VERSION, &hub.cancel));
+    let (root, files) = listed?;
     if let Some(which) = args.fix {
         mend(hub, &root, &files, &levels, which).await?;
     }
     let (place, scope) = (root.clone(), if args.paths.is_empty() { Scope::All } else { Scope::Some });
-    let mut report = aside(hub, move || lint(&place, &files, scope, &levels)).await?;
+    let mut report = aside(hub, move || lint(&place, &files, scope, &levels, &before)).await?;
     match args.baseline {
         Some(Known::Write) => return remember(hub, &root, &report, &args.paths),
         Some(Known::Off) => {}

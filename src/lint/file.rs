@@ -18,14 +18,20 @@ pub(super) struct File<'a> {
 impl File<'_> {
     /// Whether it says what one host is, by where it lies.
     pub(super) fn is_of_host(&self) -> bool {
-        let mut parts = self.source.path().split('/');
-        matches!(parts.next(), Some("hosts" | "machines" | "systems"))
-            && parts.next().is_some_and(|part| !SHARED.contains(&part))
+        host_of(self.source.path()).is_some()
     }
 }
 
+/// The host that the file at `path` is of, by where it lies: `hosts/p620/default.nix` and `hosts/p620.nix` are of `p620`.
+pub(super) fn host_of(path: &str) -> Option<&str> {
+    let mut parts = path.split('/');
+    matches!(parts.next(), Some("hosts" | "machines" | "systems")).then_some(())?;
+    let name = parts.next()?.trim_end_matches(".nix");
+    (!SHARED.contains(&name)).then_some(name)
+}
+
 /// Directories below `hosts` that are of no host.
-const SHARED: [&str; 5] = ["common", "modules", "profiles", "shared", "templates"];
+const SHARED: [&str; 6] = ["common", "default", "modules", "profiles", "shared", "templates"];
 
 /// Reads `source`. What is wrong with it is found in any case; a file only where Nix would evaluate it.
 pub(super) fn read(source: &Source) -> (Option<File<'_>>, Vec<Finding>) {

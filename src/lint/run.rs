@@ -67,12 +67,15 @@ pub enum Scope {
     Some,
 }
 
+/// Files as they were in the last commit, by their paths: those of which it matters.
+pub type Before = BTreeMap<String, String>;
+
 /// Looks for all that `levels` want to know of each of `files` below `root`, and for what [`check_syntax`] checks.
-pub fn lint(root: &Path, files: &[PathBuf], scope: Scope, levels: &Levels) -> io::Result<Report> {
+pub fn lint(root: &Path, files: &[PathBuf], scope: Scope, levels: &Levels, before: &Before) -> io::Result<Report> {
     let book = Rulebook::new(levels);
     let mut seen = read_all(root, files, |source| see(source, &book), Seen::unreadable)?;
     if scope == Scope::All {
-        add_of_tree(root, &mut seen, &book);
+        add_of_tree(root, &mut seen, &book, before);
     }
     Ok(report(seen.into_iter().map(|seen| seen.judged(&book)).collect()))
 }
@@ -113,10 +116,10 @@ fn see(source: Source, book: &Rulebook) -> Seen {
 }
 
 /// Adds what is found in all files together.
-fn add_of_tree(root: &Path, seen: &mut [Seen], book: &Rulebook) {
+fn add_of_tree(root: &Path, seen: &mut [Seen], book: &Rulebook, before: &Before) {
     let empty = Facts::default();
     let files = seen.iter().map(|seen| (seen.source.path(), seen.facts.as_ref().unwrap_or(&empty))).collect();
-    let found = book.check_tree(&Tree { root, files });
+    let found = book.check_tree(&Tree { root, files, before });
     let places: BTreeMap<_, _> =
         seen.iter().enumerate().map(|(at, seen)| (seen.source.path().to_owned(), at)).collect();
     for (path, finding) in found {

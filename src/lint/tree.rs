@@ -12,6 +12,8 @@ use rowan::ast::AstNode as _;
 use super::ask::builtin;
 use super::file::File;
 use super::finding::Span as _;
+pub(super) use super::hints::{Cache, Sign, StateVersion, state_versions};
+use super::hints::{Caches, HostName, caches, hosts, signs};
 
 /// What a file says of others.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +23,14 @@ pub(super) struct Facts {
     pub(super) words: BTreeSet<String>,
     /// Whether it asks if something is there.
     pub(super) asks: bool,
+    /// What its words show.
+    pub(super) signs: BTreeSet<Sign>,
+    /// The binary caches that it names, and keys of such.
+    pub(super) caches: Caches,
+    /// The releases that it says data are of.
+    pub(super) state_versions: Vec<StateVersion>,
+    /// The hosts that it asks for by name.
+    pub(super) hosts: Vec<HostName>,
 }
 
 /// A path that a file names.
@@ -46,9 +56,16 @@ pub(super) enum How {
 pub(super) struct Tree<'a> {
     pub(super) root: &'a Path,
     pub(super) files: BTreeMap<&'a str, &'a Facts>,
+    /// Texts of the last commit, as far as they matter.
+    pub(super) before: &'a BTreeMap<String, String>,
 }
 
 impl Tree<'_> {
+    /// Whether any file shows it.
+    pub(super) fn has(&self, sign: Sign) -> bool {
+        self.files.values().any(|facts| facts.signs.contains(&sign))
+    }
+
     /// The file that an import of `path` reads.
     pub(super) fn imported(&self, path: &str) -> Option<&str> {
         let index = if path.is_empty() { "default.nix".to_owned() } else { format!("{path}/default.nix") };
@@ -58,7 +75,18 @@ impl Tree<'_> {
 
 /// What `file` says of others.
 pub(super) fn facts(file: &File<'_>) -> Facts {
-    let mut facts = Facts { asks: file.source.text().contains("pathExists"), ..Facts::default() };
+    let text = file.source.text();
+    let mut facts = Facts { asks: text.contains("pathExists"), signs: signs(file), ..Facts::default() };
+    // Most files have nothing of it, which their texts tell faster than their trees.
+    if text.contains("stateVersion") {
+        facts.state_versions = state_versions(file);
+    }
+    if ["substituters", "trusted-public-keys", "inaryCache"].iter().any(|word| text.contains(word)) {
+        facts.caches = caches(file);
+    }
+    if ["ostName", "ostname", "Configurations"].iter().any(|word| text.contains(word)) {
+        facts.hosts = hosts(file);
+    }
     let directory = file.source.path().rsplit_once('/').map_or("", |(directory, _)| directory);
     for node in file.tree.syntax().descendants() {
         match node.kind() {

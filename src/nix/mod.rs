@@ -44,7 +44,7 @@ pub use ballast::{Ballast, Weight};
 pub use build::{BuildError, GcRoot, build, build_command};
 pub use cache::{Cache, PushError};
 pub use cache_url::{CacheUrl, CacheUrlError};
-pub use changed::changed_files;
+pub use changed::{changed_files, changed_texts};
 pub use closure::{Change, Closure, PackageChange, diff_closures, local_closure, why_depends};
 pub use copy::{CopyError, CopyTrouble, Source as CopySource, SshAccess, StoreUri, copy};
 pub use eval::{EvalError, Evaluation, HOMES, Query, SystemAttr, ask};

@@ -152,6 +152,19 @@ fn options_are_known_without_evaluating() {
 }
 
 #[test]
+fn a_state_version_is_held_to_the_last_commit() {
+    let hub = Hub::offline();
+    let versions = |release: &str| format!("{{\n  system.stateVersion = \"{release}\";\n}}\n");
+    hub.write("hosts/p620/system.nix", &versions("24.11"));
+    let found = || rules(&hub.json(&["lint"])).iter().any(|rule| rule == "state-version-changed");
+    assert!(!found(), "a new file was no other one before");
+    hub.git(&["commit", "--quiet", "--all", "--message", "a host"]);
+    assert!(!found());
+    hub.write("hosts/p620/system.nix", &versions("25.05"));
+    hub.run(&["lint"]).exits(1).prints("`system.stateVersion` was \"24.11\" in the last commit");
+}
+
+#[test]
 fn rules_are_listed_with_what_the_hub_makes_of_them() {
     let hub = Hub::offline();
     hub.run(&["lint", "--rules"]).exits(0).prints("nested-with").prints("warning");

@@ -68,6 +68,7 @@ macro_rules! rule {
 
 rules! {
     bool_comparison,
+    cache_key,
     dead_file,
     deprecated_builtin,
     empty_inherit,
@@ -77,6 +78,7 @@ rules! {
     file_wide_with,
     firewall_off,
     firewall_wide,
+    garbage_collection,
     has_attr_select,
     host_packages,
     host_service,
@@ -106,6 +108,9 @@ rules! {
     ssh_password,
     ssh_root,
     state_version,
+    state_version_changed,
+    state_version_missing,
+    unknown_host,
     unknown_option,
     unpinned_fetch,
     unused_argument,

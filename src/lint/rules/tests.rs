@@ -3,7 +3,7 @@
 use super::*;
 use crate::lint::finding::Severity;
 use crate::lint::rulebook::{Levels, Rulebook};
-use crate::lint::run::look;
+use crate::lint::run::{Scope, lint, look};
 use crate::lint::source::Source;
 
 /// The blocks of Nix below a heading, each with the path that it is said to be found at.
@@ -61,14 +61,17 @@ fn what_a_page_calls_wrong_is_found_and_what_it_calls_right_is_not() {
 fn what_a_page_says_of_several_files_is_so() {
     let names = |rule: &Rule, heading: &str| {
         let dir = tempfile::tempdir().unwrap();
-        let sources = examples(rule.page, heading);
+        let is_before = |source: &Source| source.path().ends_with(" @ before");
+        let (before, sources): (Vec<_>, Vec<_>) = examples(rule.page, heading).into_iter().partition(is_before);
+        let path = |source: &Source| source.path().trim_end_matches(" @ before").to_owned();
+        let before = before.iter().map(|source| (path(source), source.text().to_owned())).collect();
         for source in &sources {
             let file = dir.path().join(source.path());
             std::fs::create_dir_all(file.parent().unwrap()).unwrap();
             std::fs::write(file, source.text()).unwrap();
         }
         let files: Vec<_> = sources.iter().map(|source| source.path().into()).collect();
-        let report = crate::lint::lint(dir.path(), &files, crate::lint::Scope::All, &Levels::default()).unwrap();
+        let report = lint(dir.path(), &files, Scope::All, &Levels::default(), &before).unwrap();
         report.findings().map(|finding| finding.rule).collect::<Vec<_>>()
     };
     for rule in RULES.iter().filter(|rule| matches!(rule.check, Check::Tree(_))) {
