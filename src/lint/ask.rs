@@ -153,6 +153,7 @@ pub(super) fn option_path(entry: &ast::AttrpathValue) -> Option<Vec<String>> {
                     _ => return None,
                 }
             }
+            NODE_LAMBDA if is_submodule(&parent) => return None,
             NODE_LAMBDA | NODE_ROOT => break,
             _ => return None,
         }
@@ -161,6 +162,16 @@ pub(super) fn option_path(entry: &ast::AttrpathValue) -> Option<Vec<String>> {
         path.remove(0);
     }
     Some(path)
+}
+
+/// Whether a function is the module of a submodule: what it sets are options of that.
+fn is_submodule(lambda: &SyntaxNode) -> bool {
+    let mut node = lambda.clone();
+    while let Some(parent) = node.parent().filter(|parent| parent.kind() == NODE_PAREN) {
+        node = parent;
+    }
+    let called = node.parent().and_then(ast::Apply::cast).and_then(|apply| apply.lambda());
+    called.and_then(|function| last_name(&bare(function))).is_some_and(|name| name == "submodule")
 }
 
 fn outermost_call(mut apply: SyntaxNode) -> SyntaxNode {

@@ -7,9 +7,9 @@ use rowan::ast::AstNode as _;
 
 use super::file::File;
 use super::finding::{Finding, Severity};
-use super::options::Options;
-use super::rules::{Check, RULES, Rule};
-use super::tree::Tree;
+use super::options::{Options, Own, Setting, Standing, Unsettled};
+use super::rules::{Check, RULES, Rule, option_value, unknown_option};
+use super::tree::{Facts, Tree};
 
 /// What is made of a rule's findings.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -45,20 +45,27 @@ pub(super) struct Rulebook {
     by_kind: Vec<Vec<Weighed>>,
     of_files: Vec<Weighed>,
     of_trees: Vec<Weighed>,
+    of_options: Vec<Weighed>,
     /// The options that are known, where a rule asks for them.
     options: Option<Options>,
 }
 
 impl Rulebook {
     pub(super) fn new(levels: &Levels) -> Self {
-        let mut book = Self { by_kind: Vec::new(), of_files: Vec::new(), of_trees: Vec::new(), options: None };
+        let mut book = Self {
+            by_kind: Vec::new(),
+            of_files: Vec::new(),
+            of_trees: Vec::new(),
+            of_options: Vec::new(),
+            options: None,
+        };
         for rule in RULES {
             let Level::At(severity) = levels.of(rule) else { continue };
             match rule.check {
                 Check::Nodes(kinds, _) => kinds.iter().for_each(|kind| book.kind(*kind).push((rule, severity))),
                 Check::Options(_) => {
                     book.options.get_or_insert_with(Options::read);
-                    book.kind(SyntaxKind::NODE_ATTRPATH_VALUE).push((rule, severity));
+                    book.of_options.push((rule, severity));
                 }
                 Check::File(_) => book.of_files.push((rule, severity)),
                 Check::Tree(_) => book.of_trees.push((rule, severity)),
@@ -77,7 +84,14 @@ impl Rulebook {
 
     /// Whether a rule is looked for.
     pub(super) fn has(&self, name: &str) -> bool {
-        self.by_kind.iter().flatten().chain(&self.of_files).chain(&self.of_trees).any(|(rule, _)| rule.name == name)
+        self.weight(name).is_some()
+    }
+
+    /// How much a rule's findings matter, if it is looked for.
+    fn weight(&self, name: &str) -> Option<Severity> {
+        let lists = [&self.of_files, &self.of_trees, &self.of_options];
+        let mut all = self.by_kind.iter().chain(lists).flatten();
+        all.find(|(rule, _)| rule.name == name).map(|(_, severity)| *severity)
     }
 
     /// Whether a rule is one that looks at all files together.
@@ -85,28 +99,55 @@ impl Rulebook {
         self.of_trees.iter().any(|(rule, _)| rule.name == name)
     }
 
-    /// What the rules find in a file.
-    pub(super) fn check(&self, file: &File<'_>) -> Vec<Finding> {
-        let mut found = Vec::new();
+    /// What the rules find in a file, and what it sets that only all files together can tell of.
+    pub(super) fn check(&self, file: &File<'_>) -> (Vec<Finding>, Vec<Unsettled>) {
+        let (mut found, mut unsettled) = (Vec::new(), Vec::new());
         let mut add = |(rule, severity): &Weighed, findings: &mut dyn Iterator<Item = Finding>| {
             found.extend(findings.map(|finding| Finding { rule: rule.name, severity: *severity, ..finding }));
         };
         for node in file.tree.syntax().descendants() {
             for weighed in self.by_kind.get(node.kind() as usize).into_iter().flatten() {
-                let finding = match (weighed.0.check, &self.options) {
-                    (Check::Nodes(_, check), _) => check(&node, file),
-                    (Check::Options(check), Some(options)) => check(&node, options),
-                    _ => None,
-                };
-                add(weighed, &mut finding.into_iter());
+                if let Check::Nodes(_, check) = weighed.0.check {
+                    add(weighed, &mut check(&node, file).into_iter());
+                }
             }
+            let Some(options) = self.options.as_ref().filter(|_| node.kind() == SyntaxKind::NODE_ATTRPATH_VALUE) else {
+                continue;
+            };
+            let Some(setting) = Setting::of(&node, options) else { continue };
+            for weighed in &self.of_options {
+                if let Check::Options(check) = weighed.0.check {
+                    add(weighed, &mut check(&setting, options).into_iter());
+                }
+            }
+            unsettled.extend(setting.unsettled());
         }
         for weighed in &self.of_files {
             if let Check::File(check) = weighed.0.check {
                 add(weighed, &mut check(file).into_iter());
             }
         }
-        found
+        (found, unsettled)
+    }
+
+    /// Corrects what was found in a file by the options that the hub declares itself.
+    pub(super) fn settle(&self, facts: &Facts, own: &Own, found: &mut Vec<Finding>) {
+        for setting in &facts.unsettled {
+            let (known, finding) = match own.standing(&setting.path) {
+                Standing::Own(types) => (setting.path.len(), option_value::of_own(setting, types)),
+                Standing::Within { part } => (part, None),
+                Standing::Unknown { part, names } => (part, unknown_option::of_own(setting, part, &names, own)),
+            };
+            // The index alone judges what begins with its own names.
+            if known <= setting.known {
+                continue;
+            }
+            let (unknown, value) = (unknown_option::RULE.name, option_value::RULE.name);
+            found.retain(|finding| finding.rule != unknown || finding.span != setting.span);
+            let rule = if known == setting.path.len() { value } else { unknown };
+            let weighed = finding.zip(self.weight(rule));
+            found.extend(weighed.map(|(finding, severity)| Finding { rule, severity, ..finding }));
+        }
     }
 
     /// What the rules find in all files together, each finding with the path of its file.

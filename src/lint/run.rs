@@ -11,6 +11,7 @@ use std::thread;
 use super::allow::Allow;
 use super::finding::{Finding, Severity};
 use super::fix::{self, Fixing};
+use super::options::Own;
 use super::rulebook::{Levels, Rulebook};
 use super::source::Source;
 use super::tree::{self, Facts, Tree};
@@ -107,10 +108,11 @@ impl Seen {
 fn see(source: Source, book: &Rulebook) -> Seen {
     let (file, mut findings) = file::read(&source);
     let Some(file) = file else { return Seen { source, findings, allows: Vec::new(), facts: None } };
-    findings.extend(book.check(&file));
+    let (found, unsettled) = book.check(&file);
+    findings.extend(found);
     let (allows, wrong) = allow::allows(&source, &file.tree);
     findings.extend(wrong);
-    let facts = Some(tree::facts(&file));
+    let facts = Some(Facts { unsettled, ..tree::facts(&file) });
     drop(file);
     Seen { source, findings, allows, facts }
 }
@@ -125,6 +127,12 @@ fn add_of_tree(root: &Path, seen: &mut [Seen], book: &Rulebook, before: &Before)
     for (path, finding) in found {
         if let Some(at) = places.get(&path) {
             seen[*at].findings.push(finding);
+        }
+    }
+    let own = Own::of(seen.iter().filter_map(|seen| seen.facts.as_ref()).flat_map(|facts| &facts.declared));
+    for Seen { facts, findings, .. } in seen {
+        if let Some(facts) = facts {
+            book.settle(facts, &own, findings);
         }
     }
 }

@@ -14,6 +14,7 @@ use super::file::File;
 use super::finding::Span as _;
 pub(super) use super::hints::{Cache, Sign, StateVersion, state_versions};
 use super::hints::{Caches, HostName, caches, hosts, signs};
+use super::options::{Declared, Unsettled, declared};
 
 /// What a file says of others.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +32,10 @@ pub(super) struct Facts {
     pub(super) state_versions: Vec<StateVersion>,
     /// The hosts that it asks for by name.
     pub(super) hosts: Vec<HostName>,
+    /// The options that it declares.
+    pub(super) declared: Vec<Declared>,
+    /// What it sets that may be an option of the hub's own.
+    pub(super) unsettled: Vec<Unsettled>,
 }
 
 /// A path that a file names.
@@ -76,7 +81,8 @@ impl Tree<'_> {
 /// What `file` says of others.
 pub(super) fn facts(file: &File<'_>) -> Facts {
     let text = file.source.text();
-    let mut facts = Facts { asks: text.contains("pathExists"), signs: signs(file), ..Facts::default() };
+    let mut facts =
+        Facts { asks: text.contains("pathExists"), signs: signs(file), declared: declared(file), ..Facts::default() };
     // Most files have nothing of it, which their texts tell faster than their trees.
     if text.contains("stateVersion") {
         facts.state_versions = state_versions(file);

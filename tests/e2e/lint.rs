@@ -152,6 +152,37 @@ fn options_are_known_without_evaluating() {
 }
 
 #[test]
+fn options_of_the_hub_itself_are_read_from_its_modules() {
+    let hub = Hub::offline();
+    hub.write(
+        "modules/docker.nix",
+        "{ lib, ... }:\n{\n  options.features.docker = {\n    enable = lib.mkEnableOption \"Docker\";\n    \
+         storage = lib.mkOption {\n      type = lib.types.enum [ \"zfs\" \"overlay\" ];\n      description = \"x\";\n    };\n  };\n  \
+         options.services.opensh.enable = lib.mkEnableOption \"x\";\n}\n",
+    );
+    hub.write(
+        "modules/a.nix",
+        "{\n  imports = [ ./docker.nix ];\n  features.dokcer.enable = true;\n  features.docker.enable = \"yes\";\n  \
+         features.docker.storage = \"zsf\";\n  features.kubernetes.enable = true;\n  services.opensh.enable = true;\n}\n",
+    );
+    let told = hub.json(&["lint"]).exits(1).json();
+    let of_options = told["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|found| found["path"] == "modules/a.nix" && found["rule"].as_str().unwrap().contains("option"));
+    let messages: Vec<_> = of_options.map(|found| found["message"].as_str().unwrap()).collect();
+    assert_eq!(
+        messages,
+        [
+            "there is no option `features.dokcer`",
+            "`features.docker.enable` does not take a text",
+            "`features.docker.storage` does not take a text",
+        ]
+    );
+}
+
+#[test]
 fn a_state_version_is_held_to_the_last_commit() {
     let hub = Hub::offline();
     let versions = |release: &str| format!("{{\n  system.stateVersion = \"{release}\";\n}}\n");

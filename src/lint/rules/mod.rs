@@ -5,12 +5,12 @@ use rnix::{SyntaxKind, SyntaxNode};
 
 use super::file::File;
 use super::finding::{Finding, Severity};
-use super::options::Options;
+use super::options::{Options, Setting};
 use super::tree::Tree;
 
 macro_rules! rules {
     ($($module:ident),* $(,)?) => {
-        $(mod $module;)*
+        $(pub(super) mod $module;)*
 
         /// Every rule, in the order of their names.
         pub const RULES: &[Rule] = &[$($module::RULE),*];
@@ -35,7 +35,7 @@ pub(super) enum Check {
     /// At each node of these kinds.
     Nodes(&'static [SyntaxKind], fn(&SyntaxNode, &File<'_>) -> Option<Finding>),
     /// At each attribute that is set, with the options that are known.
-    Options(fn(&SyntaxNode, &Options) -> Option<Finding>),
+    Options(fn(&Setting, &Options) -> Option<Finding>),
     /// At a file as a whole.
     File(fn(&File<'_>) -> Vec<Finding>),
     /// At all files at once: each finding with the path of its file.

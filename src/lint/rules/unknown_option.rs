@@ -1,30 +1,42 @@
 //! An option that is not there, next to one that is.
 
-use rnix::SyntaxNode;
-use rnix::ast::{AttrpathValue, Expr};
-use rowan::ast::AstNode as _;
+use rnix::ast::Expr;
 
 use super::{Check, Rule};
-use crate::lint::ask::{option_path, plain};
-use crate::lint::finding::Finding;
-use crate::lint::options::{Options, Place};
+use crate::lint::finding::{Finding, Span};
+use crate::lint::options::{Options, Own, Place, Setting, Standing, Unsettled};
 
-pub(super) const RULE: Rule = rule!("unknown-option", Warning, Check::Options(check));
+pub(in crate::lint) const RULE: Rule = rule!("unknown-option", Warning, Check::Options(check));
 
-fn check(node: &SyntaxNode, options: &Options) -> Option<Finding> {
-    let entry = AttrpathValue::cast(node.clone())?;
-    if matches!(plain(entry.value()?), Expr::AttrSet(_)) {
+fn check(setting: &Setting, options: &Options) -> Option<Finding> {
+    let Place::Unknown { before, part } = &setting.place else { return None };
+    if matches!(setting.value, Expr::AttrSet(_)) {
         return None;
     }
-    let path = option_path(&entry).filter(|path| path.len() > 1)?;
-    let Place::Unknown { before, part } = options.place(&path) else { return None };
-    let near = slip(options, &before, &path[part..])?;
+    let near = slip(options, before, &setting.path[*part..])?;
+    Some(finding(setting.name, before, &setting.path[*part], near))
+}
+
+fn finding(span: impl Span, before: &str, name: &str, near: &str) -> Finding {
     let dot = if before.is_empty() { "" } else { "." };
-    let name = &path[part];
-    Some(
-        Finding::at(entry.attrpath()?.syntax().text_range(), format!("there is no option `{before}{dot}{name}`"))
-            .hint(format!("did you mean `{before}{dot}{near}`?")),
-    )
+    Finding::at(span, format!("there is no option `{before}{dot}{name}`"))
+        .hint(format!("did you mean `{before}{dot}{near}`?"))
+}
+
+/// A slip in the name of an option of the hub's own: there is none of this name at `part`, and `names` are what there is.
+pub(in crate::lint) fn of_own(setting: &Unsettled, part: usize, names: &[&str], own: &Own) -> Option<Finding> {
+    let name = &setting.path[part];
+    let has_rest = |near: &str| {
+        let mut path = setting.path.clone();
+        near.clone_into(&mut path[part]);
+        !matches!(own.standing(&path), Standing::Unknown { .. })
+    };
+    let is_near = |near: &&&str| {
+        let letters = strsim::osa_distance(near, name);
+        letters == 1 && name.len() > 3 && !is_plural(near, name) || letters == 2 && name.len() > 6
+    };
+    let near = names.iter().filter(is_near).find(|near| has_rest(near))?;
+    Some(finding(setting.span.clone(), &setting.path[..part].join("."), name, near))
 }
 
 /// More names than these in one place, and two that differ in one letter are nothing strange.

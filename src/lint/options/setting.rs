@@ -1,0 +1,68 @@
+//! An attribute that a module sets, looked up among the options.
+
+use rnix::ast::{AttrpathValue, Expr, LiteralKind};
+use rnix::{SyntaxNode, TextRange};
+use rowan::ast::AstNode as _;
+
+use super::index::{Options, Place};
+use super::own::Unsettled;
+use super::value::Kind;
+use crate::lint::ask::{option_path, plain, text};
+use crate::lint::finding::Span as _;
+
+/// An attribute that a module sets.
+#[derive(Debug)]
+pub(in crate::lint) struct Setting {
+    /// Its path from the module; a name that only evaluating tells is `*`.
+    pub(in crate::lint) path: Vec<String>,
+    /// Where its name stands.
+    pub(in crate::lint) name: TextRange,
+    /// Its value, without what says when or how strongly it holds.
+    pub(in crate::lint) value: Expr,
+    /// What the index has there.
+    pub(in crate::lint) place: Place,
+}
+
+impl Setting {
+    /// What `node` sets; none where that cannot be an option.
+    pub(in crate::lint) fn of(node: &SyntaxNode, options: &Options) -> Option<Self> {
+        let entry = AttrpathValue::cast(node.clone())?;
+        let path = option_path(&entry).filter(|path| path.len() > 1)?;
+        let (name, value) = (entry.attrpath()?.syntax().text_range(), plain(entry.value()?));
+        let place = options.place(&path);
+        Some(Self { path, name, value, place })
+    }
+
+    /// What its value is, where it is written out.
+    pub(in crate::lint) fn kind(&self) -> Option<Kind> {
+        match &self.value {
+            Expr::Str(_) => Some(Kind::Text(text(&self.value))),
+            Expr::List(_) => Some(Kind::List),
+            Expr::AttrSet(_) => Some(Kind::Set),
+            Expr::PathAbs(_) | Expr::PathRel(_) => Some(Kind::Path),
+            Expr::Ident(ident) => match ident.to_string().as_str() {
+                "true" | "false" => Some(Kind::Bool),
+                "null" => Some(Kind::Null),
+                _ => None,
+            },
+            Expr::Literal(literal) => match literal.kind() {
+                LiteralKind::Integer(number) => number.value().ok().map(Kind::Int),
+                LiteralKind::Float(_) => Some(Kind::Float),
+                LiteralKind::Uri(_) => Some(Kind::Text(None)),
+            },
+            _ => None,
+        }
+    }
+
+    /// What only all files together can settle: whether it is an option of the hub's own.
+    pub(in crate::lint) fn unsettled(&self) -> Option<Unsettled> {
+        let Place::Unknown { part, .. } = &self.place else { return None };
+        Some(Unsettled {
+            path: self.path.clone(),
+            known: *part,
+            span: self.name.bytes(),
+            value: self.value.syntax().text_range().bytes(),
+            kind: self.kind(),
+        })
+    }
+}
