@@ -12,6 +12,7 @@
 //! fleet                 hosts, selectors, hub.toml
 //! remote                targets: probe, activate
 //! nix                   sources, evaluation, builds, copies; all that depends on Nix's version
+//! secrets               secrets of the repository: recipients, identities, transactions
 //! process               the only place that spawns children
 //! lint                  what can be known of Nix files without evaluating them
 //! error                 kinds, hints, exit codes
@@ -28,4 +29,5 @@ pub mod process;
 pub mod remote;
 pub mod report;
 pub mod run;
+pub mod secrets;
 pub mod state;

@@ -41,6 +41,7 @@ mod readme;
 mod reboot;
 mod report;
 mod room;
+mod secrets;
 mod specialisation;
 mod ssh;
 mod substituters;

@@ -1,0 +1,4 @@
+//! Secrets: the format, and what is done with them.
+
+mod age;
+mod testkit;
