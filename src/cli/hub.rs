@@ -13,7 +13,7 @@ use rustix::fs::{Access, access};
 use super::args::Global;
 use super::config::{Config, config_error, read_hub_toml};
 use crate::error::{Error, Kind, Result};
-use crate::evaluate::{Evaluator, Options, Uses};
+use crate::evaluate::{Evaluator, Options, Uses, WorkTree};
 use crate::fleet::{FlakeHosts, Host, HostName, Inventory, Kind as HostKind, Selection};
 use crate::nix::{EvalError, FlakeRef, Missed, Nix, Settings, Substituters};
 use crate::process::{Cancel, Failure, Level};
@@ -104,6 +104,21 @@ impl Hub {
         parallel: impl Fn(&Config) -> usize,
         choose: impl Fn(&Inventory) -> Vec<Host>,
     ) -> Result<()> {
+        let (connector, hosts) = self.guessed(parallel, choose)?;
+        let this_machine = this_machine();
+        for host in &hosts {
+            connector.connect_early(&target_of(host, this_machine.as_deref()), &self.cancel);
+        }
+        Ok(())
+    }
+
+    /// The first of the hosts that `choose` picks from those that `hub.toml` and earlier runs know, as far as they know them, and what
+    /// connects to them.
+    pub(super) fn guessed(
+        &self,
+        parallel: impl Fn(&Config) -> usize,
+        choose: impl Fn(&Inventory) -> Vec<Host>,
+    ) -> Result<(Arc<SshConnector>, Vec<Host>)> {
         let flake = self.flake()?;
         let config = Config::of(&flake)?;
         let (state, _) = self.state()?;
@@ -111,22 +126,21 @@ impl Hub {
         let known = FlakeHosts::of_names(known);
         let (inventory, _) = Inventory::new(config.file(), &known).map_err(|errors| config_error(&errors))?;
         let connector = self.connector(&config)?;
-        let this_machine = this_machine();
-        for host in choose(&inventory).iter().take(parallel(&config)) {
-            connector.connect_early(&target_of(host, this_machine.as_deref()), &self.cancel);
-        }
-        let _ = self.early.set(connector);
-        Ok(())
+        let mut hosts = choose(&inventory);
+        hosts.truncate(parallel(&config));
+        let _ = self.early.set(connector.clone());
+        Ok((connector, hosts))
     }
 
     async fn lock_and_list(&self) -> Result<(Fleet, Arc<Evaluator>)> {
         let flake = self.flake()?;
         let config = Config::of(&flake)?;
-        let nix = self.nix(&config).await?;
         let (state, dirs) = self.state()?;
         let gcroots = Self::gcroots(&dirs)?;
         let options = self.evaluating(&config, &gcroots, &dirs);
-        let locking = Box::pin(Evaluator::new(nix, flake.clone(), state, options, &self.cancel));
+        let look = Box::pin(WorkTree::look(flake.clone(), options.uses, &self.cancel));
+        let (nix, tree) = tokio::join!(self.nix(&config), look);
+        let locking = Box::pin(Evaluator::new(nix?, tree, state, options, &self.cancel));
         let evaluator = self.patiently("locking the flake and copying it to the store", locking).await;
         let evaluator = evaluator.map_err(|failure| not_locked(&flake, &failure))?;
         self.tell_left_out(evaluator.left_out());

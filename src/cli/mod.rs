@@ -50,6 +50,7 @@ mod select;
 mod selection;
 mod source_warnings;
 mod status;
+mod status_ask;
 mod status_rows;
 mod test_all;
 mod test_host;

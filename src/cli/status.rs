@@ -9,19 +9,20 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::{Mutex, mpsc};
 
-use super::hub::{Fleet, Hub, this_machine};
+use super::hub::{Fleet, Hub};
 use super::metrics;
 use super::select::HostsOrAll;
+use super::status_ask::Asker;
 use super::status_rows::{Rows, tell_rest};
 use crate::error::{Error, Exit, Kind, Result};
 use crate::evaluate::Evaluator;
 use crate::fleet::{Host, HostName, Inventory};
 use crate::nix::{Evaluation, FlakeRef, StorePath};
 use crate::plan::{Deployed, Drift, Sought, drifts};
-use crate::process::{Cancel, Level};
-use crate::remote::{Ailment, Connect, Elevation, Facts, RunError};
+use crate::process::Cancel;
+use crate::remote::{Ailment, Facts};
 use crate::report::{Outcome, Output};
-use crate::run::{Stop, Tries, check_health, fan_out, reach, target_of};
+use crate::run::fan_out;
 use crate::state::{Filter, Sighting, State};
 
 /// How many hosts are asked at once.
@@ -46,10 +47,9 @@ pub(super) struct StatusArgs {
 
 /// What looking at a host needs.
 struct Looker {
-    connect: Arc<dyn Connect>,
+    asker: Arc<Asker>,
     evaluator: Option<Arc<Evaluator>>,
     flake: FlakeRef,
-    health: bool,
     records: BTreeMap<String, Vec<Record>>,
     /// What is known of revisions: each is looked up once.
     orders: Mutex<BTreeMap<String, Option<Ordering>>>,
@@ -69,9 +69,6 @@ pub(super) struct Record {
     #[serde(skip)]
     deployed: Deployed,
 }
-
-/// The health checks that fail, where they could be run.
-type Checked = std::result::Result<Vec<Ailment>, RunError>;
 
 /// What is known of a host.
 #[derive(Serialize)]
@@ -94,17 +91,19 @@ pub(super) struct Seen {
 }
 
 pub(super) async fn run(hub: &Hub, args: StatusArgs) -> Result<Exit> {
+    // Whatever is wrong here is wrong below too, and told there.
+    let early = ask_early(hub, &args).ok();
     let (fleet, evaluator) = if args.no_eval {
         (hub.reachable(&args.hosts.hosts).await?, None)
     } else {
-        let (fleet, evaluator) = hub.load_to_reach(|_| AT_ONCE, |inventory| guess(inventory, &args.hosts)).await?;
+        let (fleet, evaluator) = hub.load().await?;
         (fleet, Some(evaluator))
     };
     let hosts = args.hosts.select(hub, &fleet.inventory)?;
     let mut rows = (hub.ui.output() != Output::Json).then(|| Rows::new(hub, &hosts));
-    let looker = Arc::new(looker(hub, &fleet, evaluator, !args.no_health)?);
+    let looker = Arc::new(looker(hub, &fleet, evaluator, early, &args)?);
     let seen = look_at_all(looker.clone(), hosts, rows.as_mut()).await.map_err(failed)?;
-    looker.connect.close().await;
+    looker.asker.close().await;
     hub.not_stopped()?;
     match rows {
         Some(_) => tell_rest(hub, &seen),
@@ -126,10 +125,27 @@ fn guess(inventory: &Inventory, hosts: &HostsOrAll) -> Vec<Host> {
     if hosts.hosts.is_empty() { inventory.active().cloned().collect() } else { Hub::guess(inventory, &hosts.hosts) }
 }
 
-fn looker(hub: &Hub, fleet: &Fleet, evaluator: Option<Arc<Evaluator>>, health: bool) -> Result<Looker> {
-    let (connect, cancel) = (hub.connector(&fleet.config)?, hub.cancel.clone());
+/// Begins to ask the hosts that will probably be wanted.
+fn ask_early(hub: &Hub, args: &StatusArgs) -> Result<Arc<Asker>> {
+    let (connector, hosts) = hub.guessed(|_| AT_ONCE, |inventory| guess(inventory, &args.hosts))?;
+    let asker = Arc::new(Asker::new(connector, !args.no_health, hub.cancel.clone()));
+    asker.ask_early(hosts);
+    Ok(asker)
+}
+
+fn looker(
+    hub: &Hub,
+    fleet: &Fleet,
+    evaluator: Option<Arc<Evaluator>>,
+    early: Option<Arc<Asker>>,
+    args: &StatusArgs,
+) -> Result<Looker> {
+    let connector = hub.connector(&fleet.config)?;
+    let asker = early.filter(|early| early.goes_over(&connector));
+    let asker = asker.unwrap_or_else(|| Arc::new(Asker::new(connector, !args.no_health, hub.cancel.clone())));
     let records = records(&hub.state()?.0);
-    Ok(Looker { connect, evaluator, flake: fleet.flake.clone(), health, records, orders: Mutex::default(), cancel })
+    let (flake, cancel) = (fleet.flake.clone(), hub.cancel.clone());
+    Ok(Looker { asker, evaluator, flake, records, orders: Mutex::default(), cancel })
 }
 
 /// The deployments that changed each host, newest first. Without history, none is known.
@@ -182,13 +198,13 @@ async fn look_at_all(looker: Arc<Looker>, hosts: Vec<Host>, rows: Option<&mut Ro
 
 impl Looker {
     async fn look(&self, host: Host) -> Seen {
-        let (asked, evaluated) = tokio::join!(self.ask(&host), self.wanted(&host));
+        let (asked, evaluated) = tokio::join!(self.asker.ask(&host), self.wanted(&host));
         let (mut errors, mut failed_checks) = (Vec::new(), Vec::new());
         let mut checks = None;
         let facts = match asked {
             Ok((facts, checked)) => {
                 match checked {
-                    Ok(found) => (failed_checks, checks) = (found, self.health.then_some(host.health.len())),
+                    Ok(found) => (failed_checks, checks) = (found, self.asker.health.then_some(host.health.len())),
                     Err(error) => errors.push(format!("its health was not checked: {error}")),
                 }
                 Some(facts)
@@ -239,20 +255,6 @@ impl Looker {
         let order = self.flake.order_of(rev, &self.cancel).await;
         orders.insert(rev.to_owned(), order);
         order
-    }
-
-    /// What a host runs, and which of its health checks fail now.
-    async fn ask(&self, host: &Host) -> std::result::Result<(Facts, Checked), Stop> {
-        let target = target_of(host, this_machine().as_deref());
-        let access =
-            reach(self.connect.as_ref(), &target, Elevation::default(), host.kind.platform(), &self.cancel).await?;
-        let checked = if self.health {
-            let checking = check_health(host, &target, &access.remote, Tries::One);
-            self.cancel.unless(Level::Soft, checking).await.ok_or_else(Stop::cancelled)?
-        } else {
-            Ok(Vec::new())
-        };
-        Ok((access.facts, checked))
     }
 
     async fn wanted(&self, host: &Host) -> Option<std::result::Result<Evaluation, String>> {

@@ -19,8 +19,11 @@ use crate::run::held_since;
 const HEADER: [&str; 11] =
     ["HOST", "STATE", "RUNS", "GEN", "AGE", "FAILED", "HEALTH", "STORE FREE", "/BOOT FREE", "UPTIME", "DEPLOYED"];
 
-/// How long rows wait for those of other hosts, so that they stand in order: nobody notices that much.
+/// How long rows wait for those of other hosts at most, so that they stand in order: nobody notices that much.
 const TOGETHER: Duration = Duration::from_millis(100);
+
+/// After how long without another one they wait no longer: whoever is still to come is slow.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// After how long it is said who is still waited for.
 const NOTABLE: Duration = Duration::from_millis(1500);
@@ -59,7 +62,7 @@ impl Rows {
             let Some(first) = first else { return Ok(all) };
             let mut batch = vec![first];
             let until = Instant::now() + TOGETHER;
-            while let Ok(Some(one)) = timeout_at(until, found.recv()).await {
+            while let Ok(Some(one)) = timeout_at(until.min(Instant::now() + PAUSE), found.recv()).await {
                 batch.push(one);
             }
             batch.sort_by(|a, b| a.host.cmp(&b.host));

@@ -13,10 +13,11 @@ use super::all_settings::AllSettings;
 use super::answer::{Answer, Known, Reason, Verified, Whence};
 use super::locking::{Locking, told};
 use super::turns::Turns;
+use super::work_tree::WorkTree;
 use crate::nix::{
     Ballast, Changed, Conditions, Decided, EvalError, Evaluation, FlakeRef, GcRoot, Missed, Nix, Observed, Query,
-    Settings, Source, StorePath, SystemAttr, Tree, TrustedSettings, Unseen, Wanted, ask, ask_watched, fingerprint,
-    holds, lock, missed, unseen,
+    Settings, Source, StorePath, SystemAttr, Tree, TrustedSettings, Unseen, Wanted, ask, ask_watched, holds, lock,
+    missed,
 };
 use crate::process::{Cancel, End, Failure, LineSink};
 use crate::state::{Asked, Cost, Found, Kept, State};
@@ -96,27 +97,22 @@ struct Looked {
 const FORM: &str = "3";
 
 impl Evaluator {
-    /// Locks `flake`, or takes the source that was locked from the work tree when it was as it is now.
+    /// Locks a flake, or takes the source that was locked from its work tree when that was as it is now.
     pub async fn new(
         nix: Nix,
-        flake: FlakeRef,
+        tree: WorkTree,
         state: Arc<State>,
         options: Options<'_>,
         cancel: &Cancel,
     ) -> Result<Self, Failure> {
+        let WorkTree { flake, print, unseen } = tree;
         let subject = flake.to_string();
         let scratch = make_scratch(options).map_err(|error| Failure::of_ours("making a directory for roots", error))?;
         let nix = nix.caching_in(scratch.path());
-        let print = async {
-            match options.uses {
-                // Another flake for an input is looked up anew each time: the work tree does not tell what it is by now.
-                Uses::Everything if nix.settings().override_inputs.is_empty() => fingerprint(&flake, cancel).await,
-                _ => None,
-            }
-        };
-        let unseen = Box::pin(unseen(&flake, cancel));
-        let (effective, print, unseen) = tokio::join!(nix.effective_settings(cancel), print, unseen);
-        let effective = AllSettings::parse(effective?);
+        // Another flake for an input is looked up anew each time: the work tree does not tell what it is by now.
+        let print = print.filter(|_| nix.settings().override_inputs.is_empty());
+        let effective = nix.effective_settings(cancel).await?;
+        let effective = AllSettings::parse(effective);
         let uses = options.uses.unless(effective.impurity(&nix));
         let settings = settings_key(&nix, &effective);
         let locking = Locking { nix: &nix, flake: &flake, state: &state, settings: &settings };
@@ -157,7 +153,8 @@ impl Evaluator {
     /// them apart, and where nothing of that differs, they hold for both.
     pub async fn at(&self, flake: FlakeRef, options: Options<'_>, cancel: &Cancel) -> Result<Self, Failure> {
         let (nix, state) = (self.nix.clone(), self.state.clone());
-        let other = Self::new(nix, flake, state, options, cancel).await?;
+        let tree = Box::pin(WorkTree::look(flake, options.uses, cancel)).await;
+        let other = Self::new(nix, tree, state, options, cancel).await?;
         Ok(Self { subject: self.subject.clone(), ..other })
     }
 

@@ -6,6 +6,8 @@ mod answer;
 mod evaluator;
 mod locking;
 mod turns;
+mod work_tree;
 
 pub use answer::{Answer, Known, Reason, Verified, Whence};
 pub use evaluator::{Evaluator, Options, Uses, Watcher};
+pub use work_tree::WorkTree;

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hubctl::evaluate::{Evaluator, Options, Reason, Uses, Whence};
+use hubctl::evaluate::{Evaluator, Options, Reason, Uses, Whence, WorkTree};
 use hubctl::nix::{Blind, Changed, Evaluation, FlakeRef, Nix, Settings, SystemAttr};
 use hubctl::process::Cancel;
 use hubctl::state::State;
@@ -160,7 +160,8 @@ impl World {
         let gcroots = self.dir.path().join("state");
         let options = Options { uses: Uses::Everything, jobs: 4, gcroots: &gcroots, run: "test" };
         let (nix, state) = (self.nix.clone(), self.state.clone());
-        let evaluator = Evaluator::new(nix, flake, state, options, &Cancel::never()).await;
+        let tree = WorkTree::look(flake, options.uses, &Cancel::never()).await;
+        let evaluator = Evaluator::new(nix, tree, state, options, &Cancel::never()).await;
         evaluator.map_err(|failure| failure.to_string())
     }
 

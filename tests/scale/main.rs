@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use hubctl::evaluate::{Evaluator, Options, Uses};
+use hubctl::evaluate::{Evaluator, Options, Uses, WorkTree};
 use hubctl::fleet::{BuildOn, Host, Kind, Policy};
 use hubctl::nix::{FlakeRef, Nix, Settings, Substituters, Validity};
 use hubctl::plan::{Goal, Rule, Waves};
@@ -137,7 +137,10 @@ impl Fleet {
         let hub = self.dir.path().join("hub");
         let flake = FlakeRef::resolve(&format!("path:{}", hub.display()), Path::new("/")).unwrap();
         let options = Options { uses: Uses::Everything, jobs: 4, gcroots: &dirs.gcroots(), run: &id };
-        let evaluator = Evaluator::new(self.nix.clone(), flake, state, options, &Cancel::never()).await.unwrap();
+        let evaluator = {
+            let tree = WorkTree::look(flake, options.uses, &Cancel::never()).await;
+            Evaluator::new(self.nix.clone(), tree, state, options, &Cancel::never()).await.unwrap()
+        };
         let hosts: Vec<Host> = (0..HOSTS).map(host).collect();
         events.emit(Event::RunStarted {
             deployment: Some(id.clone()),
