@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::boot::{OneTime, boot_script};
-use super::guard::{Guard, arm_script, disarm_script};
+use super::guard::{self, Guard, arm_script, confirm_script, disarm_script};
 use super::lock::Lock;
 use super::platform::Platform;
 use super::refusal::Refusal;
@@ -45,6 +45,8 @@ pub struct Activation {
     pub hostname: Option<String>,
     /// When it is taken back, where it is to be confirmed.
     pub guard: Option<Guard>,
+    /// The activation that is confirmed first, so that this one begins only where that one stays.
+    pub confirms: Option<String>,
     /// The deployment that must hold the host's lock, where it took it.
     pub locked: Option<String>,
 }
@@ -190,6 +192,7 @@ impl Activation {
             unit_script = shell_quote(&self.unit_script()),
             lock_check = self.lock_check(),
             boot_check = self.boot_check(),
+            confirm = confirm_script(self.confirms.as_deref()),
             arm = arm_script(self.platform, &self.id, self.guard),
             disarm = disarm_script(&self.id, self.guard),
         )
@@ -235,6 +238,7 @@ impl Activation {
             "busy" => Refusal::Busy.into(),
             "unlocked" => Refusal::Unlocked(Lock::parse(rest)).into(),
             "unguarded" => Refusal::Unguarded.into(),
+            "unconfirmed" => Refusal::Unconfirmed(guard::parse(rest)).into(),
             "not-root" => Refusal::NotRoot(rest.trim().parse().unwrap_or_default()).into(),
             _ => {
                 let said = stderr.lines().chain(printed.lines()).rev().find(|line| !line.trim().is_empty());
@@ -354,6 +358,7 @@ mod tests {
             profile: ProfileStep::Set,
             hostname: Some("p620".to_owned()),
             guard: None,
+            confirms: None,
             locked: Some("7".to_owned()),
         }
     }

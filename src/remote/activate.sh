@@ -8,6 +8,7 @@ expected={hostname}
 [ -e "$directory/exit" ] && answer started
 [ -e "$directory/run" ] && active "$directory" && answer started
 {boot_check}
+{confirm}
 [ ! -e "$directory" ] || rm -rf "$directory"
 {root_check}
 hostname=$(host_name)

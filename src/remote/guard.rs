@@ -66,15 +66,26 @@ pub(super) fn disarm_script(id: &str, guard: Option<Guard>) -> String {
     format!("disarm {id} revert\n  rm -f \"$roots/hubctl-{id}\"")
 }
 
-/// Confirms the activation `id`, unless it is being taken back already. Asked again, it gives the same answer.
-pub async fn confirm(remote: &Remote, id: &str) -> Result<Guarded, RunError> {
-    let script = format!(
+/// The part of a script that confirms the activation `id`, unless it is being taken back already.
+fn confirm_text(id: &str) -> String {
+    format!(
         "d=$hub/{id}\nif [ -d \"$d\" ] && ln -s confirmed \"$d/decided\" 2>/dev/null; then\n\
          disarm {id} revert confirm longer\n\
          rm -f \"$roots/hubctl-{id}\" \"$hub/reverted\" /var/lib/hubctl/reverted\n\
          [ ! -d /var/lib/hubctl ] || rmdir /var/lib/hubctl 2>/dev/null\nfi"
-    );
-    ask(remote, id, &script, SLACK).await
+    )
+}
+
+/// The part of a start script that confirms the activation `id`, and declines where that is not to be confirmed any more.
+pub(super) fn confirm_script(id: Option<&str>) -> String {
+    let Some(id) = id else { return String::new() };
+    let (confirm, told) = (confirm_text(id), told_text(id));
+    format!("{confirm}\n{told}\n[ \"$guarded\" = confirmed ] || answer unconfirmed \"$guarded\"")
+}
+
+/// Confirms the activation `id`, unless it is being taken back already. Asked again, it gives the same answer.
+pub async fn confirm(remote: &Remote, id: &str) -> Result<Guarded, RunError> {
+    ask(remote, id, &confirm_text(id), SLACK).await
 }
 
 /// Gives the activation `id` another `limit` until it must be confirmed, unless it is being taken back already. Asked again, it
@@ -111,24 +122,31 @@ pub async fn settled_guard(remote: &Remote, id: &str) -> Result<Guarded, RunErro
     ask(remote, id, &script, WAIT + SLACK).await
 }
 
-/// Runs `script` on the host, and tells what became of the activation `id`.
-async fn ask(remote: &Remote, id: &str, script: &str, deadline: Duration) -> Result<Guarded, RunError> {
-    let told = format!(
+/// The part of a script that finds out what became of the activation `id`, into `guarded`.
+fn told_text(id: &str) -> String {
+    format!(
         "d=$hub/{id}\ndecided=$(readlink \"$d/decided\")\n\
          # What takes it back may end between the two looks.\n\
          [ \"$decided\" != reverting ] || reverts {id} || [ -e \"$d/result\" ] || decided=gone\n\
-         if [ -e \"$d/result\" ]; then printf 'hubctl-guard:result %s\\n' \"$(cat \"$d/result\")\"\n\
-         elif [ -n \"$decided\" ]; then printf 'hubctl-guard:%s\\n' \"$decided\"\n\
-         elif waits {id}; then echo hubctl-guard:armed\n\
-         else echo hubctl-guard:gone\nfi"
-    );
-    let script = remote.script(&format!("{script}\n{told}")).as_root().deadline(deadline);
+         if [ -e \"$d/result\" ]; then guarded=\"result $(cat \"$d/result\")\"\n\
+         elif [ -n \"$decided\" ]; then guarded=$decided\n\
+         elif waits {id}; then guarded=armed\n\
+         else guarded=gone\nfi"
+    )
+}
+
+/// Runs `script` on the host, and tells what became of the activation `id`.
+async fn ask(remote: &Remote, id: &str, script: &str, deadline: Duration) -> Result<Guarded, RunError> {
+    let told = told_text(id);
+    let text = format!("{script}\n{told}\nprintf 'hubctl-guard:%s\\n' \"$guarded\"");
+    let script = remote.script(&text).as_root().deadline(deadline);
     let (_, printed) = remote.run(&script).await?;
     let answer = printed.lines().find_map(|line| line.strip_prefix("hubctl-guard:")).unwrap_or_default();
     Ok(parse(answer))
 }
 
-fn parse(answer: &str) -> Guarded {
+/// Reads what the host says of it.
+pub(super) fn parse(answer: &str) -> Guarded {
     let (word, rest) = answer.split_once(' ').unwrap_or((answer, ""));
     match word {
         "armed" => Guarded::Armed,

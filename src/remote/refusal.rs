@@ -1,5 +1,6 @@
 //! Why a host declines to activate a system.
 
+use super::guard::Guarded;
 use super::lock::Lock;
 use super::platform::Platform;
 use crate::nix::StorePath;
@@ -33,6 +34,9 @@ pub enum Refusal {
     /// What runs cannot take an activation back.
     #[error("what runs on the host is no system that could take an activation back")]
     Unguarded,
+    /// What was to be confirmed first is not to be confirmed any more.
+    #[error("the activation before it was not confirmed: the host takes it back, or was booted since")]
+    Unconfirmed(Guarded),
     /// Only root may activate.
     #[error("user id {0} on the host is not root")]
     NotRoot(u32),
@@ -65,6 +69,7 @@ impl Refusal {
                 "run the command again: what was copied is kept; `hubctl lock HOST` shows who deploys to it"
             }
             Self::Unguarded => "with `confirm = \"0s\"` under [deploy] in hub.toml it is activated without a way back",
+            Self::Unconfirmed(_) => "`hubctl status HOST` tells what the host runs; run the command again",
             Self::NotRoot(_) => "set `user = \"root\"`, or `elevate = \"sudo\"`, for the host in hub.toml",
         }
     }

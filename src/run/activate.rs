@@ -87,6 +87,7 @@ pub(super) fn activation(
         profile,
         hostname: prepared.wanted.host_name().filter(|_| !job.overruled.contains(&Doubt::HostName)).map(str::to_owned),
         guard: None,
+        confirms: None,
         locked: part.lock.as_ref().map(|lock| lock.id().to_owned()),
     }
 }
@@ -100,7 +101,7 @@ pub(super) async fn begin(
 ) -> Result<(Contact, Ended), Stop> {
     let (events, cancel) = (part.events(), part.context.cancel.clone());
     let seen = events.step(StepName::Activate, see_through(part, activation, contact, output));
-    cancel.unless(Level::Hard, seen).await.unwrap_or_else(|| Err(unwaited()))
+    Ok(cancel.unless(Level::Hard, seen).await.unwrap_or_else(|| Err(unwaited().into()))?)
 }
 
 /// What is true when the user does not wait.
@@ -227,13 +228,36 @@ impl Question<'_> {
     }
 }
 
+/// Why an activation was not seen to its end.
+pub(super) enum Lapse {
+    /// It did not begin, as the host says over this contact.
+    NotBegun(Contact, Box<ActivationError>),
+    /// What is known of it instead.
+    Stopped(Stop),
+}
+
+impl From<Stop> for Lapse {
+    fn from(stop: Stop) -> Self {
+        Self::Stopped(stop)
+    }
+}
+
+impl From<Lapse> for Stop {
+    fn from(lapse: Lapse) -> Self {
+        match lapse {
+            Lapse::NotBegun(_, error) => Self::not_activated(&error),
+            Lapse::Stopped(stop) => stop,
+        }
+    }
+}
+
 /// Starts the activation and stays with it until it ends.
 pub(super) async fn see_through(
     part: &mut HostPart,
     activation: &Activation,
     mut contact: Contact,
     output: &mut VecDeque<String>,
-) -> Result<(Contact, Ended), Stop> {
+) -> Result<(Contact, Ended), Lapse> {
     let mut seen = Seen::default();
     let step = if activation.goes_down() { StepName::Reboot } else { StepName::Activate };
     loop {
@@ -247,7 +271,7 @@ pub(super) async fn see_through(
         let ended = tokio::select! {
             ended = activation.see(&contact.remote, &mut seen, &mut on_line) => ended,
             () = tokio::time::sleep_until(contact.until.into()) => {
-                return Err(contact.overdue().await);
+                return Err(contact.overdue().await.into());
             }
         };
         match ended {
@@ -261,9 +285,9 @@ pub(super) async fn see_through(
                 contact = regain_or_unknown(part, contact).await?;
             }
             Err(ActivationError::Run(error)) if seen.begun() => {
-                return Err(Stop::script(Outcome::Unknown, StepName::Activate, &error));
+                return Err(Stop::script(Outcome::Unknown, StepName::Activate, &error).into());
             }
-            Err(error) => return Err(Stop::not_activated(&error)),
+            Err(error) => return Err(Lapse::NotBegun(contact, Box::new(error))),
         }
     }
 }

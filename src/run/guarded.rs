@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::activate::{
-    Contact, PART_FAILED, activation, begin, judge, look_and_forget, see_through, unknown, unwaited,
+    Contact, Lapse, PART_FAILED, activation, begin, judge, look_and_forget, see_through, unknown, unwaited,
 };
 use super::health::{Tries, complaint, see_health};
 use super::host::{HostPart, Reached};
@@ -17,8 +17,8 @@ use crate::fleet::{FailedUnits, Policy};
 use crate::plan::{Aim, Goal, Verdict, Why, verdict};
 use crate::process::Level;
 use crate::remote::{
-    Activation, Ailment, Ended, Facts, Guard, Guarded, Platform, ProfileStep, Revert, RunError, Stage, confirm,
-    prolong, settled_guard, take_back,
+    Activation, ActivationError, Ailment, Ended, Facts, Guard, Guarded, Platform, ProfileStep, Refusal, Revert,
+    RunError, Stage, confirm, prolong, settled_guard, take_back,
 };
 use crate::report::{Outcome, StepName};
 
@@ -50,33 +50,59 @@ pub(super) async fn activate_guarded(
     contact.until = Instant::now() + guard.confirm + REVERT;
 
     let (events, cancel) = (part.events(), part.context.cancel.clone());
-    let verifying = events.step(StepName::Verify, verify(part, prepared, verb, &first.id, contact, ended, armed));
+    let test = Test { id: &first.id, verb, set_profile, armed };
+    let verifying = verify(part, prepared, &test, contact, ended);
+    let verifying = events.step(StepName::Verify, verifying);
     let verified = cancel.unless(Level::Hard, verifying).await.unwrap_or_else(|| Err(unwaited()))?;
-    let contact = match verified {
-        Verified::Confirmed(contact) => contact,
-        Verified::Reverted(contact, revert) => {
-            look_and_forget(part, contact, &[&first]).await?;
-            return Err(taken_back(&revert, &first.command(Stage::Switch), output));
-        }
-        Verified::Unhealthy(contact, revert, ailments) => {
-            look_and_forget(part, contact, &[&first]).await?;
-            return Err(taken_back_for(&revert, &ailments));
-        }
-        Verified::CameBackOld(contact) => {
-            look_and_forget(part, contact, &[&first]).await?;
-            return Err(went_down(first.platform));
-        }
-    };
     let ending = async {
-        if set_profile {
-            events.step(StepName::Confirm, keep(part, prepared, &first, contact, &mut output)).await
-        } else {
-            look_and_forget(part, contact, &[&first]).await
+        match verified {
+            Verified::MayStay(contact, seen) => {
+                let keeping = keep_confirming(part, prepared, &first, contact, &seen, &mut output);
+                events.step(StepName::Confirm, keeping).await
+            }
+            Verified::Confirmed(contact) if set_profile => {
+                events.step(StepName::Confirm, keep(part, prepared, &first, contact, &mut output)).await
+            }
+            Verified::Confirmed(contact) => look_and_forget(part, contact, &[&first]).await,
+            Verified::Undone(contact, undone) => Err(undone.told(part, contact, &first, &mut output).await),
         }
     };
     let (contact, after) = cancel.unless(Level::Hard, ending).await.unwrap_or_else(|| Err(unwaited()))?;
     let judged = verdict(verb, (&first).into(), ended, &prepared.access.facts, &after);
     judge(part, verb, &first, judged, &contact, &after, output).await
+}
+
+/// Confirms the system that was activated by `first`, which `seen` shows, and makes it the boot default, in one go.
+async fn keep_confirming(
+    part: &mut HostPart,
+    prepared: &Prepared,
+    first: &Activation,
+    contact: Contact,
+    seen: &Facts,
+    output: &mut VecDeque<String>,
+) -> Result<(Contact, Facts), Stop> {
+    let mut second = boot_default(part, prepared);
+    second.confirms = Some(first.id.clone());
+    let (contact, answer) = match see_through(part, &second, contact, output).await {
+        Ok((contact, made)) => return kept(part, prepared, [first, &second], contact, made, output).await,
+        Err(Lapse::NotBegun(contact, error)) => match *error {
+            ActivationError::Refused(Refusal::Unconfirmed(answer)) => (contact, answer),
+            error => return Err(not_begun(Stop::not_activated(&error))),
+        },
+        Err(Lapse::Stopped(stop)) if stop.outcome == Outcome::Unknown => return Err(unknown(LOST)),
+        Err(Lapse::Stopped(stop)) => return Err(not_begun(stop)),
+    };
+    match settled(part, prepared, &first.id, contact, answer, Vec::new(), seen).await? {
+        Verified::Undone(contact, undone) => Err(undone.told(part, contact, first, output).await),
+        Verified::Confirmed(contact) | Verified::MayStay(contact, _) => {
+            keep(part, prepared, first, contact, output).await
+        }
+    }
+}
+
+/// What makes a system that runs the boot default.
+fn boot_default(part: &HostPart, prepared: &Prepared) -> Activation {
+    activation(part, prepared, "-boot", Goal::Boot, prepared.profile_step())
 }
 
 /// Makes the system that runs, and was activated by `first`, the boot default.
@@ -87,9 +113,21 @@ pub(super) async fn keep(
     contact: Contact,
     output: &mut VecDeque<String>,
 ) -> Result<(Contact, Facts), Stop> {
-    let second = activation(part, prepared, "-boot", Goal::Boot, prepared.profile_step());
-    let (contact, made) = see_through(part, &second, contact, output).await.map_err(not_begun)?;
-    let (contact, looked) = look_and_forget(part, contact, &[first, &second]).await?;
+    let second = boot_default(part, prepared);
+    let (contact, made) = see_through(part, &second, contact, output).await.map_err(|lapse| not_begun(lapse.into()))?;
+    kept(part, prepared, [first, &second], contact, made, output).await
+}
+
+/// Looks at a host that was to make the system of the `first` activation its boot default, by the `second`, which came to `made`.
+async fn kept(
+    part: &mut HostPart,
+    prepared: &Prepared,
+    [first, second]: [&Activation; 2],
+    contact: Contact,
+    made: Ended,
+    output: &mut VecDeque<String>,
+) -> Result<(Contact, Facts), Stop> {
+    let (contact, looked) = look_and_forget(part, contact, &[first, second]).await?;
     let (before, wanted) = (&prepared.access.facts, Some(&prepared.wanted.toplevel));
     let is_wanted = (looked.current.as_ref() == wanted, looked.profile.as_ref() == wanted);
     match (made, is_wanted) {
@@ -99,31 +137,70 @@ pub(super) async fn keep(
         (Ended::Vanished, (false, _)) if is_back(before, &looked) => {
             Err(went_down_late(before, &looked, first.platform))
         }
-        _ => Err(not_boot_default(made, &second, output)),
+        _ => Err(not_boot_default(made, second, output)),
     }
+}
+
+/// A system that runs as a test.
+struct Test<'a> {
+    /// The activation that made it run.
+    id: &'a str,
+    /// What the user wanted to be done with it.
+    verb: Goal,
+    /// Whether it becomes the boot default next.
+    set_profile: bool,
+    /// When what takes it back was armed.
+    armed: Instant,
 }
 
 /// What became of a system that runs as a test.
 enum Verified {
+    /// Nothing speaks against it. The host was not told so yet; this is how it was seen.
+    MayStay(Contact, Box<Facts>),
     /// It stays.
     Confirmed(Contact),
-    /// The host took it back.
-    Reverted(Contact, Revert),
-    /// The host took it back, since checks of its health failed.
-    Unhealthy(Contact, Revert, Vec<Ailment>),
-    /// The host went down and came back with its old system.
-    CameBackOld(Contact),
+    /// It does not run any more.
+    Undone(Contact, Undone),
 }
 
-/// Looks at the host over a connection made anew, and has it keep what it runs or take it back.
+/// How a host came back to its old system.
+enum Undone {
+    /// It took the new one back.
+    Reverted(Revert),
+    /// It took the new one back, since checks of its health failed.
+    Unhealthy(Revert, Vec<Ailment>),
+    /// It went down and came back.
+    CameBackOld,
+}
+
+impl Undone {
+    /// Clears the `first` activation away, and tells what became of it.
+    async fn told(
+        self,
+        part: &mut HostPart,
+        contact: Contact,
+        first: &Activation,
+        output: &mut VecDeque<String>,
+    ) -> Stop {
+        if let Err(stop) = look_and_forget(part, contact, &[first]).await {
+            return stop;
+        }
+        match self {
+            Self::Reverted(revert) => taken_back(&revert, &first.command(Stage::Switch), std::mem::take(output)),
+            Self::Unhealthy(revert, ailments) => taken_back_for(&revert, &ailments),
+            Self::CameBackOld => went_down(first.platform),
+        }
+    }
+}
+
+/// Looks at the host over a connection made anew, and has it keep what it runs or take it back. What is made the boot default next
+/// is confirmed with that.
 async fn verify(
     part: &HostPart,
     prepared: &Prepared,
-    verb: Goal,
-    id: &str,
+    test: &Test<'_>,
     contact: Contact,
     ended: Ended,
-    armed: Instant,
 ) -> Result<Verified, Stop> {
     let lost = || unknown(LOST);
     let contact = contact.anew(part).await.ok_or_else(lost)?;
@@ -131,27 +208,43 @@ async fn verify(
     let before = &prepared.access.facts;
     let aim = Aim { runs: prepared.wanted.runs(), boots: &prepared.wanted.toplevel };
     let judged = verdict(Goal::Test, aim, ended, before, &after);
-    let (wish, contact, ailments) = match objection(&judged, verb, &part.host.policy) {
+    let (wish, contact, ailments) = match objection(&judged, test.verb, &part.host.policy) {
         Some(reason) => (Wish::TakeBack(reason), contact, Vec::new()),
         None if after.current.as_ref() != Some(prepared.wanted.runs()) => (Wish::Keep, contact, Vec::new()),
         None if part.host.health.is_empty() => (Wish::Keep, contact, Vec::new()),
         None => {
-            let examining = part.events().step(StepName::Health, examine(part, contact, id, armed)).await;
+            let examining = part.events().step(StepName::Health, examine(part, contact, test.id, test.armed)).await;
             let (contact, ailments) = examining.ok_or_else(lost)?;
             let wish = if ailments.is_empty() { Wish::Keep } else { Wish::TakeBack(complaint(&ailments)) };
             (wish, contact, ailments)
         }
     };
-    let (mut contact, mut answer) = wish.tell(part, contact, id).await.ok_or_else(lost)?;
+    if test.set_profile && matches!(wish, Wish::Keep) {
+        return Ok(Verified::MayStay(contact, Box::new(after)));
+    }
+    let (contact, answer) = wish.tell(part, contact, test.id).await.ok_or_else(lost)?;
+    settled(part, prepared, test.id, contact, answer, ailments, &after).await
+}
+
+/// What a host came to that gives this `answer` about the activation `id`, whose system `seen` shows.
+async fn settled(
+    part: &HostPart,
+    prepared: &Prepared,
+    id: &str,
+    mut contact: Contact,
+    mut answer: Guarded,
+    ailments: Vec<Ailment>,
+    seen: &Facts,
+) -> Result<Verified, Stop> {
     while answer == Guarded::Reverting {
-        (contact, answer) = Wish::Wait.tell(part, contact, id).await.ok_or_else(lost)?;
+        (contact, answer) = Wish::Wait.tell(part, contact, id).await.ok_or_else(|| unknown(LOST))?;
     }
     match answer {
         Guarded::Confirmed => Ok(Verified::Confirmed(contact)),
-        Guarded::Reverted(revert) if ailments.is_empty() => Ok(Verified::Reverted(contact, revert)),
-        Guarded::Reverted(revert) => Ok(Verified::Unhealthy(contact, revert, ailments)),
-        Guarded::Gone if is_back(before, &after) => Ok(Verified::CameBackOld(contact)),
-        Guarded::Gone if after.current.as_ref() == Some(prepared.wanted.runs()) => Ok(Verified::Confirmed(contact)),
+        Guarded::Reverted(revert) if ailments.is_empty() => Ok(Verified::Undone(contact, Undone::Reverted(revert))),
+        Guarded::Reverted(revert) => Ok(Verified::Undone(contact, Undone::Unhealthy(revert, ailments))),
+        Guarded::Gone if is_back(&prepared.access.facts, seen) => Ok(Verified::Undone(contact, Undone::CameBackOld)),
+        Guarded::Gone if seen.current.as_ref() == Some(prepared.wanted.runs()) => Ok(Verified::Confirmed(contact)),
         Guarded::Gone => Err(unknown("the host went down and came back with neither its old system nor the new one")),
         Guarded::Armed | Guarded::Reverting => Err(unknown(LOST)),
     }

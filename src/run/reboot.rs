@@ -146,7 +146,7 @@ impl<'a> Trip<'a> {
         let contact = Contact { remote: self.prepared.access.remote.clone(), until: self.deadline + SLACK };
         let seen = async {
             tokio::select! {
-                seen = see_through(part, &self.boot, contact, output) => seen,
+                seen = see_through(part, &self.boot, contact, output) => seen.map_err(Stop::from),
                 () = tokio::time::sleep_until(self.deadline.into()) => Err(not_back(timeout)),
                 never = self.late(&events, timeout) => match never {},
             }

@@ -101,6 +101,27 @@ fn a_system_that_fills_the_disk_is_taken_back() {
     guarded.is_taken_back(values, "the activation script failed");
 }
 
+/// A check that passes, and by which the host has begun to take the system back before hubctl confirms it.
+const TOO_LATE: &str = r#"
+    [[hosts.p510.health.command]]
+    run = ["sh", "-c", """
+      for revert in /run/hubctl/*/revert; do
+        directory=${revert%/*}
+        systemd-run --quiet sh "$revert" "somebody was faster"
+        until [ -L "$directory/decided" ]; do sleep 0.1; done
+      done
+    """]
+"#;
+
+#[test]
+fn what_the_host_takes_back_before_it_is_confirmed_does_not_become_the_boot_default() {
+    let guarded = Guarded::up("");
+    let text = std::fs::read_to_string(guarded.hub.root().join("hub.toml")).unwrap();
+    guarded.hub.write("hub.toml", &format!("{text}{TOO_LATE}"));
+    guarded.is_taken_back(r#"motd = "new";"#, "somebody was faster");
+    guarded.lab.assert_no_remains("p510");
+}
+
 #[test]
 fn a_host_that_goes_down_comes_back_with_its_old_system() {
     let guarded = Guarded::up("");
