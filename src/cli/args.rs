@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use super::{
-    analyze, boot_space, cache, check_syntax, ci, cleanup, completions, deploy, deploy_all, diff, emergency_deploy, gc,
-    generations, history, hosts, info, lint, lock, man, metrics, optimize, options, perf_test, ping, quick_deploy,
-    reboot, repl, report, resume, rollback, status, test_all, test_host, trace_option, update, why,
+    analyze, boot_space, cache, check_syntax, ci, cleanup, completions, deploy, deploy_all, diff, duplication,
+    emergency_deploy, gc, generations, history, hosts, info, lint, lock, man, metrics, optimize, options, perf_test,
+    ping, quick_deploy, reboot, repl, report, resume, rollback, status, test_all, test_host, trace_option, update, why,
 };
 use crate::error::Exit;
 
@@ -122,6 +122,7 @@ pub(super) enum Command {
     Cache(cache::CacheArgs),
     CheckSyntax(check_syntax::CheckSyntaxArgs),
     Lint(lint::LintArgs),
+    Duplication(duplication::DuplicationArgs),
     Options(options::OptionsArgs),
     Ci(ci::CiArgs),
     Completions(completions::CompletionsArgs),

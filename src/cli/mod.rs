@@ -19,6 +19,7 @@ mod deploy;
 mod deploy_all;
 mod diff;
 mod dispatch;
+mod duplication;
 mod emergency_deploy;
 mod findings;
 mod gc;

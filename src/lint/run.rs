@@ -191,7 +191,7 @@ pub(super) fn look(source: &Source, book: &Rulebook) -> Vec<Finding> {
 }
 
 /// Reads each of `files` and has `check` look at it. A file that is gone, or that only leads to another one, is none.
-fn read_all<T: Send>(
+pub(super) fn read_all<T: Send>(
     root: &Path,
     files: &[PathBuf],
     check: impl Fn(Source) -> T + Sync,

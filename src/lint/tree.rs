@@ -76,6 +76,23 @@ impl Tree<'_> {
         let index = if path.is_empty() { "default.nix".to_owned() } else { format!("{path}/default.nix") };
         [path, index.as_str()].into_iter().find_map(|path| self.files.get_key_value(path)).map(|(path, _)| *path)
     }
+
+    /// The files from which one comes to others by what they import, with those others.
+    pub(super) fn reached<'a>(&'a self, from: impl Iterator<Item = &'a str>) -> BTreeSet<&'a str> {
+        let (mut reached, mut next) = (BTreeSet::new(), from.collect::<Vec<_>>());
+        while let Some(path) = next.pop() {
+            if !reached.insert(path) {
+                continue;
+            }
+            let references = self.files.get(path).into_iter().flat_map(|facts| &facts.references);
+            // A path that is handed on may be a module; a directory that is, anything.
+            let is_module = |reference: &&Reference| {
+                reference.how == How::Import || self.files.contains_key(reference.path.as_str())
+            };
+            next.extend(references.filter(is_module).filter_map(|reference| self.imported(&reference.path)));
+        }
+        reached
+    }
 }
 
 /// What `file` says of others.
@@ -120,7 +137,7 @@ fn is_joined_list(node: &SyntaxNode) -> bool {
 }
 
 /// A relative path from the flake's directory; none where it leads out of it.
-fn resolved(directory: &str, path: &str) -> Option<String> {
+pub(super) fn resolved(directory: &str, path: &str) -> Option<String> {
     let mut parts: Vec<_> = directory.split('/').filter(|part| !part.is_empty()).collect();
     for part in path.split('/') {
         match part {

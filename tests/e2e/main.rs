@@ -18,6 +18,7 @@ mod demo;
 mod deploys;
 mod diff;
 mod drift;
+mod duplication;
 mod emergency;
 mod evaluation;
 mod faults;

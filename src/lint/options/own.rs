@@ -82,7 +82,9 @@ impl Own {
             node = next;
             is_open |= node.open;
         }
-        if is_open && node.types.is_empty() {
+        // Declared as an option here and as a set of such there: one of both files is not imported, and which one is not known.
+        let is_value = node.types.iter().any(|kind| !kind.ends_with("submodule"));
+        if is_value && !node.below.is_empty() || is_open && node.types.is_empty() {
             Standing::Within { part: path.len() }
         } else {
             Standing::Own(&node.types)
@@ -120,6 +122,8 @@ mod tests {
         let unknown = Standing::Unknown { part: 3, names: vec!["name"] };
         assert_eq!(own.standing(&path("features.users.me.nmae")), unknown);
         assert!(matches!(own.standing(&path("features.dokcer.enable")), Standing::Unknown { part: 1, .. }));
+        let both = Own::of(&[option("a.b", "bool"), option("a.b.c", "bool")]);
+        assert_eq!(both.standing(&path("a.b")), Standing::Within { part: 2 });
         assert!(matches!(own.standing(&path("else.a")), Standing::Unknown { part: 0, .. }));
     }
 }

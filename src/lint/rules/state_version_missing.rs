@@ -1,11 +1,11 @@
 //! Hosts without a `stateVersion`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{Check, Rule};
 use crate::lint::file::host_of;
 use crate::lint::finding::Finding;
-use crate::lint::tree::{How, Sign, Tree};
+use crate::lint::tree::{Sign, Tree};
 
 pub(super) const RULE: Rule = rule!("state-version-missing", Warning, Check::Tree(check));
 
@@ -31,7 +31,7 @@ fn check(tree: &Tree<'_>) -> Vec<(String, Finding)> {
     if !hosts.values().flatten().any(|path| says(path)) {
         return Vec::new();
     }
-    let lacking = hosts.values().filter(|files| !reached(tree, files).iter().any(|path| says(path)));
+    let lacking = hosts.values().filter(|files| !tree.reached(files.iter().copied()).iter().any(|path| says(path)));
     lacking.filter_map(|files| entry(files)).map(|path| (path.to_owned(), finding())).collect()
 }
 
@@ -46,18 +46,4 @@ fn entry<'a>(files: &[&'a str]) -> Option<&'a str> {
 fn finding() -> Finding {
     Finding::at(0..0, "nothing says with which release the data of this host were made")
         .hint("set `system.stateVersion` to the release that it was installed with, such as \"24.11\"")
-}
-
-/// All files that those of a host import, and those themselves.
-fn reached<'a>(tree: &'a Tree<'_>, files: &[&'a str]) -> BTreeSet<&'a str> {
-    let (mut reached, mut next) = (BTreeSet::new(), files.to_vec());
-    while let Some(path) = next.pop() {
-        if !reached.insert(path) {
-            continue;
-        }
-        let Some(facts) = tree.files.get(path) else { continue };
-        let imports = facts.references.iter().filter(|reference| reference.how == How::Import);
-        next.extend(imports.filter_map(|import| tree.imported(&import.path)));
-    }
-    reached
 }
