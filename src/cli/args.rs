@@ -6,8 +6,9 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use super::{
     analyze, boot_space, cache, check_syntax, ci, cleanup, completions, deploy, deploy_all, diff, duplication,
-    emergency_deploy, gc, generations, history, hosts, info, lint, lock, man, metrics, optimize, options, perf_test,
-    ping, quick_deploy, reboot, repl, report, resume, rollback, status, test_all, test_host, trace_option, update, why,
+    emergency_deploy, features, gc, generations, history, hosts, info, lint, lock, man, metrics, optimize, options,
+    perf_test, ping, quick_deploy, reboot, repl, report, resume, rollback, status, test_all, test_host, trace_option,
+    update, why,
 };
 use crate::error::Exit;
 
@@ -123,6 +124,7 @@ pub(super) enum Command {
     CheckSyntax(check_syntax::CheckSyntaxArgs),
     Lint(lint::LintArgs),
     Duplication(duplication::DuplicationArgs),
+    Features(features::FeaturesArgs),
     Options(options::OptionsArgs),
     Ci(ci::CiArgs),
     Completions(completions::CompletionsArgs),

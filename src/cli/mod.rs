@@ -21,6 +21,7 @@ mod diff;
 mod dispatch;
 mod duplication;
 mod emergency_deploy;
+mod features;
 mod findings;
 mod gc;
 mod generations;

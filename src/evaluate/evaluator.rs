@@ -1,5 +1,6 @@
 //! Locks sources and asks flakes, and takes what is known already where that is right.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,9 +16,9 @@ use super::locking::{Locking, told};
 use super::turns::Turns;
 use super::work_tree::WorkTree;
 use crate::nix::{
-    Ballast, Changed, Conditions, Decided, EvalError, Evaluation, FlakeRef, GcRoot, Missed, Nix, Observed, Query,
-    Settings, Source, StorePath, SystemAttr, Tree, TrustedSettings, Unseen, Wanted, ask, ask_watched, holds, lock,
-    missed,
+    Ballast, Changed, Conditions, Decided, EvalError, Evaluation, FeatureLook, FlakeRef, GcRoot, Missed, Nix, Observed,
+    Query, Settings, Source, StorePath, SystemAttr, Tree, TrustedSettings, Unseen, Wanted, ask, ask_watched, holds,
+    lock, missed,
 };
 use crate::process::{Cancel, End, Failure, LineSink};
 use crate::state::{Asked, Cost, Found, Kept, State};
@@ -199,6 +200,16 @@ impl Evaluator {
     ) -> Result<Answer<Evaluation>, EvalError> {
         let derivation = |evaluation: &Evaluation| Some(evaluation.drv.clone());
         self.ask(&Query::system(system), derivation, cancel, watcher).await
+    }
+
+    /// The features of a system, by their names.
+    pub async fn features(
+        &self,
+        system: SystemAttr<'_>,
+        cancel: &Cancel,
+    ) -> Result<BTreeMap<String, FeatureLook>, EvalError> {
+        let watcher = Watcher { on_begin: &mut || (), on_line: &mut |_| () };
+        Ok(self.ask(&Query::features(system), no_derivation, cancel, watcher).await?.value)
     }
 
     /// What the last evaluation of a system cost.

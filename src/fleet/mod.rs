@@ -3,6 +3,7 @@
 mod after;
 pub mod config;
 mod duration;
+mod features;
 mod host;
 mod inventory;
 mod keep_policy;
@@ -15,6 +16,7 @@ mod wave_policy;
 
 pub use after::all_before;
 pub use duration::parse_age;
+pub use features::{Feature, FeatureProblem, check_features, unknown_features};
 pub use host::{BuildOn, Host, HostName, HostNameError, Kind};
 pub use inventory::{FlakeHosts, Inventory};
 pub use keep_policy::{KeepPolicy, keep_since};

@@ -120,6 +120,8 @@ pub(super) fn defines(set: &ast::AttrSet, name: &str) -> bool {
 pub(super) fn option_path(entry: &ast::AttrpathValue) -> Option<Vec<String>> {
     let mut path = names(entry)?;
     let mut node = entry.syntax().parent()?;
+    // What `let` defines may be used anywhere.
+    (node.kind() == NODE_ATTR_SET).then_some(())?;
     loop {
         let parent = node.parent()?;
         match parent.kind() {
@@ -129,7 +131,6 @@ pub(super) fn option_path(entry: &ast::AttrpathValue) -> Option<Vec<String>> {
                 outer.append(&mut path);
                 path = outer;
                 node = parent.parent()?;
-                // What `let` defines may be used anywhere.
                 (node.kind() == NODE_ATTR_SET).then_some(())?;
             }
             NODE_PAREN | NODE_WITH | NODE_LET_IN | NODE_IF_ELSE | NODE_ASSERT | NODE_BIN_OP => node = parent,

@@ -161,8 +161,8 @@ mod tests {
             let file = file::read(&source).0.unwrap_or_else(|| panic!("{text} is not Nix"));
             statements(&file).into_iter().map(|one| one.text).collect::<Vec<_>>()
         };
-        let a = said("hosts/a/default.nix", "{ services.x = {\n  enable = true; # why\n  y = f { a = 1;  };\n}; }");
-        let b = said("hosts/b.nix", "{ pkgs, ... }: { services = { x.y = f {\n a = 1; }; x.enable = true; }; }");
+        let a = said("hosts/a/default.nix", "f: { services.x = {\n  enable = true; # why\n  y = f { a = 1;  };\n}; }");
+        let b = said("hosts/b.nix", "{ f, ... }: { services = { x.y = f {\n a = 1; }; x.enable = true; }; }");
         assert_eq!(a, ["services.x.enable = true", "services.x.y = f { a = 1; }"]);
         assert_eq!(b, ["services.x.y = f { a = 1; }", "services.x.enable = true"]);
         assert_eq!(said("hosts/a.nix", "{ boot.kernel.sysctl.\"vm.x\" = 1; }"), ["boot.kernel.sysctl.\"vm.x\" = 1"]);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::features;
 use super::option;
 use super::program::Nix;
 use super::source::Source;
@@ -141,6 +142,12 @@ impl Query {
     pub fn option(system: SystemAttr<'_>, names: &[String]) -> Self {
         let attribute = format!("{}.\"{}\"", system.output, system.name);
         Self { attribute, function: option::function(names).into(), absent: None }
+    }
+
+    /// The features of a system; the answer is a [`FeatureLook`](super::FeatureLook) for each, by its name.
+    pub fn features(system: SystemAttr<'_>) -> Self {
+        let attribute = format!("{}.\"{}\"", system.output, system.name);
+        Self { attribute, function: features::FUNCTION.into(), absent: None }
     }
 
     /// What tells this question from others.

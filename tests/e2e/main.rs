@@ -22,6 +22,7 @@ mod duplication;
 mod emergency;
 mod evaluation;
 mod faults;
+mod features;
 mod flake_config;
 mod guard;
 mod health;

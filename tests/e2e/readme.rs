@@ -71,6 +71,9 @@ const LINES: &[(&str, &str, How)] = &[
     ("docs/evaluation.md", "hubctl cache status", Prints("p620     yes")),
     ("docs/evaluation.md", "hubctl cache verify", Prints("p620     right")),
     ("docs/evaluation.md", "hubctl cache clear", Prints("forgot")),
+    // features.rs: the lab's systems tell no options.
+    ("docs/features.md", "hubctl features", Elsewhere),
+    ("docs/features.md", "hubctl features p620", Elsewhere),
     ("docs/history.md", "hubctl history", Prints("deployed: p620")),
     ("docs/history.md", "hubctl history p620 --since 3d", Prints("deployed: p620")),
     ("docs/history.md", "hubctl history --outcome failed", Prints("no deployment matches")),

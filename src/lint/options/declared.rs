@@ -1,5 +1,7 @@
 //! The options that a file declares itself: `options.x = mkOption { .. }`, with those in submodules.
 
+use std::ops::Range;
+
 use rnix::SyntaxKind::NODE_APPLY;
 use rnix::ast::{self, BinOpKind, Expr, HasEntry as _};
 use rowan::ast::AstNode as _;
@@ -7,6 +9,7 @@ use rowan::ast::AstNode as _;
 use crate::lint::ask::{Call, attr, call, dotted, last_name, option_path, text};
 use crate::lint::attributes::{bare, constant};
 use crate::lint::file::File;
+use crate::lint::finding::Span as _;
 
 /// Stands for any name.
 pub(in crate::lint) const ANY: &str = "*";
@@ -17,6 +20,23 @@ pub(in crate::lint) struct Declared {
     /// Where it stands among all options.
     pub(in crate::lint) path: Vec<String>,
     pub(in crate::lint) what: What,
+    /// What a feature says of others beside its declaration.
+    pub(in crate::lint) links: Vec<Link>,
+}
+
+/// A feature that another one speaks of.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(in crate::lint) struct Link {
+    pub(in crate::lint) name: String,
+    pub(in crate::lint) span: Range<usize>,
+    /// Whether both cannot be together; else it is required.
+    pub(in crate::lint) is_conflict: bool,
+}
+
+impl Declared {
+    fn new(path: impl Into<Vec<String>>, what: What) -> Self {
+        Self { path: path.into(), what, links: Vec::new() }
+    }
 }
 
 /// What is declared.
@@ -67,7 +87,7 @@ fn renamed(expr: &Expr) -> Option<Declared> {
     (is_it.contains(&name.as_str()) && args.len() == 1).then_some(())?;
     let Expr::List(list) = bare(args.first()?.clone()) else { return None };
     let path = list.items().map(|item| text(&item)).collect::<Option<Vec<_>>>()?;
-    Some(Declared { path, what: What::Option("unspecified".to_owned()) })
+    Some(Declared::new(path, What::Option("unspecified".to_owned())))
 }
 
 fn declare(path: &[String], value: &Expr, found: &mut Vec<Declared>) {
@@ -80,14 +100,18 @@ fn declare(path: &[String], value: &Expr, found: &mut Vec<Declared>) {
             declare(path, &left, found);
             // `mkEnableOption "x" // { default = true; }`
             let is_option = call(&left).is_some_and(|left| of_call(&left).is_some());
-            op.rhs().filter(|_| !is_option).into_iter().for_each(|right| declare(path, &right, found));
+            match (op.rhs(), found.last_mut()) {
+                (Some(said), Some(option)) if is_option => option.links.extend(links(&said)),
+                (Some(right), _) => declare(path, &right, found),
+                (None, _) => {}
+            }
         }
         other => match call(&other) {
             Some(called) if of_call(&called).is_some() => option(path, &called, found),
             Some(mut called) if ["mkIf", "optionalAttrs"].contains(&called.name.as_str()) => {
                 called.args.pop().into_iter().for_each(|value| declare(path, &value, found));
             }
-            _ => found.push(Declared { path: path.to_vec(), what: What::Unknown }),
+            _ => found.push(Declared::new(path, What::Unknown)),
         },
     }
 }
@@ -101,8 +125,20 @@ fn of_set(path: &[String], set: &ast::AttrSet, found: &mut Vec<Declared>) {
     }
     for name in set.inherits().flat_map(|inherit| inherit.attrs().collect::<Vec<_>>()) {
         let names = vec![constant(&name).unwrap_or_else(|| ANY.to_owned())];
-        found.push(Declared { path: below(names), what: What::Unknown });
+        found.push(Declared::new(below(names), What::Unknown));
     }
+}
+
+/// The features that a declaration speaks of, as far as they are written out.
+fn links(said: &Expr) -> Vec<Link> {
+    let Expr::AttrSet(set) = bare(said.clone()) else { return Vec::new() };
+    let of = |word: &str, is_conflict| {
+        let Some(Expr::List(list)) = attr(&set, word).map(bare) else { return Vec::new() };
+        let link =
+            |item: Expr| Some(Link { name: text(&item)?, span: item.syntax().text_range().bytes(), is_conflict });
+        list.items().filter_map(link).collect()
+    };
+    [of("requires", false), of("conflicts", true)].concat()
 }
 
 /// The type that a call alone says an option is of; `?` where its argument does.
@@ -130,7 +166,7 @@ fn option(path: &[String], called: &Call, found: &mut Vec<Declared>) {
         }
         name => name.unwrap_or_default().to_owned(),
     };
-    found.push(Declared { path: path.to_vec(), what: What::Option(name) });
+    found.push(Declared::new(path, What::Option(name)));
 }
 
 /// The name of a type as the index writes it; what options a submodule in it has is declared as well.
@@ -196,7 +232,7 @@ fn values(list: Option<&Expr>) -> String {
 }
 
 fn submodule(path: &[String], module: Option<&Expr>, found: &mut Vec<Declared>) {
-    let unknown = Declared { path: path.to_vec(), what: What::Unknown };
+    let unknown = Declared::new(path, What::Unknown);
     let Some(set) = module.and_then(module_set) else { return found.push(unknown) };
     if ["freeformType", "imports", "modules"].iter().any(|name| attr(&set, name).is_some()) {
         found.push(unknown);

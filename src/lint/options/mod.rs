@@ -10,7 +10,7 @@ mod own;
 mod setting;
 mod value;
 
-pub(super) use declared::{Declared, declared};
+pub(super) use declared::{Declared, Link, What, declared};
 pub(super) use index::Place;
 pub use index::{Found, Options};
 pub(super) use own::{Own, Standing, Unsettled};

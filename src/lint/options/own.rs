@@ -54,7 +54,7 @@ impl Own {
     /// All that the files declare.
     pub(in crate::lint) fn of<'a>(declared: impl IntoIterator<Item = &'a Declared>) -> Self {
         let mut own = Self::default();
-        for Declared { path, what } in declared {
+        for Declared { path, what, .. } in declared {
             let mut node = &mut own.root;
             for part in path {
                 node = node.below.entry(part.clone()).or_default();
@@ -102,13 +102,14 @@ mod tests {
 
     #[test]
     fn what_is_not_declared_is_unknown_only_where_all_is_read() {
-        let option = |text: &str, kind: &str| Declared { path: path(text), what: What::Option(kind.to_owned()) };
+        let declared = |text: &str, what| Declared { path: path(text), what, links: Vec::new() };
+        let option = |text: &str, kind: &str| declared(text, What::Option(kind.to_owned()));
         let own = Own::of(&[
             option("features.docker.enable", "bool"),
             option("features.users", "attrsOf submodule"),
             option("features.users.*.name", "str"),
             option("features.settings", "attrsOf unspecified"),
-            Declared { path: path("features.more"), what: What::Unknown },
+            declared("features.more", What::Unknown),
         ]);
         let bool = ["bool".to_owned()];
         assert_eq!(own.standing(&path("features.docker.enable")), Standing::Own(&bool));

@@ -126,7 +126,7 @@ const NAMES: &[&str] = &[
 ];
 
 /// Words that are no password, such as those of PAM.
-const WORDS: &[&str] = &["ask", "disabled", "include", "none", "optional", "prompt", "required", "requisite", "substack", "sufficient"];
+const WORDS: &[&str] = &["ask", "disabled", "dummy", "include", "none", "optional", "prompt", "required", "requisite", "substack", "sufficient", "unused"];
 
 /// A secret that is known by the name of its attribute.
 fn named(node: &SyntaxNode) -> Option<Finding> {
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn what_only_looks_like_a_secret_is_none() {
-        for value in ["/run/secrets/x", "$PASSWORD", "%(pw)s", "xxxxxxxx", "your-token-here", "sufficient", "", "a b c d", "<password>"] {
+        for value in ["/run/secrets/x", "$PASSWORD", "%(pw)s", "xxxxxxxx", "your-token-here", "sufficient", "unused", "", "a b c d", "<password>"] {
             assert!(!is_secret(value), "{value}");
         }
         for value in ["hunter2", "correct-horse", "changeme"] {

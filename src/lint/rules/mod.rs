@@ -75,6 +75,7 @@ rules! {
     empty_let,
     empty_list_concat,
     eta_reduction,
+    feature_link,
     file_wide_with,
     firewall_off,
     firewall_wide,
