@@ -13,7 +13,8 @@ use crate::process::Cancel;
 const DEADLINE: Duration = Duration::from_secs(10);
 
 impl SshOptions {
-    /// The machines that ssh goes through to reach `target`, as `ProxyJump` names them; none where that cannot be found out.
+    /// The machines that ssh goes through to reach `target`, as `ProxyJump` names them, or a `ProxyCommand` that is ssh itself; none
+    /// where that cannot be found out.
     pub async fn jumps(&self, target: &SshTarget, cancel: &Cancel) -> Vec<String> {
         let asked = self.resolved_command(target).deadline(DEADLINE).output(cancel).await;
         asked.map(|output| jumps_of(&output.text())).unwrap_or_default()
@@ -40,6 +41,8 @@ fn may_jump(file: &Path, place: &Path, is_first: bool) -> bool {
         match words.next().map(str::to_ascii_lowercase).as_deref() {
             Some("include") if is_first => words.any(|pattern| any_in(place, pattern)),
             Some("proxyjump" | "include") => true,
+            // Other programs reach hosts in other ways, by which nobody can tell through which machine.
+            Some("proxycommand") => words.any(is_ssh),
             _ => false,
         }
     })
@@ -57,18 +60,47 @@ fn any_in(place: &Path, pattern: &str) -> bool {
 
 /// The machines that `ssh -G` tells, without users and ports.
 fn jumps_of(told: &str) -> Vec<String> {
-    let line = told.lines().find_map(|line| line.strip_prefix("proxyjump "));
-    let jumps = line.filter(|jumps| *jumps != "none").unwrap_or_default().split(',');
-    let name = |jump: &str| {
-        let jump = jump.strip_prefix("ssh://").unwrap_or(jump);
-        let place = jump.rsplit_once('@').map_or(jump, |(_, place)| place);
-        let name = match place.strip_prefix('[') {
-            Some(address) => address.split(']').next(),
-            None => place.split(':').next(),
-        };
-        name.unwrap_or_default().to_owned()
+    let value = |keyword: &str| {
+        let value = told.lines().find_map(|line| line.strip_prefix(keyword)?.strip_prefix(' '));
+        value.filter(|value| *value != "none")
     };
-    jumps.map(name).filter(|name| !name.is_empty()).collect()
+    let jumps = value("proxyjump").unwrap_or_default().split(',').map(place_of);
+    let gate = value("proxycommand").and_then(gate_of);
+    jumps.filter(|name| !name.is_empty()).chain(gate).collect()
+}
+
+/// The machine of a destination such as `ssh://user@machine:22`.
+fn place_of(destination: &str) -> String {
+    let destination = destination.strip_prefix("ssh://").unwrap_or(destination);
+    let place = destination.rsplit_once('@').map_or(destination, |(_, place)| place);
+    let name = match place.strip_prefix('[') {
+        Some(address) => address.split(']').next(),
+        None => place.split(':').next(),
+    };
+    name.unwrap_or_default().to_owned()
+}
+
+/// The options of ssh that a value follows, in the same word or in the next. Source: ssh(1).
+const WITH_VALUE: &str = "BbcDEeFIiJLlmOoPpQRSWw";
+
+/// The machine that a command such as `ssh -W %h:%p gate` goes through.
+fn gate_of(command: &str) -> Option<String> {
+    let words = shlex::split(command)?;
+    let mut words = words.iter().map(String::as_str).skip_while(|word| !is_ssh(word)).skip(1);
+    loop {
+        let word = words.next()?;
+        let Some(options) = word.strip_prefix('-') else { return Some(place_of(word)) };
+        // Flags may stand in one word, the last of which may have a value.
+        let at = options.find(|option| WITH_VALUE.contains(option));
+        if at.is_some_and(|at| at + 1 == options.len()) {
+            words.next()?;
+        }
+    }
+}
+
+/// Whether a word of a command is ssh.
+fn is_ssh(word: &str) -> bool {
+    Path::new(word).file_name().is_some_and(|name| name == "ssh")
 }
 
 #[cfg(test)]
@@ -81,6 +113,14 @@ mod tests {
         assert_eq!(told("proxyjump root@p620:22,[fd00::1]:2222,gate"), ["p620", "fd00::1", "gate"]);
         assert_eq!(told("proxyjump none"), [""; 0]);
         assert_eq!(told("user root"), [""; 0]);
+        assert_eq!(told("proxycommand ssh -W %h:%p gate"), ["gate"]);
+        assert_eq!(
+            told("proxycommand exec /usr/bin/ssh -4qi ~/.ssh/gate -oPort=22 -p2222 root@gate.lan nc %h %p"),
+            ["gate.lan"]
+        );
+        assert_eq!(told("proxycommand ssh -W"), [""; 0]);
+        assert_eq!(told("proxycommand /usr/bin/systemd-ssh-proxy %h %p"), [""; 0]);
+        assert_eq!(told("proxycommand none"), [""; 0]);
     }
 
     #[test]
@@ -96,6 +136,11 @@ mod tests {
         assert!(!found(&file("plain", "# ProxyJump gate\nHost *\n  User root\n")));
         assert!(!found(&dir.path().join("none")));
         assert!(found(&file("jumps", "Host a\n  proxyjump=gate\n")));
+        assert!(found(&file("commands", "Host a\n  ProxyCommand /usr/bin/ssh -W %h:%p gate\n")));
+        assert!(!found(&file(
+            "other-commands",
+            "Host unix/*\n  ProxyCommand /usr/lib/systemd/systemd-ssh-proxy %h %p\n"
+        )));
         let including = file("including", "Include more.d/*.conf\nHost *\n");
         assert!(!found(&including));
         file("more.d/a.conf", "Host b\n\tProxyJump gate\n");
