@@ -7,8 +7,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use super::{
     analyze, boot_space, cache, check_syntax, ci, cleanup, completions, deploy, deploy_all, diff, duplication,
     emergency_deploy, features, gc, generations, history, hosts, info, lint, lock, man, metrics, optimize, options,
-    perf_test, ping, quick_deploy, reboot, repl, report, resume, rollback, status, test_all, test_host, trace_option,
-    update, why,
+    perf_test, ping, quick_deploy, reboot, repl, report, resume, rollback, secrets, status, test_all, test_host,
+    trace_option, update, why,
 };
 use crate::error::Exit;
 
@@ -126,6 +126,7 @@ pub(super) enum Command {
     Duplication(duplication::DuplicationArgs),
     Features(features::FeaturesArgs),
     Options(options::OptionsArgs),
+    Secrets(secrets::SecretsArgs),
     Ci(ci::CiArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),

@@ -48,6 +48,7 @@ mod repl;
 mod report;
 mod resume;
 mod rollback;
+mod secrets;
 mod select;
 mod selection;
 mod source_warnings;

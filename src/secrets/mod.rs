@@ -2,5 +2,14 @@
 
 pub mod age;
 mod error;
+mod git;
+mod rules;
+mod status;
+pub mod transaction;
+mod vault;
 
 pub use error::SecretsError;
+pub use git::{InGit, git_state, state_dir};
+pub use rules::{Rule, Rules};
+pub use status::{Condition, Report, Row, report};
+pub use vault::{Plan, Sealed, Vault};

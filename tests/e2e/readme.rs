@@ -121,6 +121,12 @@ const LINES: &[(&str, &str, How)] = &[
     ("docs/room.md", "hubctl cleanup p620 --yes", Prints("p620")),
     ("docs/safety.md", "hubctl lock", Prints("free")),
     ("docs/safety.md", "hubctl lock break p620", Prints("p620 is not locked")),
+    // secrets/commands.rs.
+    ("docs/secrets.md", "hubctl secrets status", Elsewhere),
+    ("docs/secrets.md", "printf %s \"$TOKEN\" | hubctl secrets set api-token", Elsewhere),
+    ("docs/secrets.md", "hubctl secrets show api-token | wc -c", Elsewhere),
+    ("docs/secrets.md", "hubctl secrets rekey --dry-run", Elsewhere),
+    ("docs/secrets.md", "hubctl secrets rekey", Elsewhere),
     // update.rs.
     ("docs/updating.md", "hubctl update --check", Elsewhere),
     ("docs/updating.md", "hubctl update --dry-run", Elsewhere),

@@ -59,6 +59,28 @@ impl Identities {
         self.keys.iter().any(|(_, key)| key.may_open(stanzas()))
     }
 
+    /// Whether one of them may open the file without anybody being asked.
+    pub fn open_unasked(&self, header: &Header) -> bool {
+        let stanzas =
+            || header.stanzas().iter().map(|stanza| (stanza.kind.as_str(), stanza.args.first().map(String::as_str)));
+        self.keys.iter().any(|(_, key)| key.is_unlocked() && key.may_open(stanzas()))
+    }
+
+    /// Whether one of them is that of a plugin, which has to be asked one file at a time.
+    pub fn has_plugins(&self) -> bool {
+        self.keys.iter().any(|(_, key)| key.is_of_plugin())
+    }
+
+    /// Whether none of them is among `recipients`, as far as it is known whose they are.
+    pub fn are_locked_out(&self, recipients: &[Recipient]) -> bool {
+        let mine = self.recipients();
+        let known = self.keys.iter().all(|(_, key)| !key.recipients().is_empty());
+        known
+            && !mine
+                .iter()
+                .any(|one| recipients.contains(one) || one.to_age().is_some_and(|one| recipients.contains(&one)))
+    }
+
     /// Decrypts a whole file.
     pub fn decrypt(&self, ciphertext: &[u8]) -> Result<Zeroizing<Vec<u8>>, AgeError> {
         // What is decrypted is never longer, so that nothing of it stays behind in memory that grew.

@@ -81,6 +81,23 @@ impl Key {
         }
     }
 
+    /// Whether nobody has to be asked before it opens something.
+    pub(super) fn is_unlocked(&self) -> bool {
+        match self {
+            Self::Ssh { .. } | Self::X25519(_) => true,
+            Self::LockedSsh { open, .. } => open.get().is_some_and(Result::is_ok),
+            Self::LockedFile { open, .. } => {
+                open.get().is_some_and(|open| open.as_ref().is_ok_and(|keys| keys.iter().all(Self::is_unlocked)))
+            }
+            Self::Plugin(_) => false,
+        }
+    }
+
+    /// Whether a plugin is asked.
+    pub(super) fn is_of_plugin(&self) -> bool {
+        matches!(self, Self::Plugin(_) | Self::LockedFile { .. })
+    }
+
     /// Its public half, where that is known without unlocking it.
     pub(super) fn recipients(&self) -> Vec<Recipient> {
         match self {

@@ -1,4 +1,5 @@
 //! Secrets: the format, and what is done with them.
 
 mod age;
+mod commands;
 mod testkit;

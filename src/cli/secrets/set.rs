@@ -1,0 +1,67 @@
+//! `hubctl secrets set`.
+
+use clap::Args;
+use inquire::PasswordDisplayMode;
+use zeroize::Zeroizing;
+
+use super::args::Keys;
+use super::content;
+use super::place::{Place, aside, told};
+use crate::cli::hub::Hub;
+use crate::error::{Error, Exit, Kind, Result};
+use crate::secrets::SecretsError;
+use crate::secrets::transaction::Seen;
+
+#[derive(Args, Debug)]
+pub(super) struct SetArgs {
+    /// The secret, as its rule names it; the end of its path without `.age` will do.
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// Leaves out a line break at the end, which `echo` makes and few programs want.
+    #[arg(long)]
+    trim: bool,
+    /// Takes a content that is nothing but white space.
+    #[arg(long)]
+    allow_empty: bool,
+}
+
+pub(super) async fn run(hub: &Hub, place: &Place, args: &SetArgs) -> Result<Exit> {
+    let rule = place.rules.get(&args.name).map_err(told)?.clone();
+    let mut plain = read(hub, &rule.name).await?;
+    if args.trim && plain.last() == Some(&b'\n') {
+        plain.pop();
+    }
+    if content::is_blank(&plain) && !args.allow_empty {
+        return Err(told(SecretsError::Empty(rule.path)));
+    }
+    let is_one_line = plain.split_last().is_some_and(|(last, rest)| *last == b'\n' && !rest.contains(&b'\n'));
+    if is_one_line {
+        hub.ui.status("the content ends with a line break; --trim leaves it out");
+    }
+    let (vault, identities) = (place.vault.clone(), place.identities(hub, &Keys::default())?);
+    let path = rule.path.clone();
+    let store = place.store(hub)?;
+    let change = aside(hub, move || {
+        let seen = vault.bytes(&rule.path)?.map_or(Seen::Nothing, |bytes| Seen::of(&bytes));
+        vault.seal(&rule, &plain, seen, &identities)
+    })
+    .await?;
+    store.commit(&[change]).map_err(told)?;
+    hub.ui.status(&format!("{} is set", path.display()));
+    Ok(Exit::Success)
+}
+
+/// The new content: what is piped in, or what somebody types without seeing it.
+async fn read(hub: &Hub, name: &str) -> Result<Zeroizing<Vec<u8>>> {
+    if !hub.ui.is_interactive() {
+        return content::read(std::io::stdin().lock());
+    }
+    let question = format!("{name}:");
+    let asking = tokio::task::spawn_blocking(move || {
+        inquire::Password::new(&question).with_display_mode(PasswordDisplayMode::Hidden).prompt()
+    });
+    let typed =
+        hub.unless_stopped(async { Ok(asking.await) }).await?.map_err(|error| Error::new(Kind::Failed, error))?;
+    let typed = typed.map_err(|_| Error::message(Kind::Cancelled, "nothing was changed"))?;
+    Ok(Zeroizing::new(typed.into_bytes()))
+}

@@ -1,0 +1,38 @@
+//! `hubctl secrets show`.
+
+use clap::Args;
+
+use super::args::Keys;
+use super::content;
+use super::place::{Place, aside, told};
+use crate::cli::hub::Hub;
+use crate::error::{Error, Exit, Kind, Result};
+use crate::report::Output;
+
+#[derive(Args, Debug)]
+pub(super) struct ShowArgs {
+    /// The secret, as its rule names it; the end of its path without `.age` will do.
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// Shows it on a terminal too, where others may see it, and where it stays.
+    #[arg(long)]
+    reveal: bool,
+    #[command(flatten)]
+    keys: Keys,
+}
+
+pub(super) async fn run(hub: &Hub, place: &Place, args: &ShowArgs) -> Result<Exit> {
+    if hub.ui.output() == Output::Json {
+        return Err(Error::message(Kind::Usage, "the content of a secret is not told as JSON").hint("leave --json out"));
+    }
+    let stdout = std::io::stdout();
+    if !args.reveal && rustix::termios::isatty(&stdout) {
+        return Err(Error::message(Kind::Refused, "a secret would stay on this terminal")
+            .hint("--reveal shows it there; a pipe or a file takes it without"));
+    }
+    let rule = place.rules.get(&args.name).map_err(told)?.clone();
+    let (vault, identities) = (place.vault.clone(), place.identities(hub, &args.keys)?);
+    let plain = aside(hub, move || vault.open(&rule, &identities).map(|(_, plain)| plain)).await?;
+    content::write(&stdout, &plain).map_err(|error| Error::new(Kind::Failed, error))?;
+    Ok(Exit::Success)
+}
