@@ -1,5 +1,6 @@
 //! The command line as clap reads it.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -88,6 +89,33 @@ pub(super) struct Global {
     pub(super) sudo_password_file: Option<PathBuf>,
 }
 
+impl Global {
+    /// The options as another hubctl takes them that is to do the same in the same way.
+    pub(super) fn words(&self) -> Vec<OsString> {
+        let mut words: Vec<OsString> = vec!["--flake".into(), self.flake.clone().into()];
+        let flags = [
+            (self.verbose, "--verbose"),
+            (self.no_input, "--no-input"),
+            (self.accept_flake_config, "--accept-flake-config"),
+            (self.impure, "--impure"),
+            (self.no_cache, "--no-cache"),
+        ];
+        words.extend(flags.into_iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| flag.into()));
+        for (flag, pairs) in [("--option", &self.option), ("--override-input", &self.override_input)] {
+            for pair in pairs.chunks_exact(2) {
+                words.extend([flag.into(), pair[0].clone().into(), pair[1].clone().into()]);
+            }
+        }
+        let mut with = |flag: &str, value: Option<OsString>| {
+            words.extend(value.into_iter().flat_map(|value| [flag.into(), value]));
+        };
+        with("--builders", self.builders.clone().map(Into::into));
+        with("--ssh-config", self.ssh_config.clone().map(Into::into));
+        with("--sudo-password-file", self.sudo_password_file.clone().map(Into::into));
+        words
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     Hosts(hosts::HostsArgs),
@@ -146,4 +174,45 @@ fn exit_codes() -> String {
     let line = |(exit, meaning): &(Exit, &str)| format!("  {:<4} {meaning}", exit.code());
     let lines: Vec<_> = Exit::TABLE.iter().map(line).collect();
     format!("Exit codes:\n{}", lines.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::Cli;
+
+    #[test]
+    fn options_reach_another_hubctl_as_they_were_given() {
+        let given = [
+            "hubctl",
+            "hosts",
+            "--flake",
+            "/srv/hub",
+            "--verbose",
+            "--no-input",
+            "--accept-flake-config",
+            "--impure",
+            "--no-cache",
+            "--option",
+            "cores",
+            "2",
+            "--option",
+            "a",
+            "b c",
+            "--override-input",
+            "nixpkgs",
+            "/src",
+            "--builders",
+            "",
+            "--ssh-config",
+            "/etc/x",
+            "--sudo-password-file",
+            "/run/pw",
+        ];
+        let global = Cli::parse_from(given).global;
+        let words = [vec!["hubctl".into(), "hosts".into()], global.words()].concat();
+        assert_eq!(format!("{:?}", Cli::parse_from(words).global), format!("{global:?}"));
+        assert!(global.words().len() == given.len() - 2);
+    }
 }

@@ -55,7 +55,8 @@ async fn ask(
     Ok((access.facts, found))
 }
 
-fn marks(one: &Generation, facts: &Facts) -> Vec<&'static str> {
+/// What a generation is to its host now.
+pub(super) fn marks(one: &Generation, facts: &Facts) -> Vec<&'static str> {
     let is = |path: &Option<crate::nix::StorePath>| path.as_ref() == Some(&one.toplevel);
     let marks = [
         (facts.generation == Some(one.number), "boot default"),
@@ -65,13 +66,18 @@ fn marks(one: &Generation, facts: &Facts) -> Vec<&'static str> {
     marks.into_iter().filter(|(holds, _)| *holds).map(|(_, mark)| mark).collect()
 }
 
+/// When a generation was made, to the minute.
+pub(super) fn made(one: &Generation) -> String {
+    let made = one.created.map(|time| time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string());
+    made.unwrap_or_else(|| "-".to_owned())
+}
+
 fn table(found: &[Generation], facts: &Facts) -> Table {
     let mut table = Table::with_header(["GENERATION", "MADE", "VERSION", "SYSTEM", "NOTE"]).right(0);
     for one in found {
-        let made = one.created.map(|time| time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string());
         table.row([
             one.number.to_string().into(),
-            made.unwrap_or_else(|| "-".to_owned()).into(),
+            made(one).into(),
             one.version.as_deref().unwrap_or("-").into(),
             one.toplevel.short_hash().into(),
             Cell::styled(Style::Changed, marks(one, facts).join(", ")),

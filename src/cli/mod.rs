@@ -33,6 +33,7 @@ mod info;
 mod job;
 mod lint;
 mod lock;
+mod looker;
 mod man;
 mod metrics;
 mod moment;
@@ -61,6 +62,7 @@ mod trace_option;
 mod update;
 mod upkeep;
 mod upkeep_view;
+mod watch;
 mod waves;
 mod why;
 

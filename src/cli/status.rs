@@ -1,35 +1,30 @@
 //! `hubctl status`.
 
-use std::cmp::Ordering;
-use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use jiff::Timestamp;
-use serde::Serialize;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::mpsc;
 
 use super::hub::{Fleet, Hub};
+use super::looker::{Looker, Seen, records};
 use super::metrics;
 use super::select::HostsOrAll;
 use super::status_ask::Asker;
 use super::status_rows::{Rows, tell_rest};
+use super::watch;
 use crate::error::{Error, Exit, Kind, Result};
 use crate::evaluate::Evaluator;
-use crate::fleet::{Host, HostName, Inventory};
-use crate::nix::{Evaluation, FlakeRef, StorePath};
-use crate::plan::{Deployed, Drift, Sought, drifts};
+use crate::fleet::{Host, Inventory, parse_age};
+use crate::plan::Drift;
 use crate::process::Cancel;
-use crate::remote::{Ailment, Facts};
-use crate::report::{Outcome, Output};
+use crate::report::Output;
 use crate::run::fan_out;
-use crate::state::{Filter, Sighting, State};
+use crate::state::{Sighting, State};
 
 /// How many hosts are asked at once.
 const AT_ONCE: usize = 64;
-
-/// How many deployments are looked at for what made a host what it is.
-const LOOKED_AT: u32 = 300;
 
 /// Tells what hosts run: how that differs from what the flake wants and from what they boot, failed units, health, space, and who
 /// deployed it when.
@@ -43,56 +38,29 @@ pub(super) struct StatusArgs {
     /// Leaves out the health checks of hub.toml.
     #[arg(long)]
     no_health: bool,
+    /// Shows it in a view of the whole screen that is kept up to date, with a page for each host; deploys, rolls back and opens shells
+    /// from there. `?` in it lists the keys.
+    #[arg(long)]
+    watch: bool,
+    /// How long --watch leaves a host alone before it is asked again, such as `2s` or `1m`.
+    #[arg(long, value_name = "TIME", requires = "watch", value_parser = pause, default_value = "5s")]
+    every: Duration,
 }
 
-/// What looking at a host needs.
-struct Looker {
-    asker: Arc<Asker>,
-    evaluator: Option<Arc<Evaluator>>,
-    flake: FlakeRef,
-    records: BTreeMap<String, Vec<Record>>,
-    /// What is known of revisions: each is looked up once.
-    orders: Mutex<BTreeMap<String, Option<Ordering>>>,
-    cancel: Cancel,
-}
-
-/// A deployment that changed a host.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) struct Record {
-    /// The deployment's id.
-    pub(super) id: String,
-    pub(super) operator: String,
-    pub(super) at: Timestamp,
-    #[serde(skip)]
-    command: String,
-    #[serde(skip)]
-    deployed: Deployed,
-}
-
-/// What is known of a host.
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) struct Seen {
-    pub(super) host: HostName,
-    pub(super) reachable: bool,
-    /// The main one of the drifts.
-    pub(super) drift: Option<Drift>,
-    pub(super) drifts: Vec<Drift>,
-    pub(super) wanted: Option<StorePath>,
-    #[serde(flatten)]
-    pub(super) facts: Option<Facts>,
-    /// The deployment from here that made the host run what it runs.
-    pub(super) deployed: Option<Record>,
-    /// How many health checks were run.
-    pub(super) checks: Option<usize>,
-    pub(super) failed_checks: Vec<Ailment>,
-    pub(super) errors: Vec<String>,
+/// A time between two questions, which is not to be none.
+fn pause(text: &str) -> std::result::Result<Duration, String> {
+    let time = parse_age(text).ok_or("there are times such as `2s`, `1m` and `1m30s`")?;
+    if time.is_zero() { Err("hosts need some time between two questions, such as `1s`".to_owned()) } else { Ok(time) }
 }
 
 pub(super) async fn run(hub: &Hub, args: StatusArgs) -> Result<Exit> {
+    if args.watch {
+        watch::check_terminal(hub)?;
+    }
+    // Ctrl-C ends a command that is run from the view, and not what the view does meanwhile.
+    let cancel = if args.watch { Cancel::never() } else { hub.cancel.clone() };
     // Whatever is wrong here is wrong below too, and told there.
-    let early = ask_early(hub, &args).ok();
+    let early = ask_early(hub, &args, &cancel).ok();
     let (fleet, evaluator) = if args.no_eval {
         (hub.reachable(&args.hosts.hosts).await?, None)
     } else {
@@ -100,8 +68,13 @@ pub(super) async fn run(hub: &Hub, args: StatusArgs) -> Result<Exit> {
         (fleet, Some(evaluator))
     };
     let hosts = args.hosts.select(hub, &fleet.inventory)?;
+    let looker = looker(hub, &fleet, evaluator, asker(hub, &fleet, early, &args, &cancel)?)?;
+    if args.watch {
+        let wish = watch::Wish { hosts: args.hosts, every: args.every, at_once: AT_ONCE };
+        return watch::run(hub, fleet, hosts, looker, wish).await;
+    }
+    let looker = Arc::new(looker);
     let mut rows = (hub.ui.output() != Output::Json).then(|| Rows::new(hub, &hosts));
-    let looker = Arc::new(looker(hub, &fleet, evaluator, early, &args)?);
     let seen = look_at_all(looker.clone(), hosts, rows.as_mut()).await.map_err(failed)?;
     looker.asker.close().await;
     hub.not_stopped()?;
@@ -126,47 +99,29 @@ fn guess(inventory: &Inventory, hosts: &HostsOrAll) -> Vec<Host> {
 }
 
 /// Begins to ask the hosts that will probably be wanted.
-fn ask_early(hub: &Hub, args: &StatusArgs) -> Result<Arc<Asker>> {
+fn ask_early(hub: &Hub, args: &StatusArgs, cancel: &Cancel) -> Result<Arc<Asker>> {
     let (connector, hosts) = hub.guessed(|_| AT_ONCE, |inventory| guess(inventory, &args.hosts))?;
-    let asker = Arc::new(Asker::new(connector, !args.no_health, hub.cancel.clone()));
+    let asker = Arc::new(Asker::new(connector, !args.no_health, cancel.clone()));
     asker.ask_early(hosts);
     Ok(asker)
 }
 
-fn looker(
+/// What asks the hosts: `early`, where that goes the right way.
+fn asker(
     hub: &Hub,
     fleet: &Fleet,
-    evaluator: Option<Arc<Evaluator>>,
     early: Option<Arc<Asker>>,
     args: &StatusArgs,
-) -> Result<Looker> {
+    cancel: &Cancel,
+) -> Result<Arc<Asker>> {
     let connector = hub.connector(&fleet.config)?;
-    let asker = early.filter(|early| early.goes_over(&connector));
-    let asker = asker.unwrap_or_else(|| Arc::new(Asker::new(connector, !args.no_health, hub.cancel.clone())));
-    let records = records(&hub.state()?.0);
-    let (flake, cancel) = (fleet.flake.clone(), hub.cancel.clone());
-    Ok(Looker { asker, evaluator, flake, records, orders: Mutex::default(), cancel })
+    let early = early.filter(|early| early.goes_over(&connector));
+    Ok(early.unwrap_or_else(|| Arc::new(Asker::new(connector, !args.no_health, cancel.clone()))))
 }
 
-/// The deployments that changed each host, newest first. Without history, none is known.
-fn records(state: &State) -> BTreeMap<String, Vec<Record>> {
-    let filter = Filter { limit: Some(LOOKED_AT), ..Filter::default() };
-    let mut records = BTreeMap::<_, Vec<Record>>::new();
-    for mut deployment in state.deployments(&filter).unwrap_or_default() {
-        for (host, record) in std::mem::take(&mut deployment.hosts) {
-            let Some(toplevel) = record.wanted.filter(|_| record.outcome.is_some_and(Outcome::changed_host)) else {
-                continue;
-            };
-            records.entry(host).or_default().push(Record {
-                id: deployment.id.clone(),
-                operator: deployment.operator.clone(),
-                at: deployment.started,
-                command: deployment.command.clone(),
-                deployed: Deployed { toplevel, rev: deployment.rev.clone() },
-            });
-        }
-    }
-    records
+fn looker(hub: &Hub, fleet: &Fleet, evaluator: Option<Arc<Evaluator>>, asker: Arc<Asker>) -> Result<Looker> {
+    let records = records(&hub.state()?.0);
+    Ok(Looker::new(asker, evaluator, fleet.flake.clone(), records))
 }
 
 /// Looks at all hosts at once; `rows` shows each as soon as it is known.
@@ -196,80 +151,8 @@ async fn look_at_all(looker: Arc<Looker>, hosts: Vec<Host>, rows: Option<&mut Ro
     Ok(seen)
 }
 
-impl Looker {
-    async fn look(&self, host: Host) -> Seen {
-        let (asked, evaluated) = tokio::join!(self.asker.ask(&host), self.wanted(&host));
-        let (mut errors, mut failed_checks) = (Vec::new(), Vec::new());
-        let mut checks = None;
-        let facts = match asked {
-            Ok((facts, checked)) => {
-                match checked {
-                    Ok(found) => (failed_checks, checks) = (found, self.asker.health.then_some(host.health.len())),
-                    Err(error) => errors.push(format!("its health was not checked: {error}")),
-                }
-                Some(facts)
-            }
-            Err(stop) => {
-                errors.extend(stop.failed.map(|failed| failed.message));
-                None
-            }
-        };
-        let wanted = evaluated.and_then(|evaluated| evaluated.map_err(|error| errors.push(error)).ok());
-        let wanted = wanted.map(|evaluation| evaluation.out);
-        let sought =
-            wanted.as_ref().map(|toplevel| Sought { toplevel, specialisation: host.specialisation.as_deref() });
-        let records = self.records.get(host.name.as_str()).map(Vec::as_slice).unwrap_or_default();
-        let drifts = match &facts {
-            Some(facts) => self.drifts(sought, facts, records).await,
-            None => Vec::new(),
-        };
-        let drift = facts.as_ref().map(|_| drifts.first().copied().unwrap_or(Drift::None));
-        let runs = facts.as_ref().and_then(Facts::system);
-        let deployed = records.iter().find(|record| Some(&record.deployed.toplevel) == runs).cloned();
-        let reachable = facts.is_some();
-        Seen { host: host.name, reachable, drift, drifts, wanted, facts, deployed, checks, failed_checks, errors }
-    }
-
-    async fn drifts(&self, sought: Option<Sought<'_>>, facts: &Facts, records: &[Record]) -> Vec<Drift> {
-        // What was gone back to is older than its record.
-        let deployed: Vec<_> =
-            records.iter().filter(|record| record.command != "rollback").map(|one| one.deployed.clone()).collect();
-        let mut orders = BTreeMap::new();
-        if sought.is_some_and(|sought| !sought.runs(facts) && !sought.boots(facts)) {
-            let made_it = deployed.iter().filter(|one| Some(&one.toplevel) == facts.system());
-            for rev in made_it.filter_map(|one| one.rev.as_deref()) {
-                if let Some(order) = self.order(rev).await {
-                    orders.insert(rev, order);
-                }
-            }
-        }
-        drifts(sought, facts, &deployed, |rev| orders.get(rev).copied())
-    }
-
-    /// Whether a revision is later than the flake at hand.
-    async fn order(&self, rev: &str) -> Option<Ordering> {
-        let mut orders = self.orders.lock().await;
-        if let Some(known) = orders.get(rev) {
-            return *known;
-        }
-        let order = self.flake.order_of(rev, &self.cancel).await;
-        orders.insert(rev.to_owned(), order);
-        order
-    }
-
-    async fn wanted(&self, host: &Host) -> Option<std::result::Result<Evaluation, String>> {
-        let evaluator = self.evaluator.as_ref()?;
-        let evaluated = evaluator.system(host.attribute(), &self.cancel, &mut |_| ()).await;
-        Some(
-            evaluated
-                .map(|answer| answer.value)
-                .map_err(|error| format!("the configuration does not evaluate: {error}")),
-        )
-    }
-}
-
 /// Remembers how hosts are, for commands that ask nobody. Losing it loses a number there.
-fn remember(state: &State, fleet: &Fleet, seen: &[Seen]) {
+pub(super) fn remember<'a>(state: &State, fleet: &Fleet, seen: impl IntoIterator<Item = &'a Seen>) {
     let asked = Timestamp::now();
     for one in seen {
         let facts = one.facts.as_ref();

@@ -15,14 +15,14 @@ use crate::run::{Stop, Tries, check_health, reach, target_of};
 pub(super) type Checked = Result<Vec<Ailment>, RunError>;
 
 /// What a host answered, and which of its health checks fail now.
-type Asked = Result<(Facts, Checked), Stop>;
+pub(super) type Asked = Result<(Facts, Checked), Stop>;
 
 /// Asks hosts.
 pub(super) struct Asker {
     connector: Arc<SshConnector>,
     /// Whether health is checked too.
     pub(super) health: bool,
-    cancel: Cancel,
+    pub(super) cancel: Cancel,
     early: Mutex<BTreeMap<HostName, (Host, JoinHandle<Asked>)>>,
 }
 

@@ -8,7 +8,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, timeout_at};
 
 use super::hub::Hub;
-use super::status::Seen;
+use super::looker::Seen;
 use crate::fleet::{Host, HostName};
 use crate::plan::Drift;
 use crate::remote::{Facts, Space, TakenBack};
@@ -16,7 +16,7 @@ use crate::report::units::{bytes, local_time};
 use crate::report::{Cell, Style, Table, Ui};
 use crate::run::held_since;
 
-const HEADER: [&str; 11] =
+pub(super) const HEADER: [&str; 11] =
     ["HOST", "STATE", "RUNS", "GEN", "AGE", "FAILED", "HEALTH", "STORE FREE", "/BOOT FREE", "UPTIME", "DEPLOYED"];
 
 /// How long rows wait for those of other hosts at most, so that they stand in order: nobody notices that much.
@@ -97,7 +97,8 @@ impl Rows {
     }
 }
 
-fn row(one: &Seen) -> Vec<Cell> {
+/// What is known of a host, in the columns of [`HEADER`]; one that does not answer has the first two.
+pub(super) fn row(one: &Seen) -> Vec<Cell> {
     let name = Cell::styled(Style::Host, one.host.to_string());
     let Some(facts) = &one.facts else { return vec![name, Cell::styled(Style::Fail, "unreachable")] };
     let text = |known: Option<String>| known.unwrap_or_else(|| "-".to_owned());
@@ -122,7 +123,8 @@ fn row(one: &Seen) -> Vec<Cell> {
     ]
 }
 
-fn state(one: &Seen) -> Cell {
+/// All drifts of a host that answered.
+pub(super) fn state(one: &Seen) -> Cell {
     let names: Vec<_> = one.drifts.iter().map(|drift| drift.as_str()).collect();
     match one.drifts.as_slice() {
         [] => Cell::styled(Style::Ok, Drift::None.as_str()),
@@ -146,7 +148,7 @@ fn runs(facts: &Facts) -> String {
 }
 
 /// A time in its two largest units.
-fn elapsed(seconds: u64) -> String {
+pub(super) fn elapsed(seconds: u64) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
     match (days, hours) {
         (0, 0) => format!("{minutes} min"),
@@ -158,26 +160,33 @@ fn elapsed(seconds: u64) -> String {
 /// Tells what does not fit into a row, in the order of the hosts.
 pub(super) fn tell_rest(hub: &Hub, seen: &[Seen]) {
     for one in seen {
-        let warn = |message: &str, hint: Option<&str>| hub.ui.warning(&format!("{}: {message}", one.host), hint);
-        for error in &one.errors {
-            warn(error, None);
-        }
-        if let Some(facts) = &one.facts {
-            if let Some(lock) = &facts.lock {
-                warn(&format!("locked by {}", held_since(lock)), None);
-            }
-            if let Some(taken) = &facts.reverted {
-                warn(&taken_back(taken), None);
-            }
-            if !facts.failed_units.is_empty() {
-                let hint = format!("`systemctl status` on {} tells more", one.host);
-                warn(&format!("failed units: {}", facts.failed_units.join(", ")), Some(&hint));
-            }
-        }
-        for ailment in &one.failed_checks {
-            warn(&format!("health check failed: {ailment}"), None);
+        for Remark { message, hint } in remarks(one) {
+            hub.ui.warning(&format!("{}: {message}", one.host), hint.as_deref());
         }
     }
+}
+
+/// Something of a host that its user should know.
+pub(super) struct Remark {
+    pub(super) message: String,
+    pub(super) hint: Option<String>,
+}
+
+/// What does not fit into a host's row.
+pub(super) fn remarks(one: &Seen) -> Vec<Remark> {
+    let plain = |message| Remark { message, hint: None };
+    let mut remarks: Vec<_> = one.errors.iter().cloned().map(plain).collect();
+    if let Some(facts) = &one.facts {
+        remarks.extend(facts.lock.iter().map(|lock| plain(format!("locked by {}", held_since(lock)))));
+        remarks.extend(facts.reverted.iter().map(|taken| plain(taken_back(taken))));
+        if !facts.failed_units.is_empty() {
+            let message = format!("failed units: {}", facts.failed_units.join(", "));
+            let hint = Some(format!("`systemctl status` on {} tells more", one.host));
+            remarks.push(Remark { message, hint });
+        }
+    }
+    remarks.extend(one.failed_checks.iter().map(|ailment| plain(format!("health check failed: {ailment}"))));
+    remarks
 }
 
 /// Tells of an activation that the host took back by itself.

@@ -27,6 +27,7 @@ mod ssh_error;
 mod ssh_options;
 mod system;
 mod target;
+mod units;
 
 pub use absent::absent;
 pub use activate::{Activation, ActivationError, Ended, ProfileStep, Seen, Stage, Work};
@@ -51,3 +52,4 @@ pub use ssh::SshConnector;
 pub use ssh_options::{HostKeys, SshOptions, private_runtime_dir};
 pub use system::{System, SystemError, system};
 pub use target::{SshTarget, Target};
+pub use units::{Unit, follow_log, units};

@@ -137,6 +137,11 @@ impl Remote {
         self.connection.as_ref()
     }
 
+    /// How commands become root there.
+    pub fn becomes(&self) -> Elevate {
+        self.elevation.how
+    }
+
     /// How systems are run there.
     pub fn platform(&self) -> Platform {
         self.platform

@@ -24,7 +24,7 @@ use super::ssh_connection::{SshConnection, close_master, is_alive};
 use super::ssh_options::SshOptions;
 use super::target::{SshTarget, Target};
 use crate::nix::{SshAccess, StoreUri};
-use crate::process::Cancel;
+use crate::process::{Cancel, Cmd};
 
 /// How many commands of this run one master carries at once. sshd allows ten (`MaxSessions`), of which Nix and other runs of
 /// hubctl need some.
@@ -86,6 +86,14 @@ impl SshConnector {
         };
         let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
         early.entry(socket).or_insert_with(|| tokio::spawn(connecting));
+    }
+
+    /// The command that opens a shell for a person at `target`: their own one on this machine, and the login shell elsewhere.
+    pub fn shell(&self, target: &Target) -> Cmd {
+        match target {
+            Target::Local => Cmd::new(std::env::var_os("SHELL").unwrap_or_else(|| "/bin/sh".into())),
+            Target::Ssh(ssh) => self.options.shell_command(ssh, &self.control_path(ssh)),
+        }
     }
 
     /// What came of connecting early, where that was begun and not asked for yet.

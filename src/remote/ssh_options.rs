@@ -97,6 +97,11 @@ impl SshOptions {
             .args(["--", &target.host])
     }
 
+    /// The command that opens a shell for a person at `target`, over the master at `socket` where one listens.
+    pub(super) fn shell_command(&self, target: &SshTarget, socket: &Path) -> Cmd {
+        self.towards(target, Cmd::new("ssh").args(["-t", "-S"]).arg(socket))
+    }
+
     /// What a person types to go to `target` as this run does, with `options` of ssh.
     pub(super) fn typed(&self, target: &SshTarget, options: &[&str]) -> String {
         self.towards(target, Cmd::new("ssh").args(options.iter().copied())).display()

@@ -35,5 +35,5 @@ pub use screen::Size;
 pub use state::{Counts, HostState, Progress, RunState};
 pub use style::{Palette, Style, mark};
 pub use table::{Cell, Table};
-pub use text::clean as cleaned;
+pub use text::{clean as cleaned, truncate as shortened};
 pub use ui::{Captured, LogWriter, Output, Ui};

@@ -11,7 +11,7 @@ const GAP: usize = 2;
 const NARROWEST: usize = 6;
 
 /// One field of a [`Table`].
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Cell {
     style: Option<Style>,
     text: String,
@@ -21,6 +21,16 @@ impl Cell {
     /// A field of this style.
     pub fn styled(style: Style, text: impl Into<String>) -> Self {
         Self { style: Some(style), text: text.into() }
+    }
+
+    /// What it says.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Its style, where it has one.
+    pub fn style(&self) -> Option<Style> {
+        self.style
     }
 }
 

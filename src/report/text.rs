@@ -15,7 +15,7 @@ pub(super) fn width(text: &str) -> usize {
 }
 
 /// `text` in at most `max` columns, with `…` at its end when something was cut off.
-pub(super) fn truncate(text: &str, max: usize) -> Cow<'_, str> {
+pub fn truncate(text: &str, max: usize) -> Cow<'_, str> {
     if width(text) <= max {
         return Cow::Borrowed(text);
     }

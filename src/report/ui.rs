@@ -104,6 +104,11 @@ impl Ui {
         self.terminal.input && self.terminal.err.is_terminal() && !self.no_input
     }
 
+    /// Whether there is a whole screen to draw on, and somebody at its keyboard.
+    pub fn has_screen(&self) -> bool {
+        self.terminal.input && self.terminal.out == Stream::Terminal
+    }
+
     /// The styles of stdout.
     pub fn out(&self) -> Palette {
         self.terminal.out_palette

@@ -50,4 +50,5 @@ mod substituters;
 mod support;
 mod sweep;
 mod update;
+mod watch;
 mod waves;

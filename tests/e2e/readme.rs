@@ -43,6 +43,8 @@ const LINES: &[(&str, &str, How)] = &[
     ("README.md", "hubctl quick-deploy '*' '!razer'", Prints("3 hosts")),
     ("README.md", "hubctl test-all --parallel", Prints("4 hosts built")),
     ("README.md", "hubctl status", PrintsAfterAnEdit("p620     in sync")),
+    // watch.rs.
+    ("README.md", "hubctl status --watch", Elsewhere),
     ("README.md", "hubctl history", Prints("deployed: p510 samsung; unchanged: p620")),
     ("README.md", "hubctl generations p620", Prints("boot default, running")),
     ("README.md", "hubctl rollback p620", Prints("1 host deployed")),
@@ -104,6 +106,9 @@ const LINES: &[(&str, &str, How)] = &[
     ("docs/lint.md", "hubctl lint --baseline write", Elsewhere),
     ("docs/looking.md", "hubctl status", Prints("in sync")),
     ("docs/looking.md", "hubctl status 'p*' --no-eval", Prints("not compared")),
+    // watch.rs.
+    ("docs/looking.md", "hubctl status --watch", Elsewhere),
+    ("docs/looking.md", "hubctl status --watch '@server' --every 2s", Elsewhere),
     ("docs/looking.md", "hubctl diff", Prints("samsung")),
     // diff.rs.
     ("docs/looking.md", "hubctl diff p620 --units", Elsewhere),

@@ -14,7 +14,7 @@ pub(in crate::cli) fn command(one: &Deployment) -> String {
     format!("{}{goal}{of}", one.command)
 }
 
-pub(super) fn revision(one: &Deployment) -> String {
+pub(in crate::cli) fn revision(one: &Deployment) -> String {
     match &one.rev {
         Some(rev) => rev.chars().take(10).collect(),
         None if one.dirty => "dirty".to_owned(),
@@ -26,11 +26,11 @@ pub(super) fn took(one: &Deployment) -> String {
     one.duration_ms().map_or_else(|| "unfinished".to_owned(), milliseconds)
 }
 
-pub(super) fn milliseconds(ms: u64) -> String {
+pub(in crate::cli) fn milliseconds(ms: u64) -> String {
     duration(Duration::from_millis(ms))
 }
 
-pub(super) fn outcome(record: &HostRecord) -> Cell {
+pub(in crate::cli) fn outcome(record: &HostRecord) -> Cell {
     record.outcome.map_or_else(|| "not ended".into(), |outcome| Cell::styled(Style::of(outcome), outcome.as_str()))
 }
 

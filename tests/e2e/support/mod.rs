@@ -6,6 +6,7 @@ mod hub;
 mod lab;
 mod mac;
 mod processes;
+mod screen;
 mod server;
 mod web_cache;
 
@@ -15,5 +16,6 @@ pub(crate) use hub::{Hub, Running};
 pub(crate) use lab::{Lab, REPOSITORY};
 pub(crate) use mac::MAC;
 pub(crate) use processes::Processes;
+pub(crate) use screen::Screen;
 pub(crate) use server::{Server, Status};
 pub(crate) use web_cache::WebCache;
