@@ -21,7 +21,7 @@ ensure_die() {
 # The Debian package that brings a program.
 ensure_package_of() {
   case $1 in
-    nix | nix-daemon | nix-env | nix-store) echo nix-bin ;;
+    nix | nix-daemon | nix-env | nix-instantiate | nix-store) echo nix-bin ;;
     sshd) echo openssh-server ;;
     ssh | ssh-keygen | ssh-keyscan) echo openssh-client ;;
     systemd-nspawn) echo systemd-container ;;

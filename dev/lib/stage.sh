@@ -32,15 +32,8 @@ stage_open() {
   trap 'exit 143' TERM HUP
 }
 
-# stage_lab [HOST..]: boots the lab's hosts, copies the lab's fleet to $hub, and commits it. From here on nix, git, ssh and
-# the `hubctl` on the PATH work with these and with nothing of the user's.
-stage_lab() {
-  ((EUID == 0)) || ensure_die "needs root, for the hosts' mounts and network namespaces: run it as root"
-  ensure git nix ssh
-  export HUBCTL_LAB=$stage_name
-  stage_has_lab=1
-  "$repo/dev/lab" up --owner $$ "$@"
-  eval "$("$repo/dev/lab" env)"
+# stage_home: from here on git and the `hubctl` on the PATH work with a home of their own and with nothing of the user's.
+stage_home() {
   mkdir -p "$stage"/{bin,home,run}
   export HOME=$stage/home USER=${USER:-root} XDG_RUNTIME_DIR=$stage/run
   unset XDG_STATE_HOME XDG_CACHE_HOME XDG_CONFIG_HOME XDG_DATA_HOME HUBCTL_FLAKE HUBCTL_SUDO_PASSWORD_FILE
@@ -51,6 +44,18 @@ stage_lab() {
   git config --global user.email "$USER@example.org"
   git config --global init.defaultBranch main
   git config --global core.pager cat
+}
+
+# stage_lab [HOST..]: boots the lab's hosts, copies the lab's fleet to $hub, and commits it. From here on nix, git, ssh and
+# the `hubctl` on the PATH work with these and with nothing of the user's.
+stage_lab() {
+  ((EUID == 0)) || ensure_die "needs root, for the hosts' mounts and network namespaces: run it as root"
+  ensure git nix ssh
+  export HUBCTL_LAB=$stage_name
+  stage_has_lab=1
+  "$repo/dev/lab" up --owner $$ "$@"
+  eval "$("$repo/dev/lab" env)"
+  stage_home
   hub=$stage/hub
   cp -r "$repo/dev/lab-fleet" "$hub"
   cd "$hub" || exit

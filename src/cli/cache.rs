@@ -46,7 +46,11 @@ pub(super) async fn run(hub: &Hub, args: CacheArgs) -> Result<Exit> {
 }
 
 fn clear(hub: &Hub) -> Result<Exit> {
-    let (state, _) = hub.state()?;
+    let (state, dirs) = hub.state()?;
+    match std::fs::remove_dir_all(dirs.lint()) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Error::new(Kind::Failed, error)),
+        _ => {}
+    }
     let failed = |error| Error::new(Kind::Failed, anyhow::Error::new(error));
     let (evaluations, sources) = state.evaluation_counts().map_err(failed)?;
     state.clear_evaluations().map_err(failed)?;

@@ -10,9 +10,12 @@ use super::config::Config;
 use super::findings::{Form, aside, files_of, tell};
 use super::hub::Hub;
 use crate::error::{Error, Exit, Kind, Result, nearest};
-use crate::lint::{BASELINE, Baseline, BaselineError, Fixing, Level, Levels, RULES, Report, Scope, fix, lint, rule};
+use crate::lint::{
+    BASELINE, Baseline, BaselineError, Cache, Fixing, Level, Levels, RULES, Report, Scope, fix, lint_cached, rule,
+};
 use crate::nix::changed_texts;
 use crate::report::{Cell, Output, Style, Table};
+use crate::state::StateDirs;
 
 /// Looks for what works and should not stay so in the Nix files of the flake; evaluates nothing.
 ///
@@ -86,13 +89,22 @@ pub(super) async fn run(hub: &Hub, args: LintArgs) -> Result<Exit> {
         mend(hub, &root, &files, &levels, which).await?;
     }
     let (place, scope) = (root.clone(), if args.paths.is_empty() { Scope::All } else { Scope::Some });
-    let mut report = aside(hub, move || lint(&place, &files, scope, &levels, &before)).await?;
+    let cache = cache_of(hub, &root);
+    let mut report = aside(hub, move || lint_cached(&place, &files, scope, &levels, &before, cache)).await?;
     match args.baseline {
         Some(Known::Write) => return remember(hub, &root, &report, &args.paths),
         Some(Known::Off) => {}
         None => leave_out_known(hub, &root, &mut report, args.paths.is_empty())?,
     }
     tell(hub, &report, args.form, begun)
+}
+
+/// What is known of the files of the flake at `root`.
+pub(super) fn cache_of(hub: &Hub, root: &Path) -> Cache {
+    match StateDirs::of_user() {
+        Ok(dirs) if !hub.global.no_cache => Cache::open(&dirs.lint(), root),
+        _ => Cache::none(),
+    }
 }
 
 async fn mend(hub: &Hub, root: &Path, files: &[PathBuf], levels: &Levels, which: Which) -> Result<()> {

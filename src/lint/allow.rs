@@ -8,6 +8,7 @@ use std::ops::Range;
 use rnix::SyntaxKind::TOKEN_COMMENT;
 use rnix::ast;
 use rowan::ast::AstNode as _;
+use serde::{Deserialize, Serialize};
 
 use super::finding::{Finding, Severity};
 use super::rules::{self, RULES};
@@ -18,7 +19,7 @@ use crate::error::nearest;
 pub(super) const ALLOW: &str = "allow-comment";
 
 /// A rule that a comment allows.
-#[derive(Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct Allow {
     rule: String,
     /// The line that it holds for; none for the whole file.

@@ -18,6 +18,10 @@ struct Level {
 
 /// The token with which `text` gets too deep, if it does.
 pub(super) fn too_deep(text: &str) -> Option<Range<usize>> {
+    // Each level takes a character at least.
+    if text.len() <= DEEPEST {
+        return None;
+    }
     let (mut levels, mut depth, mut at) = (vec![Level::default()], 0, 0);
     for (kind, token) in rnix::tokenize(text) {
         let span = at..at + token.len();

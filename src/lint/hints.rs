@@ -7,6 +7,7 @@ use rnix::SyntaxKind::*;
 use rnix::SyntaxNode;
 use rnix::ast::{self, BinOpKind, Expr};
 use rowan::ast::AstNode as _;
+use serde::{Deserialize, Serialize};
 
 use super::ask::{call, dotted, last_name, option_path, plain, text};
 use super::attributes::{bare, constant};
@@ -14,7 +15,7 @@ use super::file::File;
 use super::finding::Span as _;
 
 /// What the words of a file show.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub(super) enum Sign {
     /// It makes hosts.
     MakesHosts,
@@ -25,7 +26,7 @@ pub(super) enum Sign {
 }
 
 /// The binary caches that a file names, and keys of such.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(super) struct Caches {
     pub(super) named: Vec<Cache>,
     /// Keys, each with its name in front.
@@ -35,7 +36,7 @@ pub(super) struct Caches {
 }
 
 /// A binary cache.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct Cache {
     pub(super) address: String,
     pub(super) span: Range<usize>,
@@ -50,7 +51,7 @@ impl Cache {
 }
 
 /// The release that the data of an option are said to be of.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct StateVersion {
     /// The option's path.
     pub(super) option: String,
@@ -59,7 +60,7 @@ pub(super) struct StateVersion {
 }
 
 /// A host that is asked for by its name.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct HostName {
     pub(super) name: String,
     pub(super) span: Range<usize>,

@@ -19,3 +19,8 @@ pub(super) fn parse(text: &str) -> Result<ast::Root, Vec<Finding>> {
     let found = structure::problems(&tree);
     if found.is_empty() { Ok(tree) } else { Err(found) }
 }
+
+/// What can be told of the tree of a text that may be no Nix; nothing where it is nested too deeply.
+pub(super) fn roughly(text: &str) -> Option<ast::Root> {
+    guard::too_deep(text).is_none().then(|| Root::parse(text).tree())
+}

@@ -1,6 +1,7 @@
 //! Which rules are looked for, and how much each matters.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use rnix::SyntaxKind;
 use rowan::ast::AstNode as _;
@@ -46,8 +47,8 @@ pub(super) struct Rulebook {
     of_files: Vec<Weighed>,
     of_trees: Vec<Weighed>,
     of_options: Vec<Weighed>,
-    /// The options that are known, where a rule asks for them.
-    options: Option<Options>,
+    /// The options that are known, once a rule asks for them.
+    options: OnceLock<Options>,
 }
 
 impl Rulebook {
@@ -57,16 +58,13 @@ impl Rulebook {
             of_files: Vec::new(),
             of_trees: Vec::new(),
             of_options: Vec::new(),
-            options: None,
+            options: OnceLock::new(),
         };
         for rule in RULES {
             let Level::At(severity) = levels.of(rule) else { continue };
             match rule.check {
                 Check::Nodes(kinds, _) => kinds.iter().for_each(|kind| book.kind(*kind).push((rule, severity))),
-                Check::Options(_) => {
-                    book.options.get_or_insert_with(Options::read);
-                    book.of_options.push((rule, severity));
-                }
+                Check::Options(_) => book.of_options.push((rule, severity)),
                 Check::File(_) => book.of_files.push((rule, severity)),
                 Check::Tree(_) => book.of_trees.push((rule, severity)),
             }
@@ -111,9 +109,10 @@ impl Rulebook {
                     add(weighed, &mut check(&node, file).into_iter());
                 }
             }
-            let Some(options) = self.options.as_ref().filter(|_| node.kind() == SyntaxKind::NODE_ATTRPATH_VALUE) else {
+            if self.of_options.is_empty() || node.kind() != SyntaxKind::NODE_ATTRPATH_VALUE {
                 continue;
-            };
+            }
+            let options = self.options.get_or_init(Options::read);
             let Some(setting) = Setting::of(&node, options) else { continue };
             for weighed in &self.of_options {
                 if let Check::Options(check) = weighed.0.check {

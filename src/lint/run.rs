@@ -4,21 +4,24 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write as _};
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::allow::Allow;
+use super::cache::{self, Cache, Known};
+use super::file;
 use super::finding::{Finding, Severity};
 use super::fix::{self, Fixing};
 use super::options::Own;
 use super::rulebook::{Levels, Rulebook};
 use super::source::Source;
 use super::tree::{self, Facts, Tree};
-use super::{allow, file};
+use super::{allow, parse, rules};
 
 /// What a file that is nested as deeply as is allowed takes, several times over.
-const STACK: usize = 64 << 20;
+pub(super) const STACK: usize = 64 << 20;
 
 /// A file in which something was found.
 #[derive(Debug)]
@@ -53,8 +56,14 @@ impl Report {
 /// Checks what Nix checks before it evaluates a file, of each of `files` below `root`.
 pub fn check_syntax(root: &Path, files: &[PathBuf]) -> io::Result<Report> {
     let check = |source: Source| {
-        let (_, findings) = file::read(&source);
-        Checked { source, findings }
+        let (file, findings) = file::read(&source);
+        let hidden = match &file {
+            None => return unread(source, findings).0,
+            Some(file) if !findings.is_empty() => rules::secrets(&file.tree),
+            Some(_) => Vec::new(),
+        };
+        drop(file);
+        Checked { source: source.without(&hidden), findings }
     };
     Ok(report(read_all(root, files, check, |source, finding| Checked { source, findings: vec![finding] })?))
 }
@@ -73,8 +82,23 @@ pub type Before = BTreeMap<String, String>;
 
 /// Looks for all that `levels` want to know of each of `files` below `root`, and for what [`check_syntax`] checks.
 pub fn lint(root: &Path, files: &[PathBuf], scope: Scope, levels: &Levels, before: &Before) -> io::Result<Report> {
+    lint_cached(root, files, scope, levels, before, Cache::none())
+}
+
+/// As [`lint`], and looks only at those files again of which `cache` does not know what was seen in them.
+pub fn lint_cached(
+    root: &Path,
+    files: &[PathBuf],
+    scope: Scope,
+    levels: &Levels,
+    before: &Before,
+    mut cache: Cache,
+) -> io::Result<Report> {
     let book = Rulebook::new(levels);
-    let mut seen = read_all(root, files, |source| see(source, &book), Seen::unreadable)?;
+    cache.read(levels);
+    let mut seen = read_all(root, files, |source| see_cached(source, &book, &cache), Seen::unreadable)?;
+    let new = seen.iter_mut().filter_map(|seen| Some((seen.source.path().to_owned(), seen.new.take()?))).collect();
+    cache.keep(new, (scope == Scope::All).then_some(files));
     if scope == Scope::All {
         add_of_tree(root, &mut seen, &book, before);
     }
@@ -88,33 +112,73 @@ struct Seen {
     allows: Vec<Allow>,
     /// None where it is no file that Nix would read.
     facts: Option<Facts>,
+    /// What must not be shown of the file.
+    hidden: Vec<Range<usize>>,
+    /// What is to be kept of it.
+    new: Option<Known>,
 }
 
 impl Seen {
     fn unreadable(source: Source, finding: Finding) -> Self {
-        Self { source, findings: vec![finding], allows: Vec::new(), facts: None }
+        Self { source, findings: vec![finding], allows: Vec::new(), facts: None, hidden: Vec::new(), new: None }
     }
 
     /// The file with what is not allowed, and with nothing that must not be shown.
     fn judged(self, book: &Rulebook) -> Checked {
-        // What is allowed must not be shown all the same.
-        let hidden = self.findings.iter().filter(|finding| finding.hidden).map(|finding| finding.span.clone());
-        let hidden: Vec<_> = hidden.collect();
         let findings = allow::apply(&self.source, &self.allows, self.findings, |rule| book.has(rule));
-        Checked { source: self.source.without(&hidden), findings }
+        Checked { source: self.source.without(&self.hidden), findings }
     }
+}
+
+/// What is known of a file, or else what is seen in it.
+fn see_cached(source: Source, book: &Rulebook, cache: &Cache) -> Seen {
+    if !cache.is_kept() {
+        return see(source, book);
+    }
+    let hash = cache::hash(source.text());
+    let known = cache.get(source.path(), &hash).and_then(|known| Some((known, known.findings()?)));
+    if let Some((known, findings)) = known {
+        let (allows, facts) = (known.allows.clone(), known.facts.clone());
+        return Seen { source, findings, allows, facts, hidden: Vec::new(), new: None };
+    }
+    let seen = see(source, book);
+    // What must not be shown is not written anywhere else either.
+    let may_be_kept = seen.hidden.is_empty();
+    let new = may_be_kept.then(|| Known::of(hash, &seen.findings, &seen.allows, seen.facts.as_ref())).flatten();
+    Seen { new, ..seen }
 }
 
 fn see(source: Source, book: &Rulebook) -> Seen {
     let (file, mut findings) = file::read(&source);
-    let Some(file) = file else { return Seen { source, findings, allows: Vec::new(), facts: None } };
+    let Some(file) = file else {
+        let (Checked { source, findings }, hidden) = unread(source, findings);
+        return Seen { source, findings, allows: Vec::new(), facts: None, hidden, new: None };
+    };
     let (found, unsettled) = book.check(&file);
     findings.extend(found);
+    // What is found must not be shown, and what is not looked for must not either.
+    let hidden = if book.has(rules::SECRET) {
+        findings.iter().filter(|finding| finding.hidden).map(|finding| finding.span.clone()).collect()
+    } else {
+        rules::secrets(&file.tree)
+    };
     let (allows, wrong) = allow::allows(&source, &file.tree);
     findings.extend(wrong);
     let facts = Some(Facts { unsettled, ..tree::facts(&file) });
     drop(file);
-    Seen { source, findings, allows, facts }
+    Seen { source, findings, allows, facts, hidden, new: None }
+}
+
+/// A file that Nix would not read, with what is wrong with it and with nothing that must not be shown; and where that stood. It may
+/// have secrets as any other, and a message repeats what stands around its place.
+pub(super) fn unread(source: Source, findings: Vec<Finding>) -> (Checked, Vec<Range<usize>>) {
+    let hidden = parse::roughly(source.text()).map(|tree| rules::secrets(&tree)).unwrap_or_default();
+    if hidden.is_empty() {
+        return (Checked { source, findings }, hidden);
+    }
+    let source = source.without(&hidden);
+    let (_, findings) = file::read(&source);
+    (Checked { source, findings }, hidden)
 }
 
 /// Adds what is found in all files together.
@@ -173,7 +237,7 @@ pub(super) fn mend(path: &Path, text: &str, book: &Rulebook, fixing: Fixing) -> 
 }
 
 /// Replaces a file whole, or not at all.
-fn write(path: &Path, text: &str) -> io::Result<()> {
+pub(super) fn write(path: &Path, text: &str) -> io::Result<()> {
     let directory = path.parent().unwrap_or_else(|| Path::new("."));
     let mut new = tempfile::NamedTempFile::new_in(directory)?;
     new.write_all(text.as_bytes())?;
@@ -208,7 +272,7 @@ pub(super) fn read_all<T: Send>(
     Ok(read.into_iter().flatten().collect())
 }
 
-fn report(checked: Vec<Checked>) -> Report {
+pub(super) fn report(checked: Vec<Checked>) -> Report {
     let mut report = Report { files: checked.len(), found: Vec::new() };
     for mut checked in checked.into_iter().filter(|checked| !checked.findings.is_empty()) {
         checked.findings.sort_by_key(|finding| (finding.span.start, finding.span.end, finding.rule));

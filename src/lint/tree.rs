@@ -8,6 +8,7 @@ use rnix::SyntaxKind::*;
 use rnix::ast::{self, Expr};
 use rnix::{NodeOrToken, SyntaxNode};
 use rowan::ast::AstNode as _;
+use serde::{Deserialize, Serialize};
 
 use super::ask::builtin;
 use super::file::File;
@@ -17,7 +18,7 @@ use super::hints::{Caches, HostName, caches, hosts, signs};
 use super::options::{Declared, Unsettled, declared};
 
 /// What a file says of others.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(super) struct Facts {
     pub(super) references: Vec<Reference>,
     /// Words in texts that may be parts of paths.
@@ -39,7 +40,7 @@ pub(super) struct Facts {
 }
 
 /// A path that a file names.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct Reference {
     /// From the flake's directory; empty for that itself.
     pub(super) path: String,
@@ -48,7 +49,7 @@ pub(super) struct Reference {
 }
 
 /// What a path is named for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(super) enum How {
     /// It is imported: a file, or a directory with a `default.nix`.
     Import,

@@ -39,6 +39,11 @@ impl StateDirs {
         self.0.join("gcroots")
     }
 
+    /// What `lint` saw in the files of flakes, one file each.
+    pub fn lint(&self) -> PathBuf {
+        self.0.join("lint")
+    }
+
     /// The runs that go on, and those that ended of late.
     pub fn runs(&self) -> Runs {
         Runs::at(self.0.join("runs"))

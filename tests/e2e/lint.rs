@@ -74,7 +74,13 @@ fn a_secret_is_shown_nowhere() {
     let told = hub.json(&["lint", "a.nix"]).exits(1);
     hub.run(&["lint", "--baseline", "write"]).exits(0);
     let baseline = fs::read_to_string(hub.root().join("lint-baseline.json")).unwrap();
-    for text in [&ended.stdout, &ended.stderr, &told.stdout, &told.stderr, &baseline] {
+    let text = format!("{}\n[lint]\nseverity = {{ literal-secret = \"off\" }}\n", hub.committed("hub.toml"));
+    hub.write("hub.toml", &text);
+    let off = hub.run(&["lint", "a.nix", "--baseline", "off"]).exits(1).prints("unused-binding");
+    // A file that Nix would not read is shown too.
+    hub.write("a.nix", &format!("{{ a = {{ password = \"{secret}\"; }} }}\n"));
+    let broken = hub.run(&["check-syntax", "a.nix"]).exits(1).prints("password");
+    for text in [&ended.stdout, &ended.stderr, &told.stdout, &told.stderr, &baseline, &off.stdout, &broken.stdout] {
         assert!(!text.contains(secret), "{text}");
     }
 }
@@ -204,4 +210,20 @@ fn rules_are_listed_with_what_the_hub_makes_of_them() {
     let rule = told.as_array().unwrap().iter().find(|rule| rule["name"] == "nested-with").unwrap().clone();
     assert_eq!(rule["severity"], Value::from("off"));
     hub.run(&["lint", "--explain", "nested-with"]).exits(0).prints("# nested-with").prints("## Wrong");
+}
+
+#[test]
+fn what_was_seen_is_kept_until_it_changes() {
+    let hub = Hub::offline();
+    hub.write("modules/a.nix", FILE);
+    hub.run(&["lint"]).exits(1).prints("`unused` is not used");
+    let kept = || fs::read_dir(hub.state().join("lint")).unwrap().next().unwrap().unwrap().path();
+    let text = fs::read_to_string(kept()).unwrap();
+    fs::write(kept(), text.replace("`unused` is not used", "so it was kept")).unwrap();
+    hub.run(&["lint"]).exits(1).prints("so it was kept");
+    hub.run(&["lint", "--no-cache"]).exits(1).prints("`unused` is not used");
+    hub.write("modules/a.nix", &format!("{FILE}# changed\n"));
+    hub.run(&["lint"]).exits(1).prints("`unused` is not used");
+    hub.run(&["cache", "clear"]).exits(0);
+    assert!(!hub.state().join("lint").exists());
 }

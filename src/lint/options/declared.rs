@@ -5,6 +5,7 @@ use std::ops::Range;
 use rnix::SyntaxKind::NODE_APPLY;
 use rnix::ast::{self, BinOpKind, Expr, HasEntry as _};
 use rowan::ast::AstNode as _;
+use serde::{Deserialize, Serialize};
 
 use crate::lint::ask::{Call, attr, call, dotted, last_name, option_path, text};
 use crate::lint::attributes::{bare, constant};
@@ -15,7 +16,7 @@ use crate::lint::finding::Span as _;
 pub(in crate::lint) const ANY: &str = "*";
 
 /// Something that a file declares.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(in crate::lint) struct Declared {
     /// Where it stands among all options.
     pub(in crate::lint) path: Vec<String>,
@@ -25,7 +26,7 @@ pub(in crate::lint) struct Declared {
 }
 
 /// A feature that another one speaks of.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(in crate::lint) struct Link {
     pub(in crate::lint) name: String,
     pub(in crate::lint) span: Range<usize>,
@@ -40,7 +41,7 @@ impl Declared {
 }
 
 /// What is declared.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(in crate::lint) enum What {
     /// An option, with the name of its type as the index writes it.
     Option(String),

@@ -112,23 +112,39 @@ impl Options {
     /// What there is at `path`, whose parts are names, or `*` for what only evaluating tells.
     pub(in crate::lint) fn place(&self, path: &[String]) -> Place {
         let mut before = String::new();
+        // The options whose names begin with `before`: to look among them alone is what makes it fast.
+        let mut among = 0..self.entries.len();
         for (at, part) in path.iter().enumerate() {
-            let Some(next) = self.next(&before, part) else {
-                let option = self.exact(&before).filter(|_| !self.has_below(&before));
+            let Some((next, below)) = self.next(&before, &among, part) else {
+                let option = self.exact(&before, &among).filter(|_| !self.has_below(&before, &among));
                 return if option.is_some() { Place::Within } else { Place::Unknown { before, part: at } };
             };
-            before = next;
+            (before, among) = (next, below);
         }
-        Place::Known(self.exact(&before))
+        Place::Known(self.exact(&before, &among))
     }
 
-    /// The path that goes on from `before` with `part`, if there is anything.
-    fn next(&self, before: &str, part: &str) -> Option<String> {
+    /// The path that goes on from `before` with `part`, if there is anything, and the options whose names begin with it, of those
+    /// in `among`.
+    fn next(&self, before: &str, among: &Range<usize>, part: &str) -> Option<(String, Range<usize>)> {
         let dot = if before.is_empty() { "" } else { "." };
         let candidates = [part, "<name>", "*"].into_iter().filter(|next| part != "*" || *next != part);
-        let mut paths = candidates.map(|next| format!("{before}{dot}{next}"));
-        let found = paths.find(|path| self.exact(path).is_some() || self.has_below(path));
-        found.or_else(|| (part == "*").then(|| format!("{before}{dot}*")).filter(|path| self.has_below(path)))
+        let place = |next: &str| {
+            let path = format!("{before}{dot}{next}");
+            let among = self.beginning_with(&path, among);
+            (path, among)
+        };
+        let is_there =
+            |(path, among): &(String, Range<usize>)| self.exact(path, among).is_some() || self.has_below(path, among);
+        let found = candidates.map(place).find(is_there);
+        found.or_else(|| (part == "*").then(|| place("*")).filter(|(path, among)| self.has_below(path, among)))
+    }
+
+    /// Those of the options in `among` whose names begin with `path`.
+    fn beginning_with(&self, path: &str, among: &Range<usize>) -> Range<usize> {
+        let start = among.start + self.entries[among.clone()].partition_point(|entry| self.text(entry) < path);
+        let rest = &self.entries[start..among.end];
+        start..start + rest.partition_point(|entry| self.text(entry).starts_with(path))
     }
 
     /// The names that may stand behind `before`, without those that stand for any.
@@ -162,18 +178,30 @@ impl Options {
         self.entries.partition_point(|entry| self.names[entry.start..entry.end] < *name)
     }
 
-    fn exact(&self, name: &str) -> Option<usize> {
-        self.entries.binary_search_by(|entry| self.names[entry.start..entry.end].cmp(name)).ok()
+    /// The option of this very name, of those in `among`.
+    fn exact(&self, name: &str, among: &Range<usize>) -> Option<usize> {
+        let found = self.entries[among.clone()].binary_search_by(|entry| self.text(entry).cmp(name));
+        found.ok().map(|at| among.start + at)
     }
 
-    fn has_below(&self, name: &str) -> bool {
-        let prefix = format!("{name}.");
-        let at = self.from(&prefix);
-        self.entries.get(at).is_some_and(|_| self.name(at).starts_with(&prefix))
+    /// Whether there are options below `name`, of those in `among`.
+    fn has_below(&self, name: &str, among: &Range<usize>) -> bool {
+        let is_before = |entry: &Entry| {
+            let text = self.text(entry);
+            // As if a dot stood behind `name`, without making such a text.
+            text.strip_prefix(name).map_or_else(|| text < name, |rest| rest < ".")
+        };
+        let at = among.start + self.entries[among.clone()].partition_point(is_before);
+        let found = self.entries[at..among.end].first().map(|entry| self.text(entry));
+        found.and_then(|text| text.strip_prefix(name)).is_some_and(|rest| rest.starts_with('.'))
+    }
+
+    fn text(&self, entry: &Entry) -> &str {
+        &self.names[entry.start..entry.end]
     }
 
     fn name(&self, at: usize) -> &str {
-        &self.names[self.entries[at].start..self.entries[at].end]
+        self.text(&self.entries[at])
     }
 }
 

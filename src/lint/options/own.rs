@@ -6,11 +6,13 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use super::declared::{ANY, Declared, What};
 use super::value::Kind;
 
 /// An attribute that a file sets and that the index does not know.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(in crate::lint) struct Unsettled {
     /// The option that it may be.
     pub(in crate::lint) path: Vec<String>,

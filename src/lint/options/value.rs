@@ -2,8 +2,10 @@
 //!
 //! Names are those of the module system, each with those of the types in it behind it: `nullOr listOf str`.
 
+use serde::{Deserialize, Serialize};
+
 /// What a value is, as it is written.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(in crate::lint) enum Kind {
     Bool,
     Int(i64),

@@ -1,6 +1,7 @@
 //! Files that nothing imports.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Bound;
 
 use super::{Check, Rule};
 use crate::lint::finding::Finding;
@@ -26,7 +27,7 @@ const READ_BY_OTHERS: [&str; 5] = ["devenv.nix", "flake.nix", "secrets.nix", "sh
 /// Every file that one may come to from a file that need not be imported to be of use: those at the root, hidden ones, and those that
 /// programs look for.
 fn alive<'a>(tree: &'a Tree<'_>) -> BTreeSet<&'a str> {
-    let (mut alive, mut words) = (BTreeSet::new(), BTreeSet::new());
+    let (mut alive, mut words, parts) = (BTreeSet::new(), BTreeSet::new(), Parts::of(tree));
     let is_root = |path: &&str| {
         let name = path.rsplit('/').next().unwrap_or(path);
         !path.contains('/') || READ_BY_OTHERS.contains(&name) || path.split('/').any(|part| part.starts_with('.'))
@@ -35,14 +36,46 @@ fn alive<'a>(tree: &'a Tree<'_>) -> BTreeSet<&'a str> {
     while let Some(path) = next.pop() {
         if alive.insert(path) {
             let Some(facts) = tree.files.get(path) else { continue };
-            next.extend(named(tree, facts, &mut words));
+            next.extend(named(tree, facts, &parts, &mut words));
         }
     }
     alive
 }
 
+/// The paths of all files by each of their parts, with the byte at which that begins. To go through all paths for each word takes long.
+struct Parts<'a>(HashMap<&'a str, Vec<(&'a str, usize)>>);
+
+impl<'a> Parts<'a> {
+    fn of(tree: &'a Tree<'_>) -> Self {
+        let mut parts: HashMap<_, Vec<_>> = HashMap::new();
+        for path in tree.files.keys() {
+            let mut at = 0;
+            for part in path.split('/') {
+                parts.entry(part).or_default().push((*path, at));
+                at += part.len() + 1;
+            }
+        }
+        Self(parts)
+    }
+
+    /// The files whose paths have `word` in them, from the beginning of a part to the end of one.
+    fn with(&self, word: &str) -> impl Iterator<Item = &'a str> {
+        let first = word.split('/').next().unwrap_or(word);
+        let paths = self.0.get(first).into_iter().flatten();
+        let has_word = move |path: &str, at: usize| {
+            path[at..].strip_prefix(word).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        paths.filter(move |(path, at)| has_word(path, *at)).map(|(path, _)| *path)
+    }
+}
+
 /// All files that a file may be about. `words` are those that were looked at before.
-fn named<'a>(tree: &'a Tree<'_>, facts: &'a Facts, words: &mut BTreeSet<&'a str>) -> Vec<&'a str> {
+fn named<'a>(
+    tree: &'a Tree<'_>,
+    facts: &'a Facts,
+    parts: &Parts<'a>,
+    words: &mut BTreeSet<&'a str>,
+) -> Vec<&'a str> {
     let mut found = Vec::new();
     for reference in &facts.references {
         match tree.imported(&reference.path) {
@@ -50,18 +83,14 @@ fn named<'a>(tree: &'a Tree<'_>, facts: &'a Facts, words: &mut BTreeSet<&'a str>
             _ => found.extend(below(tree, &reference.path)),
         }
     }
-    for word in facts.words.iter().filter(|word| !words.contains(word.as_str())) {
-        // A text may name a file, or a directory of such, from wherever it is put behind.
-        let (suffix, prefix, part) = (format!("/{word}"), format!("{word}/"), format!("/{word}/"));
-        found.extend(tree.files.keys().copied().filter(|path| {
-            path == word || path.ends_with(&suffix) || path.starts_with(&prefix) || path.contains(&part)
-        }));
-    }
-    words.extend(facts.words.iter().map(String::as_str));
+    // A text may name a file, or a directory of such, from wherever it is put behind.
+    let new = facts.words.iter().filter(|word| words.insert(word.as_str()));
+    found.extend(new.flat_map(|word| parts.with(word)));
     found
 }
 
 fn below<'a>(tree: &'a Tree<'_>, directory: &str) -> Vec<&'a str> {
     let prefix = if directory.is_empty() { String::new() } else { format!("{directory}/") };
-    tree.files.keys().copied().filter(|path| path.starts_with(&prefix)).collect()
+    let from = tree.files.range::<str, _>((Bound::Included(prefix.as_str()), Bound::Unbounded));
+    from.map(|(path, _)| *path).take_while(|path| path.starts_with(&prefix)).collect()
 }

@@ -2,8 +2,10 @@
 //!
 //! What was found is never shown: neither in the message nor in an excerpt.
 
+use std::ops::Range;
+
 use rnix::SyntaxKind::{NODE_ATTRPATH_VALUE, NODE_STRING, TOKEN_STRING_CONTENT};
-use rnix::ast::{AttrpathValue, Expr};
+use rnix::ast::{AttrpathValue, Expr, Root};
 use rnix::{NodeOrToken, SyntaxNode, SyntaxToken};
 use rowan::ast::AstNode as _;
 
@@ -16,7 +18,16 @@ use crate::lint::finding::Finding;
 pub(super) const RULE: Rule = rule!("literal-secret", Error, Check::File(check));
 
 fn check(file: &File<'_>) -> Vec<Finding> {
-    let nodes = file.tree.syntax().descendants();
+    found(&file.tree)
+}
+
+/// Where secrets stand in a tree.
+pub(in crate::lint) fn secrets(tree: &Root) -> Vec<Range<usize>> {
+    found(tree).into_iter().map(|finding| finding.span).collect()
+}
+
+fn found(tree: &Root) -> Vec<Finding> {
+    let nodes = tree.syntax().descendants();
     nodes.flat_map(|node| match node.kind() {
         NODE_STRING => shapes(&node),
         NODE_ATTRPATH_VALUE => named(&node).into_iter().collect(),
@@ -81,7 +92,7 @@ fn shapes(node: &SyntaxNode) -> Vec<Finding> {
 
 fn shape(token: &SyntaxToken) -> Option<Finding> {
     let text = token.text();
-    let found = |what: &str, range: std::ops::Range<usize>| {
+    let found = |what: &str, range: Range<usize>| {
         let start = usize::from(token.text_range().start());
         Some(finding(what, start + range.start..start + range.end))
     };
@@ -164,7 +175,7 @@ fn is_placeholder(value: &str) -> bool {
         || ["example", "placeholder", "replace", "your-", "your_", "<", "..."].iter().any(|word| folded.contains(word))
 }
 
-fn finding(what: &str, span: std::ops::Range<usize>) -> Finding {
+fn finding(what: &str, span: Range<usize>) -> Finding {
     let mut finding = Finding::at(span, format!("{what} stands in the file, and so in git and in the store"))
         .hint("encrypt it with agenix or sops, give its path to who needs it, and make a new one: this one is known");
     finding.hidden = true;

@@ -121,5 +121,9 @@ rules! {
     url_literal,
 }
 
+/// The name of the rule that looks for secrets.
+pub(super) const SECRET: &str = literal_secret::RULE.name;
+pub(super) use literal_secret::secrets;
+
 #[cfg(test)]
 mod tests;
