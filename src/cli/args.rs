@@ -7,9 +7,9 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use super::{
     analyze, boot_space, cache, check_syntax, ci, cleanup, completions, deploy, deploy_all, diff, duplication,
-    emergency_deploy, features, gc, generations, history, hosts, info, lint, lock, man, metrics, optimize, options,
-    perf_test, ping, quick_deploy, reboot, repl, report, resume, rollback, secrets, status, test_all, test_host,
-    trace_option, update, why,
+    emergency_deploy, features, format, gc, generations, history, hosts, info, lint, lock, man, metrics, optimize,
+    options, perf_test, ping, quick_deploy, reboot, repl, report, resume, rollback, secrets, status, test_all,
+    test_host, trace_option, update, why,
 };
 use crate::error::Exit;
 
@@ -153,6 +153,7 @@ pub(super) enum Command {
     Lint(lint::LintArgs),
     Duplication(duplication::DuplicationArgs),
     Features(features::FeaturesArgs),
+    Format(format::FormatArgs),
     Options(options::OptionsArgs),
     Secrets(secrets::SecretsArgs),
     Ci(ci::CiArgs),

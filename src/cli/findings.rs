@@ -101,7 +101,8 @@ pub(super) fn tell(hub: &Hub, report: &Report, form: Option<Form>, begun: Instan
     Ok(if is_well { Exit::Success } else { Exit::Failed })
 }
 
-fn text(hub: &Hub, report: &Report) -> io::Result<()> {
+/// Draws what was found on the lines that it is about.
+pub(super) fn text(hub: &Hub, report: &Report) -> io::Result<()> {
     let styled = hub.ui.out() == Palette::Colour;
     for checked in &report.found {
         for finding in &checked.findings {
@@ -115,8 +116,13 @@ fn text(hub: &Hub, report: &Report) -> io::Result<()> {
 }
 
 fn json(hub: &Hub, report: &Report) -> io::Result<()> {
-    let told = report.found.iter().flat_map(|checked| checked.findings.iter().map(|found| one(&checked.source, found)));
-    hub.ui.data_json(&json!({ "files": report.files, "findings": told.collect::<Vec<_>>() }))
+    hub.ui.data_json(&json!({ "files": report.files, "findings": findings_json(report) }))
+}
+
+/// What was found, as `--json` tells it.
+pub(super) fn findings_json(report: &Report) -> Vec<Value> {
+    let each = report.found.iter();
+    each.flat_map(|checked| checked.findings.iter().map(|found| one(&checked.source, found))).collect()
 }
 
 fn one(source: &Source, finding: &Finding) -> Value {

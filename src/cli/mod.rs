@@ -23,6 +23,7 @@ mod duplication;
 mod emergency_deploy;
 mod features;
 mod findings;
+mod format;
 mod gc;
 mod generations;
 mod history;

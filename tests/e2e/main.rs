@@ -24,6 +24,7 @@ mod evaluation;
 mod faults;
 mod features;
 mod flake_config;
+mod format;
 mod guard;
 mod health;
 mod history;

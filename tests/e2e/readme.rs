@@ -102,6 +102,9 @@ const LINES: &[(&str, &str, How)] = &[
     ("docs/lint.md", "hubctl lint --explain unused-binding", Prints("# unused-binding")),
     ("docs/lint.md", "hubctl lint --fix", Elsewhere),
     ("docs/lint.md", "hubctl duplication", Prints(" % shared: ")),
+    // format.rs.
+    ("docs/lint.md", "hubctl format --check", Elsewhere),
+    ("docs/lint.md", "hubctl format", Elsewhere),
     ("docs/lint.md", "hubctl options search firewall ports", Prints("networking.firewall.allowedTCPPorts")),
     ("docs/lint.md", "hubctl lint --baseline write", Elsewhere),
     ("docs/looking.md", "hubctl status", Prints("in sync")),

@@ -1,0 +1,186 @@
+//! Nix files in the one form that RFC 166 gives them.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::finding::Finding;
+use super::run::{Checked, Report, read_all, report, unread, write};
+use super::source::Source;
+use super::{guard, parse, syntax};
+
+/// The name of what the formatter cannot do.
+const FORMAT: &str = "format";
+
+/// More rounds than it takes until a text stays as it is.
+const ROUNDS: usize = 4;
+
+/// What became of files that were formatted.
+#[derive(Debug, Default)]
+pub struct Formatted {
+    /// How many files were read.
+    pub files: usize,
+    /// Those that are not in the form, or were not.
+    pub changed: Vec<PathBuf>,
+    /// What keeps files from being formatted.
+    pub wrong: Report,
+}
+
+/// What is done to a file that is not in the form.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Layout {
+    /// It is told.
+    Check,
+    /// It is replaced, whole or not at all.
+    Write,
+}
+
+/// Formats `files` below `root`.
+pub fn format(root: &Path, files: &[PathBuf], layout: Layout) -> io::Result<Formatted> {
+    let look = |source: Source| -> io::Result<Looked> {
+        match formatted(&source) {
+            Err(findings) => Ok(Looked::Wrong(wrong(source, findings))),
+            Ok(text) if text == source.text() => Ok(Looked::AsIs),
+            Ok(text) => {
+                let path = PathBuf::from(source.path());
+                if layout == Layout::Write {
+                    write(&root.join(&path), &text)?;
+                }
+                Ok(Looked::Changed(path))
+            }
+        }
+    };
+    let unreadable = |source, finding| Ok(Looked::Wrong(Checked { source, findings: vec![finding] }));
+    let (mut changed, mut failed, mut count) = (Vec::new(), Vec::new(), 0);
+    for looked in read_all(root, files, look, unreadable)? {
+        count += 1;
+        match looked? {
+            Looked::AsIs => {}
+            Looked::Changed(path) => changed.push(path),
+            Looked::Wrong(checked) => failed.push(checked),
+        }
+    }
+    Ok(Formatted { files: count, changed, wrong: report(failed) })
+}
+
+/// A file that is not formatted, with nothing that must not be shown.
+fn wrong(source: Source, findings: Vec<Finding>) -> Checked {
+    let is_of_formatter = findings.iter().any(|finding| finding.rule == FORMAT);
+    if is_of_formatter {
+        Checked { source: Source::new(source.path(), ""), findings }
+    } else {
+        unread(source, findings).0
+    }
+}
+
+enum Looked {
+    AsIs,
+    Changed(PathBuf),
+    Wrong(Checked),
+}
+
+/// A file's text in the form; what keeps it from that where it is no Nix, or where what the formatter makes of it cannot be taken.
+pub fn formatted(source: &Source) -> Result<String, Vec<Finding>> {
+    let text = source.text();
+    if let Some(span) = guard::too_deep(text) {
+        return Err(vec![syntax::too_deep(span)]);
+    }
+    parse::parse(text)?;
+    let made = stable(text)?;
+    // Another program's errors must not become the file's.
+    let is_sound = parse::parse(&made).is_ok() && comments(&made) == comments(text);
+    if is_sound {
+        Ok(made)
+    } else {
+        Err(vec![refused(0..0, "the formatter would change more than the form of this file")])
+    }
+}
+
+/// A text formatted until it stays as it is.
+fn stable(text: &str) -> Result<String, Vec<Finding>> {
+    let once = |text: &str| {
+        nixfmt_rs::format(text).map_err(|error| {
+            let message = format!("the formatter does not read this: {}", error.message());
+            vec![refused(0..0, &message)]
+        })
+    };
+    let mut made = once(text)?;
+    if made == text {
+        return Ok(made);
+    }
+    for _ in 0..ROUNDS {
+        let again = once(&made)?;
+        if again == made {
+            return Ok(made);
+        }
+        made = again;
+    }
+    Err(vec![refused(0..0, "the formatter makes something else of this file each time")])
+}
+
+fn refused(span: std::ops::Range<usize>, message: &str) -> Finding {
+    Finding::error(FORMAT, span, message).hint("the file is left as it is")
+}
+
+/// The words of all comments, and how often each stands. Their order and their marks may change.
+fn comments(text: &str) -> BTreeMap<&str, usize> {
+    let mut words = BTreeMap::new();
+    let comments = rnix::tokenize(text).filter(|(kind, _)| *kind == rnix::SyntaxKind::TOKEN_COMMENT);
+    let is_mark = |c: char| c.is_whitespace() || "#*/".contains(c);
+    for word in comments.flat_map(|(_, comment)| comment.split(is_mark)).filter(|word| !word.is_empty()) {
+        *words.entry(word).or_default() += 1;
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(text: &str) -> String {
+        formatted(&Source::new("a.nix", text)).unwrap()
+    }
+
+    #[test]
+    fn what_is_formatted_stays_as_it_is_with_all_comments() {
+        for (before, after) in [
+            ("{foo=1;}", "{ foo = 1; }\n"),
+            (
+                "# first\n{\n\n\n  a=1; # one\n  /* two */ b = [ 1\n 2 ];\n}\n# last",
+                "# first\n{\n\n  a = 1; # one\n  # two\n  b = [\n    1\n    2\n  ];\n}\n# last\n",
+            ),
+            ("{lib,...}:{a=lib.b;}", "{ lib, ... }: { a = lib.b; }\n"),
+            ("{lib,...}:{\na=lib.b;}", "{ lib, ... }: {\n  a = lib.b;\n}\n"),
+        ] {
+            assert_eq!(made(before), after);
+            assert_eq!(made(after), after);
+        }
+    }
+
+    #[test]
+    fn what_is_no_nix_is_told_as_everywhere() {
+        let found = formatted(&Source::new("a.nix", "{ a = 1 }")).unwrap_err();
+        assert_eq!((found.len(), found[0].rule), (1, "syntax"));
+    }
+
+    #[test]
+    fn nothing_that_is_nested_deeply_makes_it_fail() {
+        for piece in ["[", "(", "{ a = ", "!", "-", "a ++ ", "f ", "x: ", "\"${", "if a then b else ", "let a = ", "a."]
+        {
+            for count in [100, 1_000, 100_000] {
+                let _ = formatted(&Source::new("a.nix", piece.repeat(count)));
+            }
+        }
+        for (open, close) in
+            [("[", "]"), ("(", ")"), ("{ a = ", "; }"), ("x: ", ""), ("a: ", ""), ("if a then b else ", "")]
+        {
+            let text = format!("{}1{}", open.repeat(2_000), close.repeat(2_000));
+            let _ = std::thread::Builder::new()
+                .stack_size(super::super::run::STACK)
+                .spawn(move || formatted(&Source::new("a.nix", text)).is_ok())
+                .unwrap()
+                .join()
+                .unwrap();
+        }
+    }
+}
