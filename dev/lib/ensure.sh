@@ -110,6 +110,16 @@ ensure() {
   done
 }
 
+# ensure_python MODULE..: modules of Python, which are no programs.
+ensure_python() {
+  local module
+  for module in "$@"; do
+    python3 -c "import $module" 2>/dev/null && continue
+    ensure_installs || ensure_die "Python's module $module is missing (Debian calls the package: python3-$module)"
+    ensure_apt_install "python3-$module"
+  done
+}
+
 # What a user who builds the lab's fleet wants of Nix; goes into NIX_CONFIG, so that no file of the machine changes.
 # Without substituters nothing waits for a public cache that the fleet does not need. The sandbox is off because the
 # fleet's builders are the machine's own /bin/sh and coreutils.

@@ -4,6 +4,7 @@ pub mod age;
 mod error;
 mod git;
 mod rules;
+pub mod sops;
 mod status;
 pub mod transaction;
 mod vault;

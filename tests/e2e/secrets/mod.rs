@@ -2,4 +2,5 @@
 
 mod age;
 mod commands;
+mod sops;
 mod testkit;
