@@ -78,6 +78,15 @@ pub enum SopsError {
     /// There is nobody to encrypt to.
     #[error("it would have no recipient")]
     NoRecipient,
+    /// A rule of `.sops.yaml` is not as SOPS wants it.
+    #[error("{0}")]
+    Rules(String),
+    /// No rule of `.sops.yaml` is for the file.
+    #[error("no rule of .sops.yaml matches its path")]
+    NoRule,
+    /// A change of `.sops.yaml` would change more than it should.
+    #[error(".sops.yaml names the recipients in a way that hubctl cannot change without changing more")]
+    TooClever,
     /// The layer of age failed.
     #[error(transparent)]
     Age(#[from] crate::secrets::age::AgeError),
@@ -94,11 +103,12 @@ impl SopsError {
                 "look at what changed with `git log -p {file}`; a merge of two changes breaks the MAC too: \
                  take one side, and make the other change again"
             )),
-            Self::NotEncrypted => Some(format!("`hubctl secrets create {file}` encrypts a new one")),
             Self::NoIdentity(_) => Some(
                 "give an identity with `--identity`, in SOPS_AGE_KEY_FILE or in ~/.config/sops/age/keys.txt".to_owned(),
             ),
             Self::NoSuchKey(_) | Self::NotAValue(_) => Some("write the path as `a/b/0`".to_owned()),
+            Self::NoRule => Some(format!("add a rule to .sops.yaml whose `path_regex` matches `{file}`")),
+            Self::TooClever => Some("change it by hand".to_owned()),
             Self::At { source, .. } => source.hint(file),
             Self::Age(error) => error.hint(),
             _ => None,

@@ -12,7 +12,7 @@ use super::value::Plain;
 pub(super) const DEEPEST: usize = 100;
 
 /// A map, a list, a value or nothing.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Node {
     Map(Container),
     List(Container),
@@ -22,7 +22,7 @@ pub(super) enum Node {
 }
 
 /// A map or a list with its place in the text: its brackets included where it has some, and all of its lines otherwise.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Container {
     pub(super) items: Vec<Item>,
     pub(super) span: Range<usize>,
@@ -52,21 +52,21 @@ pub(super) struct Field {
 }
 
 /// What stands in a map or a list. A comment stands before what it is about, also one at the end of a line.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Item {
     Comment(Comment),
     Entry(Entry),
 }
 
 /// A comment without the sign that begins it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Comment {
     pub(super) text: Zeroizing<String>,
     pub(super) span: Range<usize>,
 }
 
 /// A key of a map with its value, or an element of a list, which has no key.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) key: Option<String>,
     /// Where the key begins, or the element.
@@ -75,7 +75,7 @@ pub(super) struct Entry {
 }
 
 /// A single value.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Leaf {
     pub(super) value: Plain,
     pub(super) span: Range<usize>,

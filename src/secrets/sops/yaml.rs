@@ -19,12 +19,18 @@ pub(super) fn parse(text: &str) -> Result<Document, SopsError> {
     Document::nested(roots, |root, entry| if root.flow { member(text, root, entry) } else { lines(text, entry) })
 }
 
-/// Its documents, with the `sops` blocks in them.
+/// How many places may be repeated by aliases.
+const MOST_REPEATED: usize = 10_000;
+
+/// Its documents, with the `sops` blocks in them. A map or a list that is repeated by an alias is refused: it would be encrypted in
+/// one place and bound to another.
 pub(super) fn roots(text: &str) -> Result<Vec<Container>, SopsError> {
-    let events = events(text)?;
-    let comments = comments(text, &events);
-    let mut builder = Builder { text, events: events.into(), comments, anchors: BTreeMap::new() };
-    builder.documents()
+    Builder::of(text, false)?.documents()
+}
+
+/// The documents of a file that is only read: aliases repeat whatever they name, with the places where that stands.
+pub(super) fn expanded(text: &str) -> Result<Vec<Container>, SopsError> {
+    Builder::of(text, true)?.documents()
 }
 
 /// An event with the bytes that it stands for.
@@ -154,11 +160,21 @@ struct Builder<'t> {
     text: &'t str,
     events: VecDeque<Located<'t>>,
     comments: VecDeque<Found>,
-    /// The values that have a name for others to repeat them by; none for a map or a list.
-    anchors: BTreeMap<usize, Option<Plain>>,
+    /// What has a name for others to repeat it by, once it has ended.
+    anchors: BTreeMap<usize, Node>,
+    /// Whether maps and lists may be repeated.
+    expands: bool,
+    /// How many places were repeated.
+    repeated: usize,
 }
 
 impl<'t> Builder<'t> {
+    fn of(text: &'t str, expands: bool) -> Result<Self, SopsError> {
+        let events = events(text)?;
+        let comments = comments(text, &events);
+        Ok(Self { text, events: events.into(), comments, anchors: BTreeMap::new(), expands, repeated: 0 })
+    }
+
     fn documents(&mut self) -> Result<Vec<Container>, SopsError> {
         let mut roots = Vec::new();
         while let Some(Located { event, .. }) = self.events.pop_front() {
@@ -194,29 +210,36 @@ impl<'t> Builder<'t> {
         if depth > DEEPEST {
             return Err(self.fault(span.start, "it is nested too deeply"));
         }
-        match event {
-            Event::MappingStart(anchor, _) => {
-                self.anchors.insert(anchor, None);
-                self.container(span.start, depth, true, block).map(Node::Map)
-            }
-            Event::SequenceStart(anchor, _) => {
-                self.anchors.insert(anchor, None);
-                self.container(span.start, depth, false, block).map(Node::List)
-            }
+        let (node, anchor) = match event {
+            Event::MappingStart(anchor, _) => (Node::Map(self.container(span.start, depth, true, block)?), anchor),
+            Event::SequenceStart(anchor, _) => (Node::List(self.container(span.start, depth, false, block)?), anchor),
             Event::Scalar(text, style, anchor, tag) => {
                 let value = self.scalar(&text, style, tag.as_deref(), span.start)?;
-                self.anchors.insert(anchor, value.clone());
-                Ok(value.map_or_else(
-                    || Node::Null(span.clone()),
-                    |value| Node::Leaf(Leaf { value, span: span.clone(), block }),
-                ))
+                let leaf = |value| Node::Leaf(Leaf { value, span: span.clone(), block });
+                (value.map_or_else(|| Node::Null(span.clone()), leaf), anchor)
             }
-            Event::Alias(anchor) => match self.anchors.get(&anchor) {
-                Some(Some(value)) => Ok(Node::Leaf(Leaf { value: value.clone(), span, block })),
-                _ => Err(self.fault(span.start, "an alias of a map or a list cannot be encrypted: write it out")),
-            },
-            _ => Err(self.fault(span.start, "a value was expected")),
+            Event::Alias(anchor) => return self.alias(anchor, span, block),
+            _ => return Err(self.fault(span.start, "a value was expected")),
+        };
+        // Anchors are numbered from 1.
+        if anchor > 0 && (self.expands || matches!(node, Node::Leaf(_) | Node::Null(_))) {
+            self.anchors.insert(anchor, node.clone());
         }
+        Ok(node)
+    }
+
+    fn alias(&mut self, anchor: usize, span: Range<usize>, block: Option<usize>) -> Result<Node, SopsError> {
+        let node = match self.anchors.get(&anchor) {
+            Some(Node::Leaf(leaf)) => return Ok(Node::Leaf(Leaf { value: leaf.value.clone(), span, block })),
+            Some(Node::Null(_)) => return Ok(Node::Null(span)),
+            Some(node) => node.clone(),
+            None => return Err(self.fault(span.start, "an alias of a map or a list cannot be encrypted: write it out")),
+        };
+        self.repeated += size_of_node(&node);
+        if self.repeated > MOST_REPEATED {
+            return Err(self.fault(span.start, "aliases repeat too much"));
+        }
+        Ok(node)
     }
 
     fn scalar(&self, text: &str, style: ScalarStyle, tag: Option<&Tag>, at: usize) -> Result<Option<Plain>, SopsError> {
@@ -351,6 +374,15 @@ impl<'t> Builder<'t> {
 
     fn fault(&self, at: usize, what: &str) -> SopsError {
         SopsError::Syntax { line: self.line(at), what: what.to_owned() }
+    }
+}
+
+fn size_of_node(node: &Node) -> usize {
+    match node {
+        Node::Map(inner) | Node::List(inner) => {
+            1 + super::tree::entries(&inner.items).map(|entry| size_of_node(&entry.node)).sum::<usize>()
+        }
+        _ => 1,
     }
 }
 

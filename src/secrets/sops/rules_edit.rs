@@ -1,0 +1,162 @@
+//! Changes of `.sops.yaml` that keep comments, anchors and style.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use super::error::SopsError;
+use super::rules::{Home, SopsRules};
+use super::tree::{Container, Edits, Entry, Leaf, Node, entries, splice};
+use super::value::Plain;
+use super::yaml::{self, dash, end_of};
+use crate::secrets::age::Recipient;
+
+impl SopsRules {
+    /// The rules with another recipient for the files of the rule that is for `file`. A key that has a name in the file is named.
+    pub fn granted(&self, file: &Path, recipient: &Recipient) -> Result<String, SopsError> {
+        let (number, home) = self.home(file)?;
+        if self.all()[number].recipients.contains(recipient) {
+            return Ok(self.text.clone());
+        }
+        let name = anchors(&self.text)?.remove(&recipient.to_string()).map(|name| format!("*{name}"));
+        let new = name.unwrap_or_else(|| recipient.to_string());
+        let edit = match home {
+            Home::List(list) => self.add_to_list(list, &new)?,
+            Home::Text(leaf) => self.add_to_text(leaf, &recipient.to_string()),
+        };
+        let mut expected = self.all()[number].recipients.clone();
+        expected.push(recipient.clone());
+        self.checked(splice(&self.text, vec![edit]).to_string(), number, &expected)
+    }
+
+    /// The rules without a recipient for the files of the rule that is for `file`.
+    pub fn revoked(&self, file: &Path, recipient: &Recipient) -> Result<String, SopsError> {
+        let (number, home) = self.home(file)?;
+        let mut expected = self.all()[number].recipients.clone();
+        expected.retain(|one| one != recipient);
+        if expected.len() == self.all()[number].recipients.len() {
+            return Ok(self.text.clone());
+        }
+        if expected.is_empty() {
+            return Err(SopsError::NoRecipient);
+        }
+        let edits = match home {
+            Home::List(list) => self.remove_from_list(list, recipient),
+            Home::Text(leaf) => self.remove_from_text(leaf, recipient),
+        };
+        self.checked(splice(&self.text, edits).to_string(), number, &expected)
+    }
+
+    /// The one place where the recipients of a file's rule stand.
+    fn home(&self, file: &Path) -> Result<(usize, &Home), SopsError> {
+        let number = self.number_for(file).ok_or(SopsError::NoRule)?;
+        let rule = &self.all()[number];
+        if rule.shamir {
+            return Err(SopsError::Shamir);
+        }
+        match rule.homes.as_slice() {
+            [home] => Ok((number, home)),
+            _ => Err(SopsError::TooClever),
+        }
+    }
+
+    /// Makes sure that a change did what it should to one rule, and nothing to the others.
+    fn checked(&self, text: String, number: usize, expected: &[Recipient]) -> Result<String, SopsError> {
+        let new = Self::parse(&text).map_err(|_| SopsError::TooClever)?;
+        let right = new.all().len() == self.all().len()
+            && new.all().iter().zip(self.all()).enumerate().all(|(at, (new, old))| {
+                let wanted = if at == number { expected } else { &old.recipients };
+                new.recipients == wanted && new.pattern() == old.pattern() && new.foreign == old.foreign
+            });
+        if right { Ok(text) } else { Err(SopsError::TooClever) }
+    }
+
+    fn add_to_list(
+        &self,
+        list: &Container,
+        new: &str,
+    ) -> Result<(std::ops::Range<usize>, Zeroizing<String>), SopsError> {
+        let below = entries(&list.items).last().ok_or(SopsError::TooClever)?;
+        let end = end_of(&below.node);
+        if list.flow {
+            return Ok((end..end, Zeroizing::new(format!(", {new}"))));
+        }
+        // On a line of its own, below the last and what stands behind that.
+        let line_end = self.text[end..].find('\n').map_or(self.text.len(), |newline| end + newline);
+        let dash = dash(&self.text, below.start);
+        let line_start = self.text[..dash].rfind('\n').map_or(0, |newline| newline + 1);
+        let indent = " ".repeat(self.text[line_start..dash].chars().count());
+        let gap = &self.text[dash + 1..below.start];
+        Ok((line_end..line_end, Zeroizing::new(format!("\n{indent}-{gap}{new}"))))
+    }
+
+    fn add_to_text(&self, leaf: &Leaf, new: &str) -> (std::ops::Range<usize>, Zeroizing<String>) {
+        let text = &self.text[leaf.span.clone()];
+        let inside = text.trim_end_matches(['"', '\'']);
+        let at = leaf.span.start + inside.len();
+        let comma = if inside.ends_with(',') { "" } else { "," };
+        let line = text.rfind('\n').map(|newline| &text[newline + 1..]);
+        let indent = line.map(|line| &line[..line.len() - line.trim_start().len()]);
+        let gap = indent.map_or_else(String::new, |indent| format!("\n{indent}"));
+        (at..at, Zeroizing::new(format!("{comma}{gap}{new}")))
+    }
+
+    fn remove_from_list(&self, list: &Container, recipient: &Recipient) -> Edits {
+        let is_it = |entry: &&Entry| {
+            super::rules::text_of(&entry.node).and_then(|text| text.parse().ok()).as_ref() == Some(recipient)
+        };
+        let span = |entry: &Entry| if list.flow { yaml::member(&self.text, list, entry) } else { self.line_of(entry) };
+        entries(&list.items).filter(is_it).map(|entry| (span(entry), Zeroizing::default())).collect()
+    }
+
+    fn line_of(&self, entry: &Entry) -> std::ops::Range<usize> {
+        let start = self.text[..entry.start].rfind('\n').map_or(0, |newline| newline + 1);
+        let end = end_of(&entry.node);
+        start..self.text[end..].find('\n').map_or(self.text.len(), |newline| end + newline + 1)
+    }
+
+    fn remove_from_text(&self, leaf: &Leaf, recipient: &Recipient) -> Edits {
+        let text = &self.text[leaf.span.clone()];
+        let wanted = recipient.to_string();
+        let Some(at) = text.find(&wanted) else { return Vec::new() };
+        let (before, behind) = (&text[..at], &text[at + wanted.len()..]);
+        // With the comma behind it and what follows that up to the next, or with the one before it.
+        let comma = behind.trim_start().starts_with(',').then(|| behind.find(',').unwrap_or_default() + 1);
+        let span = match comma {
+            Some(comma) => {
+                let rest = &behind[comma..];
+                at..at + wanted.len() + comma + (rest.len() - rest.trim_start().len())
+            }
+            None => before.trim_end().trim_end_matches(',').len()..at + wanted.len(),
+        };
+        vec![(leaf.span.start + span.start..leaf.span.start + span.end, Zeroizing::default())]
+    }
+}
+
+/// The names that values have in a file.
+fn anchors(text: &str) -> Result<BTreeMap<String, String>, SopsError> {
+    let mut found = BTreeMap::new();
+    for root in yaml::expanded(text)? {
+        collect(text, &Node::Map(root), &mut found);
+    }
+    Ok(found)
+}
+
+fn collect(text: &str, node: &Node, into: &mut BTreeMap<String, String>) {
+    match node {
+        Node::Map(inner) | Node::List(inner) => {
+            entries(&inner.items).for_each(|entry| collect(text, &entry.node, into));
+        }
+        Node::Leaf(Leaf { value: Plain::Text(value), span, .. }) => {
+            let name = text[span.clone()].strip_prefix('&').and_then(|rest| rest.split_whitespace().next());
+            if let (Some(name), Ok(value)) = (name, std::str::from_utf8(value)) {
+                into.entry(value.to_owned()).or_insert_with(|| name.to_owned());
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests;
