@@ -102,7 +102,7 @@ async fn dispatch(hub: &Hub, command: Command) -> Result<Exit> {
         Command::Duplication(args) => duplication::run(hub, args).await,
         Command::Features(args) => features::run(hub, args).await,
         Command::Format(args) => format::run(hub, args).await,
-        Command::Options(args) => options::run(hub, args),
+        Command::Options(args) => options::run(hub, args).await,
         Command::Secrets(args) => secrets::run(hub, args).await,
         Command::Ci(args) => ci::run(hub, args).await,
         Command::Completions(args) => completions::run(hub, &args),

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::config::Config;
 use super::findings::{Form, aside, files_of, tell};
 use super::hub::Hub;
+use super::options::levels_of;
 use crate::error::{Error, Exit, Kind, Result, nearest};
 use crate::lint::{
     BASELINE, Baseline, BaselineError, Cache, Fixing, Level, Levels, RULES, Report, Scope, fix, lint_cached, rule,
@@ -76,7 +77,7 @@ pub(super) async fn run(hub: &Hub, args: LintArgs) -> Result<Exit> {
         return explain(hub, name);
     }
     let config = Config::of(&hub.flake()?)?;
-    let levels = config.lint().levels;
+    let levels = levels_of(hub, &config);
     if args.rules {
         return list(hub, &levels);
     }

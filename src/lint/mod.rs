@@ -46,7 +46,7 @@ pub use finding::{Finding, Fix, Related, Severity};
 pub use fix::Fixing;
 pub use format::{Formatted, Layout, format, formatted};
 pub use forms::{github, sarif};
-pub use options::{Found, Options};
+pub use options::{Found, Index, Listed, Options, index};
 pub use rulebook::{Level, Levels};
 pub use rules::{RULES, Rule, rule};
 pub use run::{Before, Checked, Report, Scope, check_syntax, fix, lint, lint_cached};

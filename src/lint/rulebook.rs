@@ -8,7 +8,7 @@ use rowan::ast::AstNode as _;
 
 use super::file::File;
 use super::finding::{Finding, Severity};
-use super::options::{Options, Own, Setting, Standing, Unsettled};
+use super::options::{Index, Options, Own, Setting, Standing, Unsettled};
 use super::rules::{Check, RULES, Rule, option_value, unknown_option};
 use super::tree::{Facts, Tree};
 
@@ -23,17 +23,27 @@ pub enum Level {
 
 /// What a hub says of the rules; for those that it does not name, their own severity holds.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Levels(BTreeMap<String, Level>);
+pub struct Levels {
+    levels: BTreeMap<String, Level>,
+    /// The options that its inputs have, where they are known.
+    index: Option<Index>,
+}
 
 impl Levels {
     /// Says what is made of the findings of a rule.
     pub fn set(&mut self, rule: &str, level: Level) {
-        self.0.insert(rule.to_owned(), level);
+        self.levels.insert(rule.to_owned(), level);
+    }
+
+    /// The same with the options that the hub's inputs have.
+    #[must_use]
+    pub fn with_index(self, index: Option<Index>) -> Self {
+        Self { index, ..self }
     }
 
     /// What is made of the findings of a rule.
     pub fn of(&self, rule: &Rule) -> Level {
-        self.0.get(rule.name).copied().unwrap_or(Level::At(rule.severity))
+        self.levels.get(rule.name).copied().unwrap_or(Level::At(rule.severity))
     }
 }
 
@@ -49,6 +59,8 @@ pub(super) struct Rulebook {
     of_options: Vec<Weighed>,
     /// The options that are known, once a rule asks for them.
     options: OnceLock<Options>,
+    /// An index of those of the hub's inputs.
+    index: Option<Index>,
 }
 
 impl Rulebook {
@@ -59,6 +71,7 @@ impl Rulebook {
             of_trees: Vec::new(),
             of_options: Vec::new(),
             options: OnceLock::new(),
+            index: levels.index.clone(),
         };
         for rule in RULES {
             let Level::At(severity) = levels.of(rule) else { continue };
@@ -112,7 +125,7 @@ impl Rulebook {
             if self.of_options.is_empty() || node.kind() != SyntaxKind::NODE_ATTRPATH_VALUE {
                 continue;
             }
-            let options = self.options.get_or_init(Options::read);
+            let options = self.options.get_or_init(|| Options::read(self.index.as_ref()));
             let Some(setting) = Setting::of(&node, options) else { continue };
             for weighed in &self.of_options {
                 if let Check::Options(check) = weighed.0.check {

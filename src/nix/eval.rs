@@ -150,6 +150,14 @@ impl Query {
         Self { attribute, function: features::FUNCTION.into(), absent: None }
     }
 
+    /// The names of all options of a system with the names of their types, but for those that the flake at `source` itself
+    /// declares; the answer is a map.
+    pub fn options(system: SystemAttr<'_>, source: &Source) -> Self {
+        let attribute = format!("{}.\"{}\"", system.output, system.name);
+        let function = include_str!("options.nix").replace("@source@", &source.path.to_string());
+        Self { attribute, function: function.into(), absent: None }
+    }
+
     /// What tells this question from others.
     pub fn subject(&self) -> String {
         format!("{} | {}", self.attribute, self.function)

@@ -12,11 +12,7 @@ pub struct StateDirs(PathBuf);
 impl StateDirs {
     /// The directories of this user: below `$XDG_STATE_HOME`, or `~/.local/state` where that is not set.
     pub fn of_user() -> io::Result<Self> {
-        let absolute = |key: &str| std::env::var_os(key).map(PathBuf::from).filter(|path| path.is_absolute());
-        let base = absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")));
-        let base =
-            base.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "neither XDG_STATE_HOME nor HOME is set"))?;
-        Ok(Self(base.join("hubctl")))
+        Ok(Self(below("XDG_STATE_HOME", ".local/state")?))
     }
 
     /// The directories below `root`.
@@ -49,8 +45,22 @@ impl StateDirs {
         Runs::at(self.0.join("runs"))
     }
 
+    /// The index of the options of a flake's inputs, which `locks`, the text of its lock file, tells from others.
+    pub fn options(flake: &Path, locks: &str) -> io::Result<PathBuf> {
+        let key = blake3::hash(format!("{}\0{locks}", flake.display()).as_bytes()).to_hex();
+        Ok(below("XDG_CACHE_HOME", ".cache")?.join("options").join(format!("{key}.txt")))
+    }
+
     /// All of them.
     pub fn root(&self) -> &Path {
         &self.0
     }
+}
+
+/// hubctl's directory in the one that a variable names, or in `fallback` of the user's home.
+fn below(key: &str, fallback: &str) -> io::Result<PathBuf> {
+    let absolute = |key: &str| std::env::var_os(key).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = absolute(key).or_else(|| absolute("HOME").map(|home| home.join(fallback)));
+    let missing = || io::Error::new(io::ErrorKind::NotFound, format!("neither {key} nor HOME is set"));
+    Ok(base.ok_or_else(missing)?.join("hubctl"))
 }

@@ -38,6 +38,7 @@ mod look;
 mod metrics;
 mod nix_versions;
 mod old_recipes;
+mod options;
 mod outcomes;
 mod perf;
 mod readme;

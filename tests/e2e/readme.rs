@@ -106,6 +106,8 @@ const LINES: &[(&str, &str, How)] = &[
     ("docs/lint.md", "hubctl format --check", Elsewhere),
     ("docs/lint.md", "hubctl format", Elsewhere),
     ("docs/lint.md", "hubctl options search firewall ports", Prints("networking.firewall.allowedTCPPorts")),
+    // options.rs: the lab's systems tell no options.
+    ("docs/lint.md", "hubctl options update", Elsewhere),
     ("docs/lint.md", "hubctl lint --baseline write", Elsewhere),
     ("docs/looking.md", "hubctl status", Prints("in sync")),
     ("docs/looking.md", "hubctl status 'p*' --no-eval", Prints("not compared")),

@@ -2,8 +2,12 @@
 //!
 //! After its first lines come the names of types, then each option by what its name does not share with the one before it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Write as _};
 use std::ops::Range;
+use std::sync::Arc;
+
+use crate::lint::source::floor;
 
 /// Made by `dev/options-index`.
 const INDEX: &str = include_str!("index.txt");
@@ -11,14 +15,18 @@ const INDEX: &str = include_str!("index.txt");
 /// Every option that is known, in the order of their names.
 #[derive(Debug)]
 pub struct Options {
-    source: &'static str,
-    types: Vec<&'static str>,
-    /// All names, one behind the other.
+    source: String,
+    types: Vec<String>,
+    /// All names, each with the kinds of systems that have it behind it.
     names: String,
     entries: Vec<Entry>,
     /// Where the first parts of names are among all names, each with the parts behind it: they are asked for often.
     roots: Vec<(Range<usize>, Vec<Range<usize>>)>,
+    is_exact: bool,
 }
+
+/// Options by their names: the first letters of the kinds of systems that have one, each with its type there.
+pub type Listed = BTreeMap<String, BTreeMap<char, String>>;
 
 /// An option.
 #[derive(Debug)]
@@ -26,8 +34,9 @@ struct Entry {
     /// Where its name is among all names.
     start: usize,
     end: usize,
-    /// The first letters of the kinds of systems that have it, each with the number of its type there.
-    types: &'static str,
+    /// Where the first letters of the kinds of systems that have it end, which follow the name, each with the number of its type
+    /// there.
+    types_end: usize,
 }
 
 /// An option with its types.
@@ -36,7 +45,7 @@ pub struct Found<'a> {
     /// Its name; `<name>` and `*` stand for any.
     pub name: &'a str,
     /// Each kind of system that has it, with the name of its type there.
-    pub types: Vec<(&'static str, &'static str)>,
+    pub types: Vec<(&'static str, &'a str)>,
 }
 
 /// What there is at the end of a path.
@@ -50,33 +59,75 @@ pub(in crate::lint) enum Place {
     Unknown { before: String, part: usize },
 }
 
+/// An index that was made from a hub's own inputs, in place of the one that hubctl brings along.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Index(Arc<str>);
+
+impl Index {
+    /// The index that `text` is; none where it is of another version.
+    pub fn of(text: String) -> Option<Self> {
+        text.starts_with(FORM).then(|| Self(text.into()))
+    }
+}
+
+/// The first line of an index.
+const FORM: &str = "hubctl-options 1\n";
+
+impl fmt::Debug for Index {
+    /// What tells it from others.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Index({})", blake3::hash(self.0.as_bytes()).to_hex())
+    }
+}
+
 impl Options {
-    /// Reads the index.
-    pub fn read() -> Self {
-        let mut lines = INDEX.lines();
-        let source = lines.nth(1).unwrap_or_default();
+    /// Reads an index; the one that hubctl brings along where there is no other.
+    pub fn read(index: Option<&Index>) -> Self {
+        let text = index.map_or(INDEX, |index| &index.0);
+        let mut lines = text.lines();
+        let source = lines.nth(1).unwrap_or_default().to_owned();
         let count = lines.next().and_then(|count| count.parse().ok()).unwrap_or_default();
-        let types: Vec<_> = lines.by_ref().take(count).collect();
-        let (mut names, mut entries) = (String::with_capacity(2 * INDEX.len()), Vec::with_capacity(40_000));
+        let types: Vec<_> = lines.by_ref().take(count).map(str::to_owned).collect();
+        let (mut names, mut entries) = (String::with_capacity(2 * text.len()), Vec::with_capacity(40_000));
         let mut previous = 0..0;
         for line in lines {
             let mut parts = line.split('\t');
             let (Some(shared), Some(rest), Some(types)) = (parts.next(), parts.next(), parts.next()) else { continue };
             let shared = shared.parse().unwrap_or(0).min(previous.len());
+            let shared = floor(&names[previous.clone()], shared);
             let start = names.len();
             let same = names[previous.start..previous.start + shared].to_owned();
             names.push_str(&same);
             names.push_str(rest);
             previous = start..names.len();
-            entries.push(Entry { start, end: names.len(), types });
+            names.push_str(types);
+            entries.push(Entry { start, end: previous.end, types_end: names.len() });
         }
         let roots = roots(&names, &entries);
-        Self { source, types, names, entries, roots }
+        Self { source, types, names, entries, roots, is_exact: index.is_some() }
+    }
+
+    /// Whether the options are those of the hub's own inputs, and not of others of some date.
+    pub(in crate::lint) fn is_exact(&self) -> bool {
+        self.is_exact
+    }
+
+    /// All options, each with the first letters of the kinds of systems that have it and their types there.
+    pub fn all(&self) -> Listed {
+        let letter = |kind: &str| match kind {
+            "home-manager" => 'h',
+            "nix-darwin" => 'd',
+            _ => 'n',
+        };
+        let found = (0..self.entries.len()).map(|at| self.found(at));
+        let types =
+            |found: &Found<'_>| found.types.iter().map(|(kind, name)| (letter(kind), (*name).to_owned())).collect();
+        found.map(|found| (found.name.to_owned(), types(&found))).collect()
     }
 
     /// Of what and of when the options are.
-    pub fn source(&self) -> &'static str {
-        self.source
+    pub fn source(&self) -> &str {
+        &self.source
     }
 
     /// The options whose names have all of `words` in them, in whatever case; the shortest names first.
@@ -94,7 +145,8 @@ impl Options {
     /// An option by its place in the order.
     pub(in crate::lint) fn found(&self, at: usize) -> Found<'_> {
         let mut types = Vec::new();
-        let mut rest = self.entries[at].types;
+        let Entry { end, types_end, .. } = self.entries[at];
+        let mut rest = &self.names[end..types_end];
         while let Some(letter) = rest.chars().next() {
             let digits = rest[1..].find(|c: char| !c.is_ascii_digit()).map_or(rest.len(), |end| end + 1);
             let number: usize = rest[1..digits].parse().unwrap_or_default();
@@ -103,7 +155,7 @@ impl Options {
                 'd' => "nix-darwin",
                 _ => "NixOS",
             };
-            types.push((kind, self.types.get(number.wrapping_sub(1)).copied().unwrap_or("?")));
+            types.push((kind, self.types.get(number.wrapping_sub(1)).map_or("?", String::as_str)));
             rest = &rest[digits..];
         }
         Found { name: self.name(at), types }
@@ -226,6 +278,31 @@ fn roots(names: &str, entries: &[Entry]) -> Vec<(Range<usize>, Vec<Range<usize>>
     roots
 }
 
+/// The text of an index of `options`, which are of what `source` says in one line.
+pub fn index(source: &str, options: &Listed) -> String {
+    let plain = |text: &str| text.replace(['\t', '\n', '\r'], " ");
+    let (mut numbers, mut types, mut lines) = (BTreeMap::new(), Vec::new(), String::new());
+    let mut previous = String::new();
+    for (name, of) in options {
+        let name = plain(name);
+        let mut kinds = String::new();
+        for (letter, kind) in of {
+            let number = *numbers.entry(plain(kind)).or_insert_with_key(|kind| {
+                types.push(kind.clone());
+                types.len()
+            });
+            // Writing to a text never fails.
+            let _ = write!(kinds, "{letter}{number}");
+        }
+        let same = name.bytes().zip(previous.bytes()).take_while(|(a, b)| a == b).count();
+        let same = floor(&name, same);
+        let _ = writeln!(lines, "{same}\t{}\t{kinds}", &name[same..]);
+        previous = name;
+    }
+    let types: Vec<_> = types.iter().map(|kind| format!("{kind}\n")).collect();
+    format!("{FORM}{}\n{}\n{}{lines}", plain(source), types.len(), types.concat())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -236,7 +313,7 @@ mod tests {
 
     #[test]
     fn the_index_is_in_order_and_every_option_has_a_type() {
-        let options = Options::read();
+        let options = Options::read(None);
         assert!(options.entries.len() > 30_000, "{}", options.entries.len());
         assert!((1..options.entries.len()).all(|at| options.name(at - 1) < options.name(at)));
         let untyped = (0..options.entries.len()).map(|at| options.found(at)).find(|found| {
@@ -249,7 +326,7 @@ mod tests {
 
     #[test]
     fn paths_are_followed_through_any_name() {
-        let options = Options::read();
+        let options = Options::read(None);
         let known = |text: &str| match options.place(&path(text)) {
             Place::Known(Some(at)) => options.found(at).types[0].1.to_owned(),
             other => format!("{other:?}"),
@@ -264,8 +341,25 @@ mod tests {
     }
 
     #[test]
+    fn an_index_that_was_made_is_read_as_it_was_meant() {
+        let shipped = Options::read(None);
+        let listed = shipped.all();
+        let again = Options::read(Index::of(index("a hub", &listed)).as_ref());
+        assert_eq!(again.all(), listed);
+        assert_eq!((again.source(), again.is_exact(), shipped.is_exact()), ("a hub", true, false));
+        assert_eq!(Index::of("hubctl-options 2\n".to_owned()), None);
+        let odd = Listed::from([
+            ("é.a".to_owned(), BTreeMap::from([('n', "a\tb".to_owned())])),
+            ("è.b".to_owned(), BTreeMap::from([('h', "bool".to_owned())])),
+        ]);
+        let read = Options::read(Index::of(index("x\ny", &odd)).as_ref()).all();
+        assert_eq!(read["é.a"][&'n'], "a b");
+        assert_eq!(read.len(), 2);
+    }
+
+    #[test]
     fn all_words_are_searched_for() {
-        let options = Options::read();
+        let options = Options::read(None);
         let found = options.search(&["firewall".to_owned(), "TCPports".to_owned()]);
         assert_eq!(found[0].name, "networking.firewall.allowedTCPPorts");
         assert_eq!(found[0].types, [("NixOS", "listOf unsignedInt16")]);

@@ -39,6 +39,24 @@ pub(in crate::lint) fn accepts(name: &str, value: &Kind) -> bool {
     one(&mut Words { rest: name }, value)
 }
 
+/// Whether an option that did not take a value some time ago is sure not to take it now. Types grow: `null` is allowed later, numbers
+/// get units, and an `enum` gets more values, so that of those only a slip in one that there was is told.
+pub(in crate::lint) fn was_never_taken(option: &str, name: &str, value: &Kind) -> bool {
+    let is_number =
+        ["int", "unsignedInt ", "positiveInt", "float"].iter().any(|number| format!("{name} ").contains(number));
+    let is_free = option.split('.').any(|part| part == "settings");
+    match value {
+        Kind::Null => false,
+        Kind::Text(_) if is_number => false,
+        Kind::List | Kind::Set if is_free => false,
+        Kind::Text(Some(text)) if name.contains("enum [") => {
+            let values = name.split('"').filter(|known| known.len() > 2);
+            values.into_iter().any(|known| strsim::osa_distance(known, text) <= 2)
+        }
+        _ => true,
+    }
+}
+
 /// The words of a type's name that are not read yet.
 struct Words<'a> {
     rest: &'a str,
@@ -117,6 +135,22 @@ fn is_same(known: &serde_json::Value, value: &Kind) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_type_of_another_date_only_what_cannot_have_changed_is_told() {
+        let text = |text: &str| Kind::Text(Some(text.to_owned()));
+        for (option, name, value, is_sure) in [
+            ("a.b", "path", Kind::Null, false),
+            ("a.b", "int", text("30d"), false),
+            ("a.b", "unsignedInt16", text("http"), true),
+            ("a.settings.b", "attrsOf anything", Kind::List, false),
+            ("a.b", "bool", text("yes"), true),
+            ("a.b", "enum [\"yes\",\"without\"]", text("witout"), true),
+            ("a.b", "enum [\"yes\",\"without\"]", text("prohibit"), false),
+        ] {
+            assert_eq!(was_never_taken(option, name, &value), is_sure, "{name} {value:?}");
+        }
+    }
 
     #[test]
     fn types_take_what_their_names_say() {

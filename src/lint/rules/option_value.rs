@@ -4,7 +4,7 @@ use rowan::ast::AstNode as _;
 
 use super::{Check, Rule};
 use crate::lint::finding::{Finding, Span};
-use crate::lint::options::{Kind, Options, Place, Setting, Unsettled, accepts};
+use crate::lint::options::{Kind, Options, Place, Setting, Unsettled, accepts, was_never_taken};
 
 pub(in crate::lint) const RULE: Rule = rule!("option-value", Error, Check::Options(check));
 
@@ -14,6 +14,10 @@ fn check(setting: &Setting, options: &Options) -> Option<Finding> {
     let found = options.found(at);
     // Whether it is NixOS's, home-manager's or nix-darwin's is not known.
     if found.types.iter().any(|(_, name)| accepts(name, &kind)) {
+        return None;
+    }
+    // Of options of another date, a type may be another one by now.
+    if !options.is_exact() && !found.types.iter().all(|(_, name)| was_never_taken(found.name, name, &kind)) {
         return None;
     }
     let wanted = found.types.first()?.1;
