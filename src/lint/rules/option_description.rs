@@ -2,7 +2,7 @@
 
 use rnix::SyntaxKind::NODE_APPLY;
 use rnix::SyntaxNode;
-use rnix::ast::Expr;
+use rnix::ast::{AttrSet, Expr, HasEntry as _};
 use rowan::ast::AstNode as _;
 
 use super::{Check, Rule};
@@ -19,5 +19,11 @@ fn check(node: &SyntaxNode, _: &File<'_>) -> Option<Finding> {
     let hidden = attr(option, "internal").is_some_and(|value| is_name(&bare(value), "true"))
         || attr(option, "visible").is_some_and(|value| is_name(&bare(value), "false"));
     let head = node.first_child()?.text_range();
-    (!hidden && !defines(option, "description")).then(|| Finding::at(head, "an option without `description`"))
+    (!hidden && !extends(option) && !defines(option, "description")).then(|| Finding::at(head, "an option without `description`"))
+}
+
+/// Whether a declaration only adds options to the submodules of an option that is declared elsewhere.
+fn extends(option: &AttrSet) -> bool {
+    let of_type = attr(option, "type").is_some_and(|kind| kind.syntax().text().to_string().contains("submodule"));
+    of_type && option.entries().count() == 1
 }

@@ -19,8 +19,16 @@ fn check(node: &SyntaxNode, _: &File<'_>) -> Option<Finding> {
     let mode = text(&plain(entry.value()?))?;
     let others = u32::from_str_radix(&mode, 8).ok()? & 0o007;
     let path = option_path(&entry).filter(|path| others != 0 && MODES.iter().any(|option| is_option(path, option)))?;
+    if is_public(&path[2]) {
+        return None;
+    }
     Some(
         Finding::at(node.text_range(), format!("everybody on the host may read or change the secret `{}`", path[2]))
             .hint("set `owner` or `group` to who needs it, and `mode` to \"0400\" or \"0440\""),
     )
+}
+
+/// Whether a name is that of the half of a pair of keys that everybody may know.
+fn is_public(name: &str) -> bool {
+    name.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| matches!(word, "pub" | "public"))
 }
