@@ -6,7 +6,7 @@ use rnix::ast::AttrpathValue;
 use rowan::ast::AstNode as _;
 
 use super::{Check, Rule};
-use crate::lint::ask::{is_option, option_path, plain, text};
+use crate::lint::ask::{is_name, is_option, option_path, plain, text};
 use crate::lint::file::File;
 use crate::lint::finding::Finding;
 
@@ -14,15 +14,28 @@ const OPTIONS: [&str; 2] = ["services.openssh.settings.PermitRootLogin", "servic
 
 pub(super) const RULE: Rule = rule!("ssh-root", Warning, Check::Nodes(&[NODE_ATTRPATH_VALUE], check));
 
-fn check(node: &SyntaxNode, _: &File<'_>) -> Option<Finding> {
+fn check(node: &SyntaxNode, file: &File<'_>) -> Option<Finding> {
     let entry = AttrpathValue::cast(node.clone())?;
     if text(&plain(entry.value()?))? != "yes" {
         return None;
     }
     let path = option_path(&entry)?;
     OPTIONS.iter().find(|option| is_option(&path, option))?;
+    if takes_no_passwords(file) {
+        return None;
+    }
     Some(
         Finding::at(node.text_range(), "root may log in over ssh, with a password too")
             .hint("\"prohibit-password\" lets root in with a key, \"no\" not at all"),
     )
+}
+
+/// Whether the file has sshd take keys only: then root needs one as well.
+fn takes_no_passwords(file: &File<'_>) -> bool {
+    let entries = file.tree.syntax().descendants().filter_map(AttrpathValue::cast);
+    entries.into_iter().any(|entry| {
+        let last = entry.attrpath().and_then(|path| path.attrs().last()).map(|last| last.to_string());
+        let is_it = last.is_some_and(|last| last.eq_ignore_ascii_case("passwordAuthentication"));
+        is_it && entry.value().is_some_and(|value| is_name(&plain(value), "false"))
+    })
 }
