@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::age::AgeError;
+use super::sops::SopsError;
 use crate::error::Kind;
 use crate::process::Failure;
 
@@ -17,6 +18,14 @@ pub enum SecretsError {
         path: PathBuf,
         /// What is wrong with it.
         error: AgeError,
+    },
+    /// A file of SOPS, or what would become one, is at fault.
+    #[error("{}: {error}", path.display())]
+    Sops {
+        /// The file, below the repository's root.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: SopsError,
     },
     /// A file cannot be read.
     #[error("{} cannot be read: {error}", path.display())]
@@ -105,6 +114,11 @@ impl SecretsError {
         Self::Age { path: path.to_path_buf(), error }
     }
 
+    /// The same error of SOPS, of a file.
+    pub fn sops(path: &Path, error: SopsError) -> Self {
+        Self::Sops { path: path.to_path_buf(), error }
+    }
+
     /// What heading and exit code it has.
     pub fn kind(&self) -> Kind {
         match self {
@@ -114,7 +128,9 @@ impl SecretsError {
             | Self::Rules { .. }
             | Self::Evaluation { .. } => Kind::Config,
             Self::NoRule { .. } => Kind::Usage,
-            Self::Busy | Self::Empty(_) | Self::LocksOut(_) => Kind::Refused,
+            Self::Sops { error: SopsError::LocksOut, .. } | Self::Busy | Self::Empty(_) | Self::LocksOut(_) => {
+                Kind::Refused
+            }
             _ => Kind::Failed,
         }
     }
@@ -123,6 +139,7 @@ impl SecretsError {
     pub fn hints(&self) -> Vec<String> {
         let hint = match self {
             Self::Age { error, .. } => return error.hint().into_iter().collect(),
+            Self::Sops { path, error } => return error.hint(&path.display().to_string()).into_iter().collect(),
             Self::NotWritten { left: None, .. } => "nothing was changed".to_owned(),
             Self::NotWritten { left: Some(left), .. } => {
                 format!("what was begun is finished or taken back by the next `hubctl secrets status`, when {} can be written", left.display())

@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::place::Place;
-use super::{rekey, set, show, status};
+use super::{rekey, set, show, sops, status};
 use crate::cli::hub::Hub;
 use crate::error::{Exit, Result};
 
 /// Keeps the secrets of the repository: who can read which, and what is in them.
 ///
-/// Secrets are files of age, in the way of agenix: secrets.nix says who can read which. All files that a command changes get their new
-/// content at once, or none of them does.
+/// Secrets are files of age, in the way of agenix: secrets.nix says who can read which; or files of SOPS with keys of age: .sops.yaml
+/// says it. All files that a command changes get their new content at once, or none of them does.
 #[derive(Args, Debug)]
 pub(in crate::cli) struct SecretsArgs {
     #[command(subcommand)]
@@ -20,7 +20,7 @@ pub(in crate::cli) struct SecretsArgs {
 }
 
 #[derive(Debug, Subcommand)]
-enum SecretsCommand {
+pub(super) enum SecretsCommand {
     /// Tells how it stands with all secrets, without any private key: missing ones, and those encrypted to others than their rules name.
     Status(status::StatusArgs),
     /// Prints the content of a secret.
@@ -41,6 +41,9 @@ pub(super) struct Keys {
 }
 
 pub(in crate::cli) async fn run(hub: &Hub, args: SecretsArgs) -> Result<Exit> {
+    if let Some(exit) = sops::run(hub, &args.command).await? {
+        return Ok(exit);
+    }
     let place = Place::of(hub).await?;
     match args.command {
         SecretsCommand::Status(args) => status::run(hub, &place, &args).await,

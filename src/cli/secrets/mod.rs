@@ -7,6 +7,7 @@ mod place;
 mod rekey;
 mod set;
 mod show;
+mod sops;
 mod status;
 
 pub(super) use args::{SecretsArgs, run};

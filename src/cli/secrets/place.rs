@@ -22,23 +22,15 @@ pub(super) struct Place {
 impl Place {
     /// Finds the repository and reads its rules, after what an earlier run left half-done was seen to.
     pub(super) async fn of(hub: &Hub) -> Result<Self> {
-        harden();
-        let flake = hub.flake()?;
-        let Some(root) = flake.root() else {
-            return Err(Error::message(Kind::Usage, format!("{flake} is no directory on this machine"))
-                .hint("fetch it, and name the directory with --flake"));
-        };
+        let root = &repository(hub)?;
         let ask: Arc<dyn Ask> = Arc::new(Terminal::new(hub.ui.clone()));
-        if Store::is_left(&state_dir(root)) {
-            store(hub, root)?;
-        }
         let file = Rules::find(root).map_err(told)?;
         let cache = hub.state()?.1.root().join("rules");
         let cache = (!hub.global.no_cache).then_some(cache.as_path());
         let rules = Rules::read(root, &file, cache, &hub.cancel).await;
         hub.not_stopped()?;
         let vault = Vault::new(root, ask.clone());
-        Ok(Self { root: root.to_path_buf(), rules: rules.map_err(told)?, vault, ask })
+        Ok(Self { root: root.clone(), rules: rules.map_err(told)?, vault, ask })
     }
 
     /// The files, to be changed by nobody else meanwhile.
@@ -85,7 +77,22 @@ pub(super) async fn aside<T: Send + 'static>(
     done.map_err(|error| Error::new(Kind::Failed, error))?.map_err(told)
 }
 
-fn store(hub: &Hub, root: &Path) -> Result<Store> {
+/// The root of the repository, after what an earlier run left half-done was seen to.
+pub(super) fn repository(hub: &Hub) -> Result<PathBuf> {
+    harden();
+    let flake = hub.flake()?;
+    let Some(root) = flake.root() else {
+        return Err(Error::message(Kind::Usage, format!("{flake} is no directory on this machine"))
+            .hint("fetch it, and name the directory with --flake"));
+    };
+    if Store::is_left(&state_dir(root)) {
+        store(hub, root)?;
+    }
+    Ok(root.to_path_buf())
+}
+
+/// The files below `root`, to be changed by nobody else meanwhile.
+pub(super) fn store(hub: &Hub, root: &Path) -> Result<Store> {
     let store = Store::open(root, &state_dir(root), Disk::of_environment()).map_err(told)?;
     match store.recovered() {
         Recovered::Nothing => {}

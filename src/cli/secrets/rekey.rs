@@ -17,21 +17,21 @@ use crate::secrets::{Plan, Rule};
 pub(super) struct RekeyArgs {
     /// Secrets, by name or glob; all of them without one.
     #[arg(value_name = "NAME")]
-    names: Vec<String>,
+    pub(super) names: Vec<String>,
     /// Encrypts those anew as well that are as their rules want them: each gets a new key of its own.
     #[arg(long)]
-    all: bool,
+    pub(super) all: bool,
     /// Only secrets that this host can read: those with a key that is commented as its own, `root@HOST` or `HOST`.
     #[arg(long, value_name = "HOST")]
-    host: Option<String>,
+    pub(super) host: Option<String>,
     /// Tells what would be done, without any private key.
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
     /// Does it also when none of the identities can read a secret afterwards.
     #[arg(long)]
-    force: bool,
+    pub(super) force: bool,
     #[command(flatten)]
-    keys: Keys,
+    pub(super) keys: Keys,
 }
 
 pub(super) async fn run(hub: &Hub, place: &Place, args: &RekeyArgs) -> Result<Exit> {

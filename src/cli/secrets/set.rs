@@ -1,5 +1,7 @@
 //! `hubctl secrets set`.
 
+use std::path::Path;
+
 use clap::Args;
 use inquire::PasswordDisplayMode;
 use zeroize::Zeroizing;
@@ -16,7 +18,10 @@ use crate::secrets::transaction::Seen;
 pub(super) struct SetArgs {
     /// The secret, as its rule names it; the end of its path without `.age` will do.
     #[arg(value_name = "NAME")]
-    name: String,
+    pub(super) name: String,
+    /// Only this value of a SOPS file, such as `database/password`, which has to be there; all others keep their bytes.
+    #[arg(long, value_name = "PATH")]
+    pub(super) value: Option<String>,
     /// Leaves out a line break at the end, which `echo` makes and few programs want.
     #[arg(long)]
     trim: bool,
@@ -27,17 +32,7 @@ pub(super) struct SetArgs {
 
 pub(super) async fn run(hub: &Hub, place: &Place, args: &SetArgs) -> Result<Exit> {
     let rule = place.rules.get(&args.name).map_err(told)?.clone();
-    let mut plain = read(hub, &rule.name).await?;
-    if args.trim && plain.last() == Some(&b'\n') {
-        plain.pop();
-    }
-    if content::is_blank(&plain) && !args.allow_empty {
-        return Err(told(SecretsError::Empty(rule.path)));
-    }
-    let is_one_line = plain.split_last().is_some_and(|(last, rest)| *last == b'\n' && !rest.contains(&b'\n'));
-    if is_one_line {
-        hub.ui.status("the content ends with a line break; --trim leaves it out");
-    }
+    let plain = content_for(hub, args, &rule.path).await?;
     let (vault, identities) = (place.vault.clone(), place.identities(hub, &Keys::default())?);
     let path = rule.path.clone();
     let store = place.store(hub)?;
@@ -64,4 +59,20 @@ async fn read(hub: &Hub, name: &str) -> Result<Zeroizing<Vec<u8>>> {
         hub.unless_stopped(async { Ok(asking.await) }).await?.map_err(|error| Error::new(Kind::Failed, error))?;
     let typed = typed.map_err(|_| Error::message(Kind::Cancelled, "nothing was changed"))?;
     Ok(Zeroizing::new(typed.into_bytes()))
+}
+
+/// The new content of the secret in `path`, as the command line wants it.
+pub(super) async fn content_for(hub: &Hub, args: &SetArgs, path: &Path) -> Result<Zeroizing<Vec<u8>>> {
+    let mut plain = read(hub, &args.name).await?;
+    if args.trim && plain.last() == Some(&b'\n') {
+        plain.pop();
+    }
+    if content::is_blank(&plain) && !args.allow_empty {
+        return Err(told(SecretsError::Empty(path.to_path_buf())));
+    }
+    let is_one_line = plain.split_last().is_some_and(|(last, rest)| *last == b'\n' && !rest.contains(&b'\n'));
+    if is_one_line {
+        hub.ui.status("the content ends with a line break; --trim leaves it out");
+    }
+    Ok(plain)
 }

@@ -13,26 +13,35 @@ use crate::report::Output;
 pub(super) struct ShowArgs {
     /// The secret, as its rule names it; the end of its path without `.age` will do.
     #[arg(value_name = "NAME")]
-    name: String,
+    pub(super) name: String,
+    /// Only this value of a SOPS file, such as `database/password`; elements of lists count from 0.
+    #[arg(long, value_name = "PATH")]
+    pub(super) value: Option<String>,
     /// Shows it on a terminal too, where others may see it, and where it stays.
     #[arg(long)]
-    reveal: bool,
+    pub(super) reveal: bool,
     #[command(flatten)]
-    keys: Keys,
+    pub(super) keys: Keys,
 }
 
 pub(super) async fn run(hub: &Hub, place: &Place, args: &ShowArgs) -> Result<Exit> {
-    if hub.ui.output() == Output::Json {
-        return Err(Error::message(Kind::Usage, "the content of a secret is not told as JSON").hint("leave --json out"));
-    }
     let stdout = std::io::stdout();
-    if !args.reveal && rustix::termios::isatty(&stdout) {
-        return Err(Error::message(Kind::Refused, "a secret would stay on this terminal")
-            .hint("--reveal shows it there; a pipe or a file takes it without"));
-    }
+    may_be_shown(hub, &stdout, args.reveal)?;
     let rule = place.rules.get(&args.name).map_err(told)?.clone();
     let (vault, identities) = (place.vault.clone(), place.identities(hub, &args.keys)?);
     let plain = aside(hub, move || vault.open(&rule, &identities).map(|(_, plain)| plain)).await?;
     content::write(&stdout, &plain).map_err(|error| Error::new(Kind::Failed, error))?;
     Ok(Exit::Success)
+}
+
+/// Makes sure that a content goes where it may.
+pub(super) fn may_be_shown(hub: &Hub, stdout: &std::io::Stdout, reveal: bool) -> Result<()> {
+    if hub.ui.output() == Output::Json {
+        return Err(Error::message(Kind::Usage, "the content of a secret is not told as JSON").hint("leave --json out"));
+    }
+    if !reveal && rustix::termios::isatty(stdout) {
+        return Err(Error::message(Kind::Refused, "a secret would stay on this terminal")
+            .hint("--reveal shows it there; a pipe or a file takes it without"));
+    }
+    Ok(())
 }

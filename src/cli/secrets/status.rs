@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 
 use clap::Args;
+use serde::Serialize;
 
 use super::place::{Place, told};
+use super::sops;
 use crate::cli::config::Config;
 use crate::cli::hub::Hub;
 use crate::error::{Error, Exit, Kind, Result};
@@ -16,7 +18,7 @@ use crate::secrets::{Condition, Report, Row, git_state, report};
 pub(super) struct StatusArgs {
     /// Exits with 1 where something has to be done, for CI.
     #[arg(long)]
-    check: bool,
+    pub(super) check: bool,
 }
 
 pub(super) async fn run(hub: &Hub, place: &Place, args: &StatusArgs) -> Result<Exit> {
@@ -30,11 +32,44 @@ pub(super) async fn run(hub: &Hub, place: &Place, args: &StatusArgs) -> Result<E
         hub.ui.warning(&message, Some(&format!("git add --force {}", place.rules.file.display())));
     }
     let report = report(&place.root, &place.vault, &place.rules, git.as_ref(), &hosts(hub)?).map_err(told)?;
-    let written =
-        if hub.ui.output() == Output::Json { hub.ui.data_json(&report) } else { hub.ui.table(&table(&report)) };
+    let sops = sops::rows(hub, &place.root).await?;
+    let told = AllSecrets { report: Some(&report), sops: &sops };
+    let written = if hub.ui.output() == Output::Json {
+        hub.ui.data_json(&told)
+    } else {
+        let mut table = table(&report);
+        sops::tabulate(&sops, &mut table);
+        hub.ui.table(&table)
+    };
     written.map_err(|error| Error::new(Kind::Failed, error))?;
     hub.ui.status(&summary(&report));
-    Ok(if args.check && !report.is_well() { Exit::Failed } else { Exit::Success })
+    let well = report.is_well() && sops.iter().all(sops::Row::is_well);
+    Ok(if args.check && !well { Exit::Failed } else { Exit::Success })
+}
+
+/// How it stands with the secrets of both formats.
+#[derive(Serialize)]
+struct AllSecrets<'a> {
+    #[serde(flatten)]
+    report: Option<&'a Report>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    sops: &'a [sops::Row],
+}
+
+/// Tells how it stands with the files of SOPS where there are no others.
+pub(super) fn tell_sops_alone(hub: &Hub, rows: &[sops::Row]) -> Result<()> {
+    let written = if hub.ui.output() == Output::Json {
+        hub.ui.data_json(&AllSecrets { report: None, sops: rows })
+    } else {
+        let mut table = header();
+        sops::tabulate(rows, &mut table);
+        hub.ui.table(&table)
+    };
+    written.map_err(|error| Error::new(Kind::Failed, error))
+}
+
+fn header() -> Table {
+    Table::with_header(["SECRET", "RECIPIENTS", "BYTES", "STATE"]).right(1).right(2)
 }
 
 /// The names of the hosts, as far as `hub.toml` tells them.
@@ -45,7 +80,7 @@ fn hosts(hub: &Hub) -> Result<BTreeSet<String>> {
 }
 
 fn table(report: &Report) -> Table {
-    let mut table = Table::with_header(["SECRET", "RECIPIENTS", "BYTES", "STATE"]).right(1).right(2);
+    let mut table = header();
     for row in &report.secrets {
         let bytes = row.bytes.map(|bytes| bytes.to_string()).unwrap_or_default();
         table.row([

@@ -87,6 +87,15 @@ pub enum SopsError {
     /// A change of `.sops.yaml` would change more than it should.
     #[error(".sops.yaml names the recipients in a way that hubctl cannot change without changing more")]
     TooClever,
+    /// There is no file yet.
+    #[error("it is not there yet")]
+    Missing,
+    /// Whoever runs this could not read the file any more.
+    #[error("none of your identities would be a recipient any more")]
+    LocksOut,
+    /// It cannot be read.
+    #[error("it cannot be read: {0}")]
+    Io(#[from] std::io::Error),
     /// The layer of age failed.
     #[error(transparent)]
     Age(#[from] crate::secrets::age::AgeError),
@@ -109,6 +118,8 @@ impl SopsError {
             Self::NoSuchKey(_) | Self::NotAValue(_) => Some("write the path as `a/b/0`".to_owned()),
             Self::NoRule => Some(format!("add a rule to .sops.yaml whose `path_regex` matches `{file}`")),
             Self::TooClever => Some("change it by hand".to_owned()),
+            Self::Missing => Some(format!("give it a content: `hubctl secrets set {file}`")),
+            Self::LocksOut => Some("add your key to its rule in .sops.yaml, or do it with --force".to_owned()),
             Self::At { source, .. } => source.hint(file),
             Self::Age(error) => error.hint(),
             _ => None,

@@ -3,4 +3,5 @@
 mod age;
 mod commands;
 mod sops;
+mod sops_commands;
 mod testkit;

@@ -1,0 +1,175 @@
+//! The SOPS files of a repository, each with the rule that is for it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use zeroize::Zeroizing;
+
+use super::error::SopsError;
+use super::file::{SopsFile, create};
+use super::format::Format;
+use super::rules::{SopsRule, SopsRules};
+use super::tree::Step;
+use super::value::Plain;
+use crate::secrets::age::{Ask, Identities};
+use crate::secrets::transaction::{Change, Seen, read_file};
+
+/// A file that is one of SOPS, or is to become one.
+#[derive(Debug)]
+pub struct SopsSecret {
+    /// The file, below the root.
+    pub path: PathBuf,
+    seen: Seen,
+    format: Format,
+    file: Option<SopsFile>,
+    rule: Option<SopsRule>,
+}
+
+/// What a look at a secret shows, without any key.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Drift {
+    /// Those who can read it are those whom its rule names.
+    None,
+    /// They are others.
+    Recipients {
+        /// Those whom the rule names and who cannot read it yet.
+        missing: Vec<String>,
+        /// Those who can read it and whom the rule does not name.
+        stale: Vec<String>,
+    },
+    /// No rule is for it.
+    NoRule,
+}
+
+impl SopsSecret {
+    /// The secret in the file `path` below `root`; nothing where that is none of SOPS and no rule of SOPS would make it one.
+    pub fn at(root: &Path, path: &Path) -> Result<Option<Self>, SopsError> {
+        if path.extension().is_some_and(|extension| extension == "age") {
+            return Ok(None);
+        }
+        let format = Format::of(path);
+        let bytes = read_file(&root.join(path))?.map(|(bytes, _)| bytes);
+        let file = match bytes.as_deref().map(|bytes| SopsFile::parse(format, bytes)) {
+            None => None,
+            Some(Ok(file)) => Some(file),
+            Some(Err(error)) if may_be_sops(bytes.as_deref().unwrap_or_default()) => return Err(error),
+            // Any other file of the repository.
+            Some(Err(_)) => return Ok(None),
+        };
+        let rule = rule(root, path)?;
+        if file.is_none() && rule.is_none() {
+            return Ok(None);
+        }
+        let seen = bytes.map_or(Seen::Nothing, |bytes| Seen::of(&bytes));
+        Ok(Some(Self { path: path.to_path_buf(), seen, format, file, rule }))
+    }
+
+    /// The file, once there is one.
+    pub fn file(&self) -> Option<&SopsFile> {
+        self.file.as_ref()
+    }
+
+    /// Its content, or one value of it.
+    pub fn open(&self, value: Option<&[Step]>, identities: &Identities) -> Result<Zeroizing<Vec<u8>>, SopsError> {
+        let file = self.file.as_ref().ok_or(SopsError::Missing)?;
+        let key = file.data_key(identities)?;
+        match value {
+            Some(steps) => file.value(&key, steps).map(|value| value.bytes()),
+            None => file.decrypt(&key),
+        }
+    }
+
+    /// The file with another content, or with another text in the place of one value.
+    pub fn set(
+        &self,
+        plain: &[u8],
+        value: Option<&[Step]>,
+        identities: &Identities,
+        ask: &Arc<dyn Ask>,
+        now: Timestamp,
+    ) -> Result<Change, SopsError> {
+        let text = match (&self.file, value) {
+            (None, Some(_)) => return Err(SopsError::Missing),
+            (None, None) => {
+                let rule = self.native_rule()?;
+                create(self.format, plain, &rule.settings, &rule.recipients, ask, now)?
+            }
+            (Some(file), None) => file.edited(&file.data_key(identities)?, plain, now)?,
+            (Some(file), Some(steps)) => {
+                let value = Plain::Text(Zeroizing::new(plain.to_vec()));
+                file.set(&file.data_key(identities)?, steps, value, now)?
+            }
+        };
+        Ok(self.change(text))
+    }
+
+    /// Whether it is encrypted to those whom its rule names.
+    pub fn drift(&self) -> Result<Drift, SopsError> {
+        let (Some(file), Some(rule)) = (&self.file, &self.rule) else { return Ok(Drift::NoRule) };
+        if rule.shamir {
+            return Err(SopsError::Shamir);
+        }
+        let wanted: Vec<_> = rule.recipients.iter().map(ToString::to_string).collect();
+        let there: Vec<_> = file.recipients().map(str::to_owned).collect();
+        let without = |one: &[String], other: &[String]| -> Vec<String> {
+            one.iter().filter(|name| !other.contains(name)).cloned().collect()
+        };
+        let (missing, stale) = (without(&wanted, &there), without(&there, &wanted));
+        let same = missing.is_empty() && stale.is_empty();
+        Ok(if same { Drift::None } else { Drift::Recipients { missing, stale } })
+    }
+
+    /// The file for those whom its rule names, under a new data key where somebody is not to read it any more. With `anew` it gets a
+    /// new data key in any case.
+    pub fn rekey(
+        &self,
+        anew: bool,
+        forced: bool,
+        identities: &Identities,
+        ask: &Arc<dyn Ask>,
+        now: Timestamp,
+    ) -> Result<Change, SopsError> {
+        let rule = self.native_rule()?;
+        let file = self.file.as_ref().ok_or(SopsError::Missing)?;
+        if !forced && identities.are_locked_out(&rule.recipients) {
+            return Err(SopsError::LocksOut);
+        }
+        let key = file.data_key(identities)?;
+        let revokes = matches!(self.drift()?, Drift::Recipients { stale, .. } if !stale.is_empty());
+        let text = if anew || revokes {
+            file.rotated(&key, &rule.recipients, ask, now)?.0
+        } else {
+            file.for_recipients(&key, &rule.recipients, ask)?
+        };
+        Ok(self.change(text))
+    }
+
+    fn native_rule(&self) -> Result<&SopsRule, SopsError> {
+        let rule = self.rule.as_ref().ok_or(SopsError::NoRule)?;
+        match rule {
+            rule if rule.shamir => Err(SopsError::Shamir),
+            rule if !rule.foreign.is_empty() => Err(SopsError::Foreign(rule.foreign.join(", "))),
+            rule => Ok(rule),
+        }
+    }
+
+    fn change(&self, text: String) -> Change {
+        Change { path: self.path.clone(), seen: self.seen, content: text.into_bytes() }
+    }
+}
+
+/// Whether a file that cannot be read as one of SOPS was meant to be one.
+fn may_be_sops(bytes: &[u8]) -> bool {
+    let has = |part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
+    has(b"ENC[AES256_GCM,data:") && has(b"sops")
+}
+
+fn rule(root: &Path, path: &Path) -> Result<Option<SopsRule>, SopsError> {
+    let file = root.join(path);
+    let Some(rules) = SopsRules::find(root, &file) else { return Ok(None) };
+    let Some((bytes, _)) = read_file(&rules)? else { return Ok(None) };
+    let text = String::from_utf8(bytes).map_err(|_| SopsError::Rules(".sops.yaml is not text in UTF-8".to_owned()))?;
+    let below = rules.parent().and_then(|dir| file.strip_prefix(dir).ok()).unwrap_or(path);
+    Ok(SopsRules::parse(&text)?.rule_for(below).cloned())
+}
