@@ -202,6 +202,16 @@ pub(super) fn set(expr: Expr) -> Option<ast::AttrSet> {
     }
 }
 
+/// Whether a command replaces the one of another module's service: by force, or after an empty one, which resets it.
+pub(super) fn replaces(command: Expr) -> bool {
+    let is_forced = call(&command).is_some_and(|call| call.name == "mkForce");
+    let first = match plain(command) {
+        Expr::List(list) => list.items().next(),
+        _ => None,
+    };
+    is_forced || first.and_then(|first| text(&first)).as_deref() == Some("")
+}
+
 /// Whether a node is a default of a function's argument, which a caller may replace.
 pub(super) fn is_default(node: &SyntaxNode) -> bool {
     node.ancestors().any(|above| above.kind() == NODE_PAT_ENTRY)

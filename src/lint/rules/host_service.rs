@@ -6,7 +6,7 @@ use rnix::ast::AttrpathValue;
 use rowan::ast::AstNode as _;
 
 use super::{Check, Rule};
-use crate::lint::ask::{is_option, option_path};
+use crate::lint::ask::{is_option, option_path, replaces};
 use crate::lint::file::File;
 use crate::lint::finding::Finding;
 
@@ -19,6 +19,9 @@ fn check(node: &SyntaxNode, file: &File<'_>) -> Option<Finding> {
     let entry = AttrpathValue::cast(node.clone()).filter(|_| file.is_of_host())?;
     let path = option_path(&entry)?;
     BODY.iter().find(|option| is_option(&path, option))?;
+    if replaces(entry.value()?) {
+        return None;
+    }
     let name = entry.attrpath()?.syntax().text_range();
     Some(
         Finding::at(name, format!("the service `{}` is written out in the file of a host", path[2]))

@@ -30,5 +30,7 @@ fn check(node: &SyntaxNode, _: &File<'_>) -> Option<Finding> {
 
 /// Whether a name is that of the half of a pair of keys that everybody may know.
 fn is_public(name: &str) -> bool {
-    name.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| matches!(word, "pub" | "public"))
+    name.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| {
+        word.eq_ignore_ascii_case("pub") || word.eq_ignore_ascii_case("public")
+    })
 }

@@ -2,11 +2,11 @@
 
 use rnix::SyntaxKind::NODE_ATTRPATH_VALUE;
 use rnix::SyntaxNode;
-use rnix::ast::{AttrSet, AttrpathValue, Expr};
+use rnix::ast::{AttrSet, AttrpathValue};
 use rowan::ast::AstNode as _;
 
 use super::{Check, Rule};
-use crate::lint::ask::{attr, call, defines, is_option, option_path, plain, set, text};
+use crate::lint::ask::{attr, defines, is_option, option_path, replaces, set, text};
 use crate::lint::file::File;
 use crate::lint::finding::Finding;
 
@@ -31,21 +31,13 @@ fn check(node: &SyntaxNode, _: &File<'_>) -> Option<Finding> {
     }
     let config = set(entry.value()?)?;
     let path = option_path(&entry).filter(|path| is_option(path, "systemd.services.*.serviceConfig"))?;
-    if !defines(&config, "ExecStart") || is_of_another(&config) || ends_by_itself(&config) || HARDENING.iter().any(|word| defines(&config, word)) {
+    if !defines(&config, "ExecStart") || attr(&config, "ExecStart").is_some_and(replaces) || ends_by_itself(&config) || HARDENING.iter().any(|word| defines(&config, word)) {
         return None;
     }
     Some(
         Finding::at(entry.attrpath()?.syntax().text_range(), format!("the service `{}` runs as root, and may do everything", path[2]))
             .hint("begin with `DynamicUser = true;`, `ProtectSystem = \"strict\";` and `NoNewPrivileges = true;`"),
     )
-}
-
-/// Whether the service is another module's, of which only the command is replaced.
-fn is_of_another(config: &AttrSet) -> bool {
-    let Some(value) = attr(config, "ExecStart") else { return false };
-    let is_forced = call(&value).is_some_and(|call| call.name == "mkForce");
-    let is_reset = matches!(plain(value), Expr::List(list) if list.items().next().and_then(|first| text(&first)).as_deref() == Some(""));
-    is_forced || is_reset
 }
 
 fn ends_by_itself(config: &AttrSet) -> bool {
