@@ -12,15 +12,15 @@ use tokio::sync::OnceCell;
 use super::hub::{Fleet, Hub, this_machine};
 use crate::error::Result;
 use crate::evaluate::Evaluator;
-use crate::fleet::{Host, HostName};
+use crate::fleet::{BuildOn, Host, HostName};
 use crate::nix::{Closure, CopySource, Evaluation, GcRoot, Nix, Silent, StorePath, Substituters, build, copy};
 use crate::plan::{Changes, Sought, changes, too_full};
-use crate::process::{Cancel, Level};
+use crate::process::{Cancel, Level, shell_quote};
 use crate::remote::{
     Connect, DryActivation, Elevation, LocalConnection, Remote, System, UnitChanges, dry_activate, generations, system,
 };
 use crate::report::Ui;
-use crate::run::{Access, fan_out, reach, target_of};
+use crate::run::{Access, Stop, build_away, fan_out, reach, target_of};
 
 /// How many hosts are compared at once.
 const AT_ONCE: usize = 8;
@@ -68,6 +68,8 @@ pub(super) struct Comparer {
     substituters: Substituters,
     connect: Arc<dyn Connect>,
     elevations: BTreeMap<HostName, Elevation>,
+    /// All hosts, for those that build for others.
+    hosts: BTreeMap<HostName, Host>,
     ask_units: AskUnits,
     gcroots: PathBuf,
     id: String,
@@ -84,8 +86,8 @@ struct Found {
 }
 
 enum Place {
-    /// This machine's store, once it is built. The name of the specialisation that is to run.
-    Here(Evaluation, Option<String>),
+    /// Where it is built. The name of the specialisation that is to run.
+    Wanted(Evaluation, Option<String>),
     /// The host's store.
     There(Box<Access>),
 }
@@ -94,6 +96,8 @@ enum Place {
 struct Seen {
     path: StorePath,
     system: System,
+    /// The machine that has it, where that is neither this one nor the host that was asked.
+    builder: Option<Access>,
     _root: Option<GcRoot>,
 }
 
@@ -120,6 +124,7 @@ impl Comparer {
             substituters: fleet.substituters(true),
             connect: hub.connector(&fleet.config)?,
             elevations,
+            hosts: fleet.hosts(),
             ask_units,
             gcroots: Hub::gcroots(&dirs)?,
             cancel: hub.cancel.clone(),
@@ -193,7 +198,7 @@ impl Comparer {
                 let answer = evaluator.system(host.attribute(), &self.cancel, &mut |_| ()).await;
                 let evaluation = answer.map_err(|error| format!("the configuration does not evaluate: {error}"))?.value;
                 let path = evaluation.out.clone();
-                Ok(Found { path, place: Place::Here(evaluation, host.specialisation.clone()) })
+                Ok(Found { path, place: Place::Wanted(evaluation, host.specialisation.clone()) })
             }
             Side::Running => {
                 let access = reached().await?;
@@ -216,22 +221,47 @@ impl Comparer {
         let plain = Elevation { how: host.elevate, password: None };
         let elevation = self.elevations.get(&host.name).cloned().unwrap_or(plain);
         let access = reach(self.connect.as_ref(), &target, elevation, host.kind.platform(), &self.cancel).await;
-        access.map_err(|stop| stop.failed.map_or_else(|| "stopped".to_owned(), |failed| failed.message))
+        access.map_err(untold)
     }
 
-    /// Looks at a system where it is. One that is made here is built first.
+    /// Looks at a system where it is. One that is wanted is built first.
     async fn see(&self, host: &Host, found: Found, side: &str) -> Known<Seen> {
         let Found { path, place } = found;
-        let (path, remote, root) = match place {
-            Place::There(access) => (path, access.remote, None),
-            Place::Here(evaluation, specialisation) => {
-                let root = self.build(host, &evaluation, side).await?;
-                let here = Remote::new(Arc::new(LocalConnection), Elevation::default());
-                (specialised(evaluation.out, specialisation.as_deref())?, here, Some(root))
+        let (path, remote, builder, root) = match place {
+            Place::There(access) => (path, access.remote, None, None),
+            Place::Wanted(evaluation, specialisation) => {
+                let builder = self.builder(host, &evaluation).await?;
+                let (remote, root) = if let Some(builder) = &builder {
+                    let name = format!("{}-{side}", host.name);
+                    let built = build_away(&self.nix, &builder.remote, &evaluation, &name, &self.cancel).await;
+                    built.map_err(untold)?;
+                    (builder.remote.clone(), None)
+                } else {
+                    let here = Remote::new(Arc::new(LocalConnection), Elevation::default());
+                    (here, Some(self.build(host, &evaluation, side).await?))
+                };
+                (specialised(&remote, evaluation.out, specialisation.as_deref()).await?, remote, builder, root)
             }
         };
         let system = system(&remote, &path).await.map_err(|error| error.to_string())?;
-        Ok(Seen { path, system, _root: root })
+        Ok(Seen { path, system, builder, _root: root })
+    }
+
+    /// The machine that builds for a host; none where this one does, or has the result already.
+    async fn builder(&self, host: &Host, evaluation: &Evaluation) -> Known<Option<Access>> {
+        let builder = match &host.build_on {
+            BuildOn::Here => return Ok(None),
+            _ if evaluation.out.as_path().exists() => return Ok(None),
+            BuildOn::Target => host,
+            BuildOn::Host(name) => self
+                .hosts
+                .get(name)
+                .ok_or_else(|| format!("it is to be built on `{name}`, which is no host of the fleet"))?,
+        };
+        let reached = self.reach(builder).await;
+        let access = reached.map_err(|error| format!("{}, which builds it, is not reached: {error}", builder.name))?;
+        // This machine may be the one that is named.
+        Ok(access.remote.store().is_some().then_some(access))
     }
 
     async fn build(&self, host: &Host, evaluation: &Evaluation, side: &str) -> Known<GcRoot> {
@@ -256,7 +286,7 @@ impl Comparer {
             if let Some(objection) = full {
                 return Err(format!("what becomes of units is not known: {}", objection.message));
             }
-            self.copy_to(access, &new.path).await?;
+            self.copy_to(access, new).await?;
         }
         let untold = |why: &dyn Display| Err(format!("what becomes of units is not known: {why}"));
         match dry_activate(&access.remote, &new.path).await {
@@ -269,9 +299,16 @@ impl Comparer {
         }
     }
 
-    async fn copy_to(&self, access: &Access, path: &StorePath) -> Known<()> {
+    async fn copy_to(&self, access: &Access, new: &Seen) -> Known<()> {
         let Some(to) = access.remote.store() else { return Ok(()) };
-        let copied = copy(&self.nix, path, CopySource::Local, &to, &self.cancel, |_, _| ()).await;
+        let built_on = new.builder.as_ref().and_then(|builder| builder.remote.store());
+        let from = match &built_on {
+            // It was built there.
+            Some(store) if *store == to => return Ok(()),
+            Some(store) => CopySource::Remote(store),
+            None => CopySource::Local,
+        };
+        let copied = copy(&self.nix, &new.path, from, &to, &self.cancel, |_, _| ()).await;
         copied.map_err(|error| format!("what becomes of units is not known, since the system was not copied: {error}"))
     }
 }
@@ -279,20 +316,27 @@ impl Comparer {
 /// Whether the new system is the old one, also where a specialisation of it runs that is to run.
 fn is_same(old: &Found, new: &Found) -> bool {
     match (&old.place, &new.place) {
-        (Place::There(access), Place::Here(evaluation, name)) if access.facts.current.as_ref() == Some(&old.path) => {
+        (Place::There(access), Place::Wanted(evaluation, name)) if access.facts.current.as_ref() == Some(&old.path) => {
             Sought { toplevel: &evaluation.out, specialisation: name.as_deref() }.runs(&access.facts)
         }
-        (Place::Here(_, a), Place::Here(_, b)) => old.path == new.path && a == b,
+        (Place::Wanted(_, a), Place::Wanted(_, b)) => old.path == new.path && a == b,
         _ => old.path == new.path,
     }
 }
 
-/// What runs of a system that was built here: the system itself, or a specialisation of it.
-fn specialised(toplevel: StorePath, name: Option<&str>) -> Known<StorePath> {
+/// What runs of a system that is at `remote`: the system itself, or a specialisation of it.
+async fn specialised(remote: &Remote, toplevel: StorePath, name: Option<&str>) -> Known<StorePath> {
     let Some(name) = name else { return Ok(toplevel) };
-    let link = toplevel.as_path().join("specialisation").join(name);
-    let system = link.canonicalize().ok().and_then(|path| StorePath::containing(&path.to_string_lossy()).ok());
-    system.ok_or_else(|| format!("the system has no specialisation `{name}`"))
+    let link = format!("{toplevel}/specialisation/{name}");
+    let link = shell_quote(&link);
+    let script = remote.script(&format!("[ ! -e {link} ] || real {link}"));
+    let (_, printed) = remote.run(&script).await.map_err(|error| error.to_string())?;
+    StorePath::containing(&printed).map_err(|_| format!("the system has no specialisation `{name}`"))
+}
+
+/// What stopped a part, in a line.
+fn untold(stop: Stop) -> String {
+    stop.failed.map_or_else(|| "stopped".to_owned(), |failed| failed.message)
 }
 
 /// How much of a closure another one does not have, in bytes.

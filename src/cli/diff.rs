@@ -18,7 +18,7 @@ use crate::report::Output;
 /// Shows what deploying would change on hosts: packages, the size of the whole, units, users, open ports, secrets, files in /etc, and
 /// what takes a reboot.
 ///
-/// The base is what each host runs now, and the wanted systems are built here first. Changes that several hosts have are shown once.
+/// The base is what each host runs now, and the wanted systems are built first, where hub.toml has them built. Changes that several hosts have are shown once.
 #[derive(Args, Debug)]
 pub(super) struct DiffArgs {
     #[command(flatten)]

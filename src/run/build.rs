@@ -10,7 +10,7 @@ use super::long::Long;
 use super::reach::{Access, reach};
 use super::stop::Stop;
 use crate::fleet::{BuildOn, Host, HostName};
-use crate::nix::{CopySource, Evaluation, GcRoot, StoreUri, build, build_command, copy};
+use crate::nix::{CopySource, Evaluation, GcRoot, Nix, StoreUri, build, build_command, copy};
 use crate::process::{Cancel, Level};
 use crate::remote::Remote;
 use crate::report::{Outcome, StepName};
@@ -145,8 +145,7 @@ async fn build_there(part: &mut HostPart, builder: &Builder, evaluation: &Evalua
     let on_line = |line: &str| {
         log.line(StepName::Build, line);
         events.log(StepName::Build, line);
-        tail.push(line.to_owned());
-        tail.drain(..tail.len().saturating_sub(40));
+        keep_last(&mut tail, line);
     };
     let building = Long { command: &command, root: false };
     let ran = building.run(remote, &context.cancel, on_line).await.ok_or_else(Stop::cancelled)?;
@@ -158,6 +157,38 @@ async fn build_there(part: &mut HostPart, builder: &Builder, evaluation: &Evalua
         }
         Err(error) => Err(Stop::script(Outcome::BuildFailed, StepName::Build, &error)),
     }
+}
+
+/// Builds a toplevel on another machine for somebody who only looks at it, under the name `name`: nothing is told meanwhile. The result
+/// stays rooted there until the next build under that name or a reboot, whichever is first.
+pub async fn build_away(
+    nix: &Nix,
+    remote: &Remote,
+    evaluation: &Evaluation,
+    name: &str,
+    cancel: &Cancel,
+) -> Result<(), Stop> {
+    if let Some(store) = remote.store() {
+        let copied = copy(nix, &evaluation.drv, CopySource::Local, &store, cancel, |_, _| ()).await;
+        copied.map_err(|error| Stop::not_copied(&error))?;
+    }
+    let command = build_command(&evaluation.drv, &format!("/tmp/hubctl-root-{name}"));
+    let mut tail = Vec::new();
+    let ran = Long { command: &command, root: false }.run(remote, cancel, |line| keep_last(&mut tail, line)).await;
+    match ran.ok_or_else(Stop::cancelled)? {
+        Ok(ran) if ran.code == 0 => Ok(()),
+        Ok(_) => {
+            let message = format!("the toplevel does not build: {}", tail.join("\n"));
+            Err(Stop::failed(Outcome::BuildFailed, StepName::Build, message))
+        }
+        Err(error) => Err(Stop::script(Outcome::BuildFailed, StepName::Build, &error)),
+    }
+}
+
+/// Keeps the end of what a build prints.
+fn keep_last(tail: &mut Vec<String>, line: &str) {
+    tail.push(line.to_owned());
+    tail.drain(..tail.len().saturating_sub(40));
 }
 
 /// Waits for a turn under `semaphore`, unless the user stops the run first.

@@ -26,6 +26,7 @@ mod supervisor;
 mod told;
 mod upkeep;
 
+pub use build::build_away;
 pub use cache::HubCache;
 pub use context::{Builders, Context, Job, Machines, Places, Restore, Wants, target_of};
 pub use fan_out::fan_out;

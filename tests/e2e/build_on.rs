@@ -1,5 +1,7 @@
 //! Where toplevels are built: here, on the host itself, on another host; and what is told when that fails.
 
+use std::path::Path;
+
 use crate::support::{Finished, Hub, Lab, eventually};
 
 /// Whether the derivation of the wanted system was built where `lab`'s host is: a store has the derivations that it built.
@@ -59,6 +61,28 @@ fn on_another_host_by_the_command_line_and_by_hub_toml() {
     hub.set_host("p620", &format!("motd = \"once more in {}\";", hub.root().display()));
     let ended = hub.json(&["quick-deploy", "p620", "--build-on", "here"]).exits(0).ends(&[("p620", "deployed")]);
     assert!(is_here(&ended, "p620"));
+}
+
+#[test]
+fn what_would_change_is_found_out_where_it_is_built() {
+    let lab = Lab::up(&["p620", "p510"]);
+    let hub = fresh(&lab, "");
+    hub.run(&["quick-deploy", "p620", "--build-on", "target"]).exits(0);
+    let edit = format!("motd = \"again in {}\"; units.shop = {{ }};", hub.root().display());
+    for place in ["target", "p510"] {
+        hub.set_host("p620", &format!("{edit} closureSeed = {};", place.len()));
+        let built = format!("[hosts.p620]\nbuild-on = \"{place}\"\n");
+        hub.write("hub.toml", &hub.committed("hub.toml").replace("[hosts.p620]\n", &built));
+        let told = hub.json(&["diff", "p620", "--units"]).exits(0).json();
+        assert!(told[0]["units"]["start"].to_string().contains("shop.service"), "{place}: {told}");
+        let new = told[0]["new"].as_str().unwrap();
+        assert!(!Path::new(new).exists(), "{place}: {new} is here");
+        let has = |host: &str| lab.try_ssh(host, &format!("test -e {new}")).status.success();
+        assert!(has("p620") && has("p510") == (place == "p510"), "{place}");
+    }
+    lab.cut("p510");
+    hub.set_host("p620", &format!("{edit} closureSeed = 99;"));
+    hub.run(&["diff", "p620"]).exits(1).says("p510, which builds it, is not reached");
 }
 
 #[test]
