@@ -148,9 +148,14 @@ impl Known {
     /// The generations that deployments gave the hosts of the line, newest first.
     fn generations(&self, typed: &str) -> Vec<CompletionCandidate> {
         let mut found = BTreeMap::new();
+        let (flake, state) = (self.flake.as_ref().map(ToString::to_string), self.state.as_ref());
+        let removed = flake.and_then(|flake| state?.removed_of(&flake).ok()).unwrap_or_default();
         for one in self.recorded() {
             let records = one.hosts.iter().filter(|(host, _)| self.words.contains(host));
-            for (host, number) in records.filter_map(|(host, record)| Some((host, record.generation?))) {
+            let numbers = records.filter_map(|(host, record)| Some((host, record.generation?)));
+            let is_there =
+                |host: &str, number| removed.get(&(host.to_owned(), number)).is_none_or(|at| *at < one.started);
+            for (host, number) in numbers.filter(|(host, number)| is_there(host, *number)) {
                 // The newest deployment comes first, and its is the generation of this number now.
                 found.entry(number).or_insert_with(|| format!("{host}, {}", local(one.started)));
             }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use jiff::Timestamp;
 
 use super::confirm::confirm;
 use super::hub::{Fleet, Hub, this_machine};
@@ -95,6 +96,8 @@ struct Shared {
     connect: Arc<dyn Connect>,
     elevations: BTreeMap<HostName, Elevation>,
     state: Arc<State>,
+    /// The flake as the state knows it.
+    flake: String,
     runs: Runs,
     id: String,
     upkeep: Upkeep,
@@ -119,7 +122,7 @@ async fn look_and_do(
     let (state, dirs) = hub.state()?;
     let parallel = upkeep.options.parallel.by_default(&fleet.config);
     let (id, runs, cancel) = (hub.run_id(&dirs).to_owned(), dirs.runs(), hub.cancel.clone());
-    let shared = Arc::new(Shared { connect, elevations, state, runs, id, upkeep, cancel });
+    let shared = Arc::new(Shared { connect, elevations, state, flake: fleet.flake_key(), runs, id, upkeep, cancel });
     let (parts, mut ended) = shared.look(hosts, parallel).await;
     hub.not_stopped()?;
 
@@ -223,6 +226,12 @@ impl Shared {
         let lock = HostLock::take(remote, &self.id, &operator(), &self.runs).await.map_err(refused)?;
         let made = self.under_lock(part).await;
         lock.release().await;
+        if let Ok(made) = &made
+            && let Err(error) =
+                self.state.remember_removed(&self.flake, &part.host.name, &made.removed, Timestamp::now())
+        {
+            tracing::warn!(%error, host = %part.host.name, "what was removed is not remembered");
+        }
         made
     }
 

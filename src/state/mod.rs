@@ -5,6 +5,7 @@ mod db;
 mod deployments;
 mod dirs;
 mod evaluations;
+mod generations;
 mod machines;
 mod perf;
 mod runs;

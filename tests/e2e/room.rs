@@ -57,6 +57,11 @@ fn old_generations_go_and_a_rollback_works_afterwards() {
     let done = hub.json(&["gc", "p620", "--yes"]).exits(0).json();
     assert_eq!(host(&done, "p620")["removed"], json!([2, 3]), "{done}");
     assert_eq!(generations(&hub, "p620"), [1, 4, 5]);
+    // What is gone is not offered any more.
+    let mut asking = hub.command(&["--", "hubctl", "rollback", "p620", "--to", ""]);
+    let offered = asking.env("HUBCTL_COMPLETE", "bash").env("_CLAP_COMPLETE_INDEX", "4").env("_CLAP_IFS", " ");
+    let offered = String::from_utf8(offered.output().unwrap().stdout).unwrap();
+    assert_eq!(offered.split_whitespace().collect::<Vec<_>>(), ["5", "4", "1"]);
     assert!(!lab.try_ssh("p620", &format!("test -e {old}")).status.success(), "{old} is still there");
     let left: u32 = lab.ssh("p620", boot).parse().unwrap();
     assert!(left < files, "{left} files in /boot of {files}");
