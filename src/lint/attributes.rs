@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use rnix::SyntaxNode;
 use rnix::ast::{self, Attr, HasEntry, InterpolPart};
+use rnix::{SyntaxKind, SyntaxNode};
 use rowan::ast::AstNode as _;
 
 use super::finding::{Finding, Severity};
@@ -75,6 +75,10 @@ pub(super) fn constant(attr: &Attr) -> Option<String> {
 
 /// The content of a text without `${}`.
 pub(super) fn constant_text(text: &ast::Str) -> Option<String> {
+    // In a file that is no Nix, something else may stand in it, at which the parser's own library fails.
+    if text.syntax().children().any(|child| child.kind() != SyntaxKind::NODE_INTERPOL) {
+        return None;
+    }
     let mut parts = text.normalized_parts();
     match (parts.pop(), parts.pop()) {
         (None, _) => Some(String::new()),

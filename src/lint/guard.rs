@@ -18,8 +18,13 @@ struct Level {
 
 /// The token with which `text` gets too deep, if it does.
 pub(super) fn too_deep(text: &str) -> Option<Range<usize>> {
+    deeper_than(DEEPEST, text)
+}
+
+/// The token with which `text` gets deeper than `limit`, if it does.
+pub(super) fn deeper_than(limit: usize, text: &str) -> Option<Range<usize>> {
     // Each level takes a character at least.
-    if text.len() <= DEEPEST {
+    if text.len() <= limit {
         return None;
     }
     let (mut levels, mut depth, mut at) = (vec![Level::default()], 0, 0);
@@ -47,7 +52,7 @@ pub(super) fn too_deep(text: &str) -> Option<Range<usize>> {
                 }
             }
         }
-        if depth > DEEPEST {
+        if depth > limit {
             return Some(span);
         }
     }

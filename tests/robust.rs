@@ -1,0 +1,156 @@
+//! Whatever a file holds, `lint`, `--fix` and `format` come to an end: they read what was changed at random and what is very long, leave
+//! Nix that Nix reads, and find nothing more to do in what they made.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::fs;
+use std::path::PathBuf;
+
+use hubctl::lint::{Before, Fixing, Layout, Levels, RULES, Scope, Source, check_syntax, fix, format, formatted, lint};
+use tempfile::TempDir;
+
+/// A directory of files, named by their place.
+struct Files {
+    dir: TempDir,
+    names: Vec<PathBuf>,
+}
+
+impl Files {
+    fn new(texts: &[String]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let names: Vec<_> = (0..texts.len()).map(|at| PathBuf::from(format!("{at:05}.nix"))).collect();
+        for (name, text) in names.iter().zip(texts) {
+            fs::write(dir.path().join(name), text).unwrap();
+        }
+        Self { dir, names }
+    }
+
+    fn texts(&self) -> Vec<String> {
+        self.names.iter().map(|name| fs::read_to_string(self.dir.path().join(name)).unwrap()).collect()
+    }
+
+    /// The files with a syntax error.
+    fn wrong(&self) -> Vec<String> {
+        let report = check_syntax(self.dir.path(), &self.names).unwrap();
+        let has_error = |checked: &&hubctl::lint::Checked| {
+            checked.findings.iter().any(|finding| finding.severity == hubctl::lint::Severity::Error)
+        };
+        report.found.iter().filter(has_error).map(|checked| checked.source.path().to_owned()).collect()
+    }
+
+    fn lint(&self) -> usize {
+        lint(self.dir.path(), &self.names, Scope::All, &Levels::default(), &Before::new()).unwrap().findings().count()
+    }
+
+    fn fix(&self, fixing: Fixing) -> usize {
+        fix(self.dir.path(), &self.names, &Levels::default(), fixing).unwrap().len()
+    }
+
+    fn format(&self) -> Vec<PathBuf> {
+        format(self.dir.path(), &self.names, Layout::Write).unwrap().changed
+    }
+}
+
+/// All examples of all rules' pages.
+fn examples() -> Vec<String> {
+    let blocks = RULES.iter().flat_map(|rule| rule.page.split("```nix").skip(1));
+    let texts = blocks.filter_map(|block| Some(block.split("```").next()?.split_once('\n')?.1.to_owned()));
+    texts.collect()
+}
+
+/// A sequence of numbers that is the same in each run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % limit as u64).unwrap()
+    }
+}
+
+/// A text with one of its words taken out, doubled, exchanged with its neighbour, or with one of another text put in.
+fn changed(text: &str, other: &str, numbers: &mut Numbers) -> String {
+    let words = |text| str::split_inclusive(text, [' ', '\n', ';', '(', ')', '{', '}', '"']).collect::<Vec<_>>();
+    let (mut words, others) = (words(text), words(other));
+    let at = numbers.below(words.len());
+    match numbers.below(4) {
+        0 => drop(words.remove(at)),
+        1 => words.insert(at, words[at]),
+        2 => {
+            let next = (at + 1) % words.len();
+            words.swap(at, next);
+        }
+        _ => words.insert(at, others[numbers.below(others.len())]),
+    }
+    words.concat()
+}
+
+#[test]
+fn what_is_changed_at_random_is_mended_and_formatted_once_and_stays_nix() {
+    let (examples, mut numbers) = (examples(), Numbers(0x1234_5678_9abc_def1));
+    assert!(examples.len() > 80, "only {} examples", examples.len());
+    let mut texts = examples.clone();
+    for _ in 0..4 {
+        for text in &examples {
+            texts.push(changed(text, &examples[numbers.below(examples.len())], &mut numbers));
+        }
+    }
+    let files = Files::new(&texts);
+    let wrong = files.wrong();
+    assert!(wrong.len() > 50 && wrong.len() < texts.len() * 2 / 3, "{} of {} are wrong", wrong.len(), texts.len());
+    assert!(files.lint() > 100);
+    for fixing in [Fixing::Safe, Fixing::Unsafe] {
+        assert!(files.fix(fixing) > 10);
+        assert_eq!(files.fix(fixing), 0, "all that can be mended is mended at once");
+        assert_eq!(files.wrong(), wrong);
+        assert!(!files.format().is_empty());
+        assert_eq!(files.wrong(), wrong);
+        let before = files.texts();
+        assert_eq!(files.format(), [PathBuf::new(); 0]);
+        assert_eq!(files.texts(), before);
+        assert_eq!(files.fix(fixing), 0, "the form of a file makes nothing new to mend");
+    }
+}
+
+#[test]
+fn what_is_long_or_deep_comes_to_an_end() {
+    let mut texts = Vec::new();
+    for piece in [
+        "[",
+        "(",
+        "{ a = ",
+        "!",
+        "a ++ ",
+        "f ",
+        "x: ",
+        "\"${",
+        "let a = 1; in ",
+        "a.",
+        "'' ''",
+        "# a\n",
+        "\\",
+        "\u{e4}",
+    ] {
+        texts.push(piece.repeat(20_000));
+    }
+    let long = 1_000;
+    let each = |piece: fn(usize) -> String| (0..long).map(piece).collect::<String>();
+    texts.push(format!("{{ {} }}", each(|at| format!("a{at} = b: b.c or {at};\n"))));
+    texts.push(format!("let {} in 1", each(|at| format!("a{at} = a{};\n", (at + 1) % 1_000))));
+    texts.push(format!("[ {} ]", each(|at| format!("({at}) \"${{toString {at}}}\" "))));
+    texts.push(format!("{{ {} }}: 1", (0..long).map(|at| format!("a{at}")).collect::<Vec<_>>().join(", ")));
+    texts.push(format!("{{ {} }}", each(|at| format!("services.a{at}.enable = true;\n"))));
+    texts.push(format!("{{ x = ''\n{}''; }}", each(|at| format!("  line {at} ''${{a}} $$ x/y.nix\n"))));
+    texts.push(format!("{{ {} }}", each(|at| format!("# hubctl: allow unused-binding: {at}\na{at} = 1;\n"))));
+    let files = Files::new(&texts);
+    assert!(files.lint() > 0);
+    files.fix(Fixing::Unsafe);
+    files.format();
+    for text in files.texts() {
+        // What is formatted stays as it is, and what cannot be formatted is told.
+        if let Ok(made) = formatted(&Source::new("a.nix", text.as_str())) {
+            assert!(made == text, "{}", &text[..60.min(text.len())]);
+        }
+    }
+}
