@@ -24,8 +24,11 @@ const ALIASES: &[(&str, &[&str])] = &[
     ("boot-space-clean", &["gc", "--no-collect"]),
     ("full-cleanup", &["cleanup"]),
     ("lint-all", &["lint"]),
+    ("validate-quick", &["validate", "--quick"]),
     ("format-all", &["format"]),
     ("format-path", &["format"]),
+    ("pre-commit-install", &["hook", "install"]),
+    ("pre-commit-staged", &["hook", "run"]),
     ("check-format", &["format", "--check"]),
     ("metadata", &["info"]),
     ("perf-eval", &["perf-test", "--only", "evaluation"]),
@@ -126,7 +129,7 @@ mod tests {
             let parsed = crate::cli::command().try_get_matches_from(
                 ["hubctl"].iter().chain(stands_for.iter()).copied().chain(["p620"].iter().copied().filter(|_| {
                     // Commands without a host argument are complete as they are.
-                    !["hosts", "test-all", "deploy-all", "info"].contains(&stands_for[0])
+                    !["hosts", "hook", "test-all", "deploy-all", "info", "validate"].contains(&stands_for[0])
                 })),
             );
             assert!(parsed.is_ok(), "{alias}: {}", parsed.unwrap_err());

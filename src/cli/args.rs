@@ -7,9 +7,9 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use super::{
     analyze, boot_space, cache, check_syntax, ci, cleanup, completions, deploy, deploy_all, diff, duplication,
-    emergency_deploy, features, format, gc, generations, history, hosts, info, lint, lock, man, metrics, optimize,
-    options, perf_test, ping, quick_deploy, reboot, repl, report, resume, rollback, secrets, status, test_all,
-    test_host, trace_option, update, why,
+    emergency_deploy, features, format, gc, generations, history, hook, hosts, info, lint, lock, man, metrics,
+    optimize, options, perf_test, ping, quick_deploy, reboot, repl, report, resume, rollback, secrets, status,
+    test_all, test_host, trace_option, update, validate, why,
 };
 use crate::error::Exit;
 
@@ -151,9 +151,11 @@ pub(super) enum Command {
     Cache(cache::CacheArgs),
     CheckSyntax(check_syntax::CheckSyntaxArgs),
     Lint(lint::LintArgs),
+    Validate(validate::ValidateArgs),
     Duplication(duplication::DuplicationArgs),
     Features(features::FeaturesArgs),
     Format(format::FormatArgs),
+    Hook(hook::HookArgs),
     Options(options::OptionsArgs),
     Secrets(secrets::SecretsArgs),
     Ci(ci::CiArgs),

@@ -21,7 +21,7 @@ pub(super) struct CheckSyntaxArgs {
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
 
-    /// Tells it to another program: annotations of GitHub's actions, or SARIF.
+    /// Tells it to another program: annotations of GitHub's actions, SARIF, or a report of tests.
     #[arg(long, value_name = "FORM", conflicts_with = "json")]
     form: Option<Form>,
 }

@@ -10,9 +10,9 @@ use super::args::{Cli, Command, Global, command};
 use super::hub::Hub;
 use super::{
     analyze, boot_space, cache, check_syntax, ci, cleanup, complete, completions, deploy, deploy_all, diff,
-    duplication, emergency_deploy, features, format, gc, generations, history, hosts, info, lint, lock, man, metrics,
-    optimize, options, perf_test, ping, quick_deploy, reboot, repl, report, resume, rollback, secrets, status,
-    test_all, test_host, trace_option, update, why,
+    duplication, emergency_deploy, features, format, gc, generations, history, hook, hosts, info, lint, lock, man,
+    metrics, optimize, options, perf_test, ping, quick_deploy, reboot, repl, report, resume, rollback, secrets, status,
+    test_all, test_host, trace_option, update, validate, why,
 };
 use crate::error::{Error, Exit, Kind, Result};
 use crate::process::Canceller;
@@ -99,9 +99,11 @@ async fn dispatch(hub: &Hub, command: Command) -> Result<Exit> {
         Command::Cache(args) => cache::run(hub, args).await,
         Command::CheckSyntax(args) => check_syntax::run(hub, args).await,
         Command::Lint(args) => lint::run(hub, args).await,
+        Command::Validate(args) => validate::run(hub, args).await,
         Command::Duplication(args) => duplication::run(hub, args).await,
         Command::Features(args) => features::run(hub, args).await,
         Command::Format(args) => format::run(hub, args).await,
+        Command::Hook(args) => hook::run(hub, args).await,
         Command::Options(args) => options::run(hub, args).await,
         Command::Secrets(args) => secrets::run(hub, args).await,
         Command::Ci(args) => ci::run(hub, args).await,

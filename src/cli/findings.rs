@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::ValueEnum;
-use globset::{GlobSet, GlobSetBuilder};
+use globset::GlobSetBuilder;
 use serde_json::{Value, json};
 
 use super::config::Config;
 use super::hub::Hub;
 use crate::error::{Error, Exit, Kind, Result};
-use crate::lint::{Finding, Report, Severity, Source, draw, github, sarif};
+use crate::lint::{Finding, Report, Severity, Source, Suite, draw, github, junit, sarif};
 use crate::nix::{FilesError, nix_files};
 use crate::report::{Output, Palette};
 
@@ -27,8 +27,8 @@ pub(super) async fn files_of(hub: &Hub, config: &Config, paths: &[PathBuf]) -> R
         _ => Error::new(Kind::Failed, error),
     })?;
     let root = flake.root().map(Path::to_path_buf).unwrap_or_default();
-    let excluded = excluded(config)?;
-    listed.retain(|file| !file.ancestors().any(|path| excluded.is_match(path)));
+    let wanted = is_wanted(config)?;
+    listed.retain(|file| wanted(file));
     if paths.is_empty() {
         return Ok((root, listed));
     }
@@ -41,12 +41,14 @@ pub(super) async fn files_of(hub: &Hub, config: &Config, paths: &[PathBuf]) -> R
     Ok((root, chosen))
 }
 
-fn excluded(config: &Config) -> Result<GlobSet> {
+/// Whether `hub.toml` has a file looked at.
+pub(super) fn is_wanted(config: &Config) -> Result<impl Fn(&Path) -> bool> {
     let mut globs = GlobSetBuilder::new();
     for glob in config.lint().exclude {
         globs.add(glob);
     }
-    globs.build().map_err(|error| Error::new(Kind::Config, error))
+    let excluded = globs.build().map_err(|error| Error::new(Kind::Config, error))?;
+    Ok(move |file: &Path| !file.ancestors().any(|path| excluded.is_match(path)))
 }
 
 fn chosen_by(root: &Path, listed: &[PathBuf], path: &Path) -> Result<Vec<PathBuf>> {
@@ -85,6 +87,8 @@ pub(super) enum Form {
     Github,
     /// A log in the Static Analysis Results Interchange Format.
     Sarif,
+    /// A report of tests, in the form that most CIs know.
+    Junit,
 }
 
 /// Tells what was found, and gives the exit code: a failure where there is an error or a warning.
@@ -92,6 +96,9 @@ pub(super) fn tell(hub: &Hub, report: &Report, form: Option<Form>, begun: Instan
     let written = match form {
         Some(Form::Github) => hub.ui.data(&github(report)),
         Some(Form::Sarif) => hub.ui.data_json(&sarif(report)),
+        Some(Form::Junit) => {
+            junit(&[Suite::of_files(report)]).map_err(io::Error::other).and_then(|text| hub.ui.data(&text))
+        }
         None if hub.ui.output() == Output::Json => json(hub, report),
         None => text(hub, report),
     };
@@ -141,7 +148,8 @@ fn one(source: &Source, finding: &Finding) -> Value {
     })
 }
 
-fn summary(report: &Report, begun: Instant) -> String {
+/// What was found, in one line.
+pub(super) fn summary(report: &Report, begun: Instant) -> String {
     let counted = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let found: Vec<_> = [Severity::Error, Severity::Warning, Severity::Note]
         .into_iter()

@@ -29,7 +29,7 @@ pub(super) struct LintArgs {
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
 
-    /// Tells it to another program: annotations of GitHub's actions, or SARIF.
+    /// Tells it to another program: annotations of GitHub's actions, SARIF, or a report of tests.
     #[arg(long, value_name = "FORM", conflicts_with = "json")]
     form: Option<Form>,
 
@@ -52,7 +52,7 @@ pub(super) struct LintArgs {
 }
 
 /// What is compared with the last commit: lines with this word.
-const STATE_VERSION: &str = "stateVersion";
+pub(super) const STATE_VERSION: &str = "stateVersion";
 
 /// Which edits are made.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -132,7 +132,7 @@ fn remember(hub: &Hub, root: &Path, report: &Report, paths: &[PathBuf]) -> Resul
 }
 
 /// Takes out what is known. Only a look at all files tells that something known is gone.
-fn leave_out_known(hub: &Hub, root: &Path, report: &mut Report, is_all: bool) -> Result<()> {
+pub(super) fn leave_out_known(hub: &Hub, root: &Path, report: &mut Report, is_all: bool) -> Result<()> {
     let Some(mut baseline) = Baseline::read(root).map_err(|error| unusable(&error))? else { return Ok(()) };
     let known = baseline.take_out_of(report);
     if known > 0 {

@@ -16,9 +16,9 @@ use super::locking::{Locking, told};
 use super::turns::Turns;
 use super::work_tree::WorkTree;
 use crate::nix::{
-    Ballast, Changed, Conditions, Decided, EvalError, Evaluation, FeatureLook, FlakeRef, GcRoot, Missed, Nix, Observed,
-    Query, Settings, Source, StorePath, SystemAttr, Tree, TrustedSettings, Unseen, Wanted, ask, ask_watched, holds,
-    lock, missed,
+    Ballast, Changed, Conditions, Decided, EvalError, Evaluation, FeatureLook, FlakeRef, GcRoot, Health, Missed, Nix,
+    Observed, Query, Settings, Source, StorePath, SystemAttr, Tree, TrustedSettings, Unseen, Wanted, ask, ask_watched,
+    holds, lock, missed,
 };
 use crate::process::{Cancel, End, Failure, LineSink};
 use crate::state::{Asked, Cost, Found, Kept, State};
@@ -210,6 +210,17 @@ impl Evaluator {
     ) -> Result<BTreeMap<String, FeatureLook>, EvalError> {
         let watcher = Watcher { on_begin: &mut || (), on_line: &mut |_| () };
         Ok(self.ask(&Query::features(system), no_derivation, cancel, watcher).await?.value)
+    }
+
+    /// What a system's modules say of it. Each line that Nix prints, if it is asked at all, goes to `on_line`.
+    pub async fn health(
+        &self,
+        system: SystemAttr<'_>,
+        cancel: &Cancel,
+        on_line: LineSink<'_>,
+    ) -> Result<Answer<Health>, EvalError> {
+        let watcher = Watcher { on_begin: &mut || (), on_line };
+        self.ask(&Query::health(system), no_derivation, cancel, watcher).await
     }
 
     /// What the last evaluation of a system cost.

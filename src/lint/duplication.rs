@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::file::{self, host_of};
-use super::run::read_all;
+use super::run::{read_all, text_of};
 use super::source::Source;
 use super::statements::{Statement, statements};
 use super::tree::{self, Facts, Tree};
@@ -96,7 +96,7 @@ struct OfFile {
 
 /// Compares what the hosts of a hub say in their own files, which lie below `hosts`, `machines` or `systems`.
 pub fn duplication(root: &Path, files: &[PathBuf], groups: &Groups) -> io::Result<Duplication> {
-    let read = read_all(root, files, |source| of_file(&source), |_, _| None)?;
+    let read = read_all(files, |path| text_of(&root.join(path)), |source| of_file(&source), |_, _| None)?;
     let read: Vec<_> = read.into_iter().flatten().collect();
     let of_host = |file: &OfFile| host_of(&file.path).map(str::to_owned);
     let hosts: BTreeSet<_> = read.iter().filter_map(of_host).collect();

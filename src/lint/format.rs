@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::finding::Finding;
-use super::run::{Checked, Report, read_all, report, unread, write};
+use super::run::{Checked, Report, Staged, in_parallel, read_all, report, text_of, unread, write};
 use super::source::Source;
 use super::{guard, parse, syntax};
 
@@ -55,7 +55,7 @@ pub fn format(root: &Path, files: &[PathBuf], layout: Layout) -> io::Result<Form
     };
     let unreadable = |source, finding| Ok(Looked::Wrong(Checked { source, findings: vec![finding] }));
     let (mut changed, mut failed, mut count) = (Vec::new(), Vec::new(), 0);
-    for looked in read_all(root, files, look, unreadable)? {
+    for looked in read_all(files, |path| text_of(&root.join(path)), look, unreadable)? {
         count += 1;
         match looked? {
             Looked::AsIs => {}
@@ -80,6 +80,16 @@ enum Looked {
     AsIs,
     Changed(PathBuf),
     Wrong(Checked),
+}
+
+/// Those of some texts that are not in the form. What is no Nix has none.
+pub fn unformatted(texts: &Staged) -> io::Result<Vec<String>> {
+    let texts: Vec<_> = texts.iter().collect();
+    let loose = in_parallel(&texts, |(path, text)| {
+        let made = formatted(&Source::new(path.as_str(), text.as_str()));
+        made.is_ok_and(|made| made != **text).then(|| (*path).clone())
+    })?;
+    Ok(loose.into_iter().flatten().collect())
 }
 
 /// A file's text in the form; what keeps it from that where it is no Nix, or where what the formatter makes of it cannot be taken.

@@ -65,7 +65,8 @@ pub fn check_syntax(root: &Path, files: &[PathBuf]) -> io::Result<Report> {
         drop(file);
         Checked { source: source.without(&hidden), findings }
     };
-    Ok(report(read_all(root, files, check, |source, finding| Checked { source, findings: vec![finding] })?))
+    let unreadable = |source, finding| Checked { source, findings: vec![finding] };
+    Ok(report(read_all(files, |path| text_of(&root.join(path)), check, unreadable)?))
 }
 
 /// Which files [`lint`] looks at.
@@ -92,17 +93,59 @@ pub fn lint_cached(
     scope: Scope,
     levels: &Levels,
     before: &Before,
-    mut cache: Cache,
+    cache: Cache,
 ) -> io::Result<Report> {
     let book = Rulebook::new(levels);
+    let seen = see_all(&book, levels, (files, scope), cache, |path| text_of(&root.join(path)))?;
+    Ok(judge_all(root, seen, scope, &book, before))
+}
+
+/// Files with other texts than those in the work tree, by their paths.
+pub type Staged = BTreeMap<String, String>;
+
+/// As [`lint_cached`] of all `files`, of which those in `staged` have the texts that stand there; tells what is found in those alone.
+pub fn lint_staged(
+    root: &Path,
+    files: &[PathBuf],
+    staged: &Staged,
+    levels: &Levels,
+    before: &Before,
+    cache: Cache,
+) -> io::Result<Report> {
+    let book = Rulebook::new(levels);
+    let text = |path: &Path| match staged.get(path.to_string_lossy().as_ref()) {
+        Some(text) => Some(Ok(text.clone().into_bytes())),
+        None => text_of(&root.join(path)),
+    };
+    let seen = see_all(&book, levels, (files, Scope::All), cache, text)?;
+    let mut report = judge_all(root, seen, Scope::All, &book, before);
+    report.found.retain(|checked| staged.contains_key(checked.source.path()));
+    report.files = staged.len();
+    Ok(report)
+}
+
+/// What is seen in each of `files`, or known of it.
+fn see_all(
+    book: &Rulebook,
+    levels: &Levels,
+    (files, scope): (&[PathBuf], Scope),
+    mut cache: Cache,
+    text: impl Fn(&Path) -> Text + Sync,
+) -> io::Result<Vec<Seen>> {
     cache.read(levels);
-    let mut seen = read_all(root, files, |source| see_cached(source, &book, &cache), Seen::unreadable)?;
+    let mut seen = read_all(files, text, |source| see_cached(source, book, &cache), Seen::unreadable)?;
     let new = seen.iter_mut().filter_map(|seen| Some((seen.source.path().to_owned(), seen.new.take()?))).collect();
     cache.keep(new, (scope == Scope::All).then_some(files));
+    Ok(seen)
+}
+
+fn judge_all(root: &Path, mut seen: Vec<Seen>, scope: Scope, book: &Rulebook, before: &Before) -> Report {
     if scope == Scope::All {
-        add_of_tree(root, &mut seen, &book, before);
+        add_of_tree(root, &mut seen, book, before);
     }
-    Ok(report(seen.into_iter().map(|seen| seen.judged(&book)).collect()))
+    // What is found in all files together is not missed in some of them.
+    let looked_for = |rule: &str| book.has(rule) && (scope == Scope::All || !book.is_of_tree(rule));
+    report(seen.into_iter().map(|seen| seen.judged(looked_for)).collect())
 }
 
 /// What was seen in a file, before it is known what of it is allowed.
@@ -124,8 +167,8 @@ impl Seen {
     }
 
     /// The file with what is not allowed, and with nothing that must not be shown.
-    fn judged(self, book: &Rulebook) -> Checked {
-        let findings = allow::apply(&self.source, &self.allows, self.findings, |rule| book.has(rule));
+    fn judged(self, looked_for: impl Fn(&str) -> bool) -> Checked {
+        let findings = allow::apply(&self.source, &self.allows, self.findings, looked_for);
         Checked { source: self.source.without(&self.hidden), findings }
     }
 }
@@ -256,14 +299,14 @@ pub(super) fn look(source: &Source, book: &Rulebook) -> Vec<Finding> {
 
 /// Reads each of `files` and has `check` look at it. A file that is gone, or that only leads to another one, is none.
 pub(super) fn read_all<T: Send>(
-    root: &Path,
     files: &[PathBuf],
+    text: impl Fn(&Path) -> Text + Sync,
     check: impl Fn(Source) -> T + Sync,
     failed: impl Fn(Source, Finding) -> T + Sync,
 ) -> io::Result<Vec<T>> {
     let read = in_parallel(files, |path| {
         let name = path.to_string_lossy().into_owned();
-        match text_of(&root.join(path))? {
+        match text(path)? {
             // Bytes that are no UTF-8 are replaced.
             Ok(bytes) => Some(check(Source::new(name, String::from_utf8_lossy(&bytes).into_owned()))),
             Err(error) => Some(failed(Source::new(name, ""), unreadable(&error))),
@@ -283,7 +326,10 @@ pub(super) fn report(checked: Vec<Checked>) -> Report {
 }
 
 /// What is in a file; none where it is gone or only leads to another one.
-fn text_of(path: &Path) -> Option<io::Result<Vec<u8>>> {
+pub(super) type Text = Option<io::Result<Vec<u8>>>;
+
+/// What is in the file at `path`.
+pub(super) fn text_of(path: &Path) -> Text {
     match fs::symlink_metadata(path) {
         Ok(metadata) if !metadata.is_file() => None,
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -296,7 +342,7 @@ fn unreadable(error: &io::Error) -> Finding {
 }
 
 /// Does `work` for each of `items`, on as many threads as there are cores, and gives what came of it in the same order.
-fn in_parallel<I: Sync, O: Send>(items: &[I], work: impl Fn(&I) -> O + Sync) -> io::Result<Vec<O>> {
+pub(super) fn in_parallel<I: Sync, O: Send>(items: &[I], work: impl Fn(&I) -> O + Sync) -> io::Result<Vec<O>> {
     let next = AtomicUsize::new(0);
     let worker = || {
         let mut done = Vec::new();

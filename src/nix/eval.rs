@@ -6,11 +6,11 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::features;
 use super::option;
 use super::program::Nix;
 use super::source::Source;
 use super::store_path::StorePath;
+use super::{features, health};
 use crate::process::{Cancel, Cmd, Failure};
 
 /// How long one evaluation may take. Import from derivation builds while evaluating, hence the length.
@@ -156,6 +156,12 @@ impl Query {
         let attribute = format!("{}.\"{}\"", system.output, system.name);
         let function = include_str!("options.nix").replace("@source@", &source.path.to_string());
         Self { attribute, function: function.into(), absent: None }
+    }
+
+    /// What a system's modules say of it; the answer is a [`Health`](super::Health).
+    pub fn health(system: SystemAttr<'_>) -> Self {
+        let attribute = format!("{}.\"{}\"", system.output, system.name);
+        Self { attribute, function: health::FUNCTION.into(), absent: None }
     }
 
     /// What tells this question from others.

@@ -74,7 +74,7 @@ pub(super) fn opened(mut lock: Value, names: &[String]) -> Value {
 }
 
 /// All inputs that are locked in their own right, with the nodes that say how. What follows another input changes with that one.
-fn inputs(lock: &Value) -> BTreeMap<String, &Value> {
+pub(super) fn inputs(lock: &Value) -> BTreeMap<String, &Value> {
     let mut found = BTreeMap::new();
     collect(lock, lock["root"].as_str().unwrap_or("root"), "", DEEPEST, &mut found);
     found
@@ -92,7 +92,7 @@ fn collect<'a>(lock: &'a Value, node: &str, prefix: &str, depth: usize, found: &
     }
 }
 
-fn pin(locked: &Value) -> Pin {
+pub(super) fn pin(locked: &Value) -> Pin {
     Pin {
         from: origin(locked),
         rev: text(locked, "rev"),

@@ -133,6 +133,10 @@ fn other_programs_are_told_in_their_own_forms() {
     );
     let log = hub.run(&["lint", "modules", "--form", "sarif"]).exits(1).json();
     assert_eq!(log["runs"][0]["results"][0]["ruleId"], "unused-binding");
+    hub.run(&["lint", "modules", "--form", "junit"])
+        .exits(1)
+        .prints("<testcase name=\"modules/a.nix\" classname=\"files\">")
+        .prints("<failure message=\"warning[unused-binding]: `unused` is not used\">");
     hub.write("modules/a.nix", "{");
     hub.run(&["check-syntax", "--form", "github"]).exits(1).prints("::error file=modules/a.nix,line=1,endLine=1,");
 }

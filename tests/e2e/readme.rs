@@ -105,6 +105,10 @@ const LINES: &[(&str, &str, How)] = &[
     // format.rs.
     ("docs/lint.md", "hubctl format --check", Elsewhere),
     ("docs/lint.md", "hubctl format", Elsewhere),
+    // hook.rs and validate.rs.
+    ("docs/lint.md", "hubctl hook install", Elsewhere),
+    ("docs/lint.md", "hubctl validate --quick", Elsewhere),
+    ("docs/lint.md", "hubctl validate", Elsewhere),
     ("docs/lint.md", "hubctl options search firewall ports", Prints("networking.firewall.allowedTCPPorts")),
     // options.rs: the lab's systems tell no options.
     ("docs/lint.md", "hubctl options update", Elsewhere),
