@@ -37,6 +37,27 @@ pub struct Evaluation {
     pub system: String,
     /// `networking.hostName`, where the configuration has one.
     pub host_name: Option<String>,
+    /// What it decrypts when it is activated.
+    #[serde(default)]
+    pub sealed: Sealed,
+}
+
+/// The secrets that a system decrypts when it is activated, by the options of agenix.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Sealed {
+    /// The secrets, by name.
+    pub secrets: Vec<SealedSecret>,
+    /// The files on the host with the keys that open them.
+    pub identities: Vec<String>,
+}
+
+/// A secret that a system decrypts when it is activated.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct SealedSecret {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Its file, relative to the source's root, where it is in the source.
+    pub file: Option<String>,
 }
 
 /// A question to a flake, whose answer is JSON.
@@ -110,11 +131,11 @@ fn useful_lines(failure: &Failure) -> impl Iterator<Item = &str> {
     failure.stderr.iter().map(String::as_str).filter(move |line| !noise(line))
 }
 
-/// The function that is applied to a configuration. Forcing the two paths evaluates all of the system, with its
-/// assertions.
-const SUMMARY: &str = "config: let toplevel = config.system.build.toplevel; in \
-    { drv = toplevel.drvPath; out = toplevel.outPath; system = toplevel.system; \
-    hostName = config.networking.hostName or null; }";
+/// The function that is applied to a configuration.
+const SUMMARY: &str = include_str!("summary.nix");
+
+/// What stands for the source's path in it.
+const SOURCE: &str = "@source@";
 
 /// The same for a configuration of home-manager.
 const HOME_SUMMARY: &str = "home: let package = home.activationPackage; in \
@@ -179,7 +200,7 @@ impl Query {
         // The source was locked before. Some versions of Nix would write a lock file that is missing into the store.
         nix.flake_cmd(&["eval", "--json", "--no-write-lock-file", "--option", "eval-cache", "false"])
             .arg(format!("{}#{}", source.reference(), self.attribute))
-            .args(["--apply", &*self.function])
+            .args(["--apply", &*self.function.replace(SOURCE, source.path.as_str())])
             .deadline(DEADLINE)
     }
 

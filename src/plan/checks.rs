@@ -20,6 +20,8 @@ pub enum Doubt {
     Battery,
     /// A file system seems to have too little space.
     Space,
+    /// Its keys do not open secrets that its system decrypts.
+    Secrets,
 }
 
 /// Why a host is not deployed to, and what helps.
@@ -77,7 +79,7 @@ pub fn objection(look: &Look<'_>, overruled: impl Fn(Doubt) -> bool) -> Option<O
 
 impl Doubt {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::HostName, Self::Machine, Self::Battery, Self::Space];
+    pub const ALL: [Self; 5] = [Self::HostName, Self::Machine, Self::Battery, Self::Space, Self::Secrets];
 
     /// The word by which the command line overrules it.
     pub const fn as_str(self) -> &'static str {
@@ -86,6 +88,7 @@ impl Doubt {
             Self::Machine => "machine",
             Self::Battery => "battery",
             Self::Space => "space",
+            Self::Secrets => "secrets",
         }
     }
 }
@@ -98,7 +101,7 @@ impl fmt::Display for Doubt {
 
 impl Objection {
     /// One that the user may overrule, which the hint says.
-    fn doubt(doubt: Doubt, message: String, hint: &str) -> Self {
+    pub(super) fn doubt(doubt: Doubt, message: String, hint: &str) -> Self {
         Self { doubt: Some(doubt), message, hint: format!("{hint}; `--despite {doubt}` deploys all the same") }
     }
 

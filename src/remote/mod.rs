@@ -42,7 +42,7 @@ pub use health::{Ailment, Check, Claim, Place, longest, run_checks};
 pub use local::LocalConnection;
 pub use lock::{Broken, Lock, LockError, Standing, Taken, break_lock, keep_lock, release_lock, take_lock};
 pub use platform::Platform;
-pub use probe::{Activator, Facts, ProbeError, RebootReason, Space, TakenBack, parse as parse_facts, probe};
+pub use probe::{Activator, Facts, HostKey, ProbeError, RebootReason, Space, TakenBack, parse as parse_facts, probe};
 pub use profile::{Generation, generations};
 pub use refusal::Refusal;
 pub use remains::{Remains, forget, forget_and_probe, remains, settled};

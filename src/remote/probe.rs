@@ -67,11 +67,30 @@ pub struct Facts {
     pub failed_units: Vec<String>,
     /// The last activation that was taken back since the boot, and that no later one was confirmed after.
     pub reverted: Option<TakenBack>,
+    /// Its own ssh keys.
+    #[serde(skip)]
+    pub host_keys: Vec<HostKey>,
     /// Where Nix is.
     pub nix: Option<String>,
     /// The directory of Nix's programs, where they are not on the search path of an ssh command.
     #[serde(skip)]
     pub nix_directory: Option<String>,
+}
+
+/// An ssh key of a host.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct HostKey {
+    /// The file of the private key.
+    pub path: String,
+    /// The public key, such as `ssh-ed25519 AAAA.. comment`.
+    pub public: String,
+}
+
+impl HostKey {
+    fn parse(line: &str) -> Option<Self> {
+        let (path, public) = line.split_once(' ')?;
+        Some(Self { path: path.to_owned(), public: public.to_owned() })
+    }
 }
 
 /// An activation that was taken back.
@@ -257,6 +276,7 @@ pub fn parse(printed: &str) -> Option<Facts> {
             "interrupted" => facts.interrupted = true,
             "reverted" => facts.reverted = TakenBack::parse(value),
             "failed-unit" => facts.failed_units.push(value.to_owned()),
+            "host-key" => facts.host_keys.extend(HostKey::parse(value)),
             "nix" => facts.nix = text(),
             "nix-directory" => facts.nix_directory = text(),
             _ => {}
@@ -277,7 +297,8 @@ mod tests {
         let printed = format!(
             "motd of some kind\nprobe=1\nhostname=p620\ncurrent={toplevel}\ngeneration=system-42-link\nreboot=kernel\n\
              reboot=initrd\nreboot=unheard-of\nstore-space=/dev/my disk 1000 600 400 60% /nix/store\nuid=0\nsystemd=1\n\
-             activating=hubctl\nlock=7 20260131-120000-0f3a 1760000000 me@here\nreverted=7-p620 1760000000 reverted 0 it hung for long\nfailed-unit=a.service\nfailed-unit=b.service\nfuture=1"
+             activating=hubctl\nlock=7 20260131-120000-0f3a 1760000000 me@here\nreverted=7-p620 1760000000 reverted 0 it hung for long\n\
+             host-key=/etc/ssh/ssh_host_ed25519_key ssh-ed25519 AAAA= root@p620\nfailed-unit=a.service\nfailed-unit=b.service\nfuture=1"
         );
         let facts = parse(&printed).unwrap();
         assert_eq!(facts.current.unwrap().as_str(), toplevel);
@@ -286,6 +307,11 @@ mod tests {
         assert_eq!(facts.store_space, Some(Space { total: 1_024_000, free: 409_600 }));
         assert_eq!(facts.failed_units, ["a.service", "b.service"]);
         assert_eq!(facts.booted, None);
+        let key = HostKey {
+            path: "/etc/ssh/ssh_host_ed25519_key".to_owned(),
+            public: "ssh-ed25519 AAAA= root@p620".to_owned(),
+        };
+        assert_eq!(facts.host_keys, [key]);
         assert_eq!(facts.lock.unwrap().owner, "me@here");
         let reverted = facts.reverted.unwrap();
         assert_eq!((reverted.at, reverted.reason.as_str()), (1_760_000_000, "it hung for long"));

@@ -83,6 +83,10 @@ for supply in /sys/class/power_supply/*; do
     [ "$first" = 1 ] && say mains 1
   fi
 done
+for key in /etc/ssh/ssh_host_*_key.pub; do
+  first "$key"
+  [ -n "$first" ] && say host-key "${key%.pub} $first"
+done
 set -- /nix/var/nix/gcroots/hubctl-*
 { [ -d /run/hubctl ] || [ -L "$1" ]; } && say remains 1
 if [ -L /run/hubctl/lock ]; then

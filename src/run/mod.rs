@@ -17,6 +17,7 @@ mod long;
 mod prepare;
 mod reach;
 mod reboot;
+mod sealed;
 mod settle;
 mod soak;
 mod space;

@@ -7,6 +7,7 @@ use super::context::{Context, Restore, Wants};
 use super::host::{HostEvents, HostPart};
 use super::reach::Access;
 use super::reboot::{ask_for_boot_default, decide_to_boot};
+use super::sealed::check_sealed;
 use super::stop::Stop;
 use crate::evaluate::{Answer, Evaluator, Watcher};
 use crate::fleet::{BuildOn, Host};
@@ -144,7 +145,9 @@ pub(super) async fn prepare(part: &mut HostPart) -> Result<Prepared, Stop> {
         (Wants::BootDefault, Origin::Generation(number)) => decide_to_boot(part, &access, &wanted, *number).await?,
         _ => decide(context.job.goal, context.job.rule, wanted.sought(), &access.facts),
     };
-    Ok(Prepared { access, wanted, decision })
+    let prepared = Prepared { access, wanted, decision };
+    check_sealed(part, &prepared).await?;
+    Ok(prepared)
 }
 
 /// Asks and evaluates side by side. The first of the two that fails ends the other.

@@ -1,5 +1,8 @@
 //! What speaks against deploying to a host, told before anything of it is changed.
 
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
 use crate::support::{Finished, Hub, Lab};
 
 /// A lab of one host that is deployed, and its hub with an edit.
@@ -112,10 +115,44 @@ fn a_closure_that_does_not_fit_is_told_before_anything_is_copied() {
 fn a_clock_that_is_wrong_is_told_and_hinders_nothing() {
     let lab = Lab::up(&["samsung"]);
     let hub = Hub::new(&lab);
-    lab.wrap("samsung", "date", r#"[ "$*" = +%s ] && exec expr $("$real" +%s) + 7260; exec "$real" "$@""#);
+    lab.wrap("samsung", "date", r#"[ "$*" = +%s ] && exec expr $("$real" +%s) + 7290; exec "$real" "$@""#);
     let run = hub.run(&["quick-deploy", "samsung"]).exits(0);
     run.says("the clock of samsung is 2 h 1 min ahead of this machine's");
     lab.unwrap("samsung", "date");
     let run = hub.json(&["quick-deploy", "samsung"]).exits(0).ends(&[("samsung", "unchanged")]);
     assert!(run.events().iter().all(|event| event["event"] != "warning"), "{:?}", run.events());
+}
+
+/// A secret of the hub that the holder of a public key opens, encrypted by age itself.
+fn seal(hub: &Hub, key: &str) {
+    let file = hub.root().join("secrets/wifi.age");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    let age = Command::new("age").args(["-r", key, "-o"]).arg(&file).stdin(Stdio::piped()).spawn();
+    let mut age = age.unwrap();
+    age.stdin.take().unwrap().write_all(b"canary\n").unwrap();
+    assert!(age.wait().unwrap().success());
+    hub.git(&["add", "secrets"]);
+}
+
+#[test]
+fn a_host_whose_key_does_not_open_its_secrets_is_refused() {
+    let (lab, hub) = deployed_and_edited("p510");
+    let stranger = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHMl8X4fivnBu+sbRnHNPU2QPo+TFu4SKYByzJS/1Cjl stranger";
+    seal(&hub, stranger);
+    hub.set_host("p510", r#"motd = "edited"; age.secrets.wifi.file = ../../secrets/wifi.age;"#);
+    let before = lab.traces("p510");
+    let run = hub.json(&["quick-deploy", "p510"]).exits(5);
+    refused(&run, "p510", "cannot decrypt secrets of its new system", "`hubctl secrets rekey`");
+    assert!(run.stdout.contains("wifi (secrets/wifi.age)"));
+    assert_eq!(lab.traces("p510"), before);
+
+    seal(&hub, lab.ssh("p510", "cat /etc/ssh/ssh_host_ed25519_key.pub").trim());
+    hub.json(&["quick-deploy", "p510"]).exits(0).ends(&[("p510", "deployed")]);
+    // What a key opens that nobody here knows is not known either.
+    seal(&hub, stranger);
+    let values = r#"age = { secrets.wifi.file = ../../secrets/wifi.age; identityPaths = [ "/persist/age.key" ]; };"#;
+    hub.set_host("p510", &format!(r#"motd = "edited again"; {values}"#));
+    hub.json(&["quick-deploy", "p510"]).exits(0).ends(&[("p510", "deployed")]);
+    hub.set_host("p510", r#"motd = "and again"; age.secrets.wifi.file = ../../secrets/wifi.age;"#);
+    hub.json(&["quick-deploy", "p510", "--despite", "secrets"]).exits(0).ends(&[("p510", "deployed")]);
 }

@@ -13,6 +13,7 @@
 #   users, groups   names of users and groups; the system tells them where there are any
 #   openPorts       numbers of TCP ports; there is a firewall where there are any
 #   secrets         names of secrets, which the activation would put to their places
+#   age             age.secrets and age.identityPaths, as agenix has them; nothing is decrypted
 #   closureMiB      size of a payload in the closure that does not compress, for copies that take time
 #   closureSeed     another number makes another payload, to be copied anew
 #
@@ -59,6 +60,10 @@
   groups = [ ];
   openPorts = [ ];
   secrets = [ ];
+  age = {
+    secrets = { };
+    identityPaths = [ "/etc/ssh/ssh_host_ed25519_key" ];
+  };
   closureMiB = 0;
   closureSeed = 0;
 

@@ -33,6 +33,7 @@ let
 in
 {
   config = {
+    inherit (values) age;
     networking.hostName = if values.hostName == null then name else values.hostName;
     nixpkgs.hostPlatform.system = values.system;
     system = {

@@ -5,7 +5,7 @@ let
   unitDefaults = import ./unit-defaults.nix;
 
   show = builtins.concatStringsSep ", ";
-  isNamed = path: path == "units" || path == "specialisations";
+  isNamed = path: path == "units" || path == "specialisations" || path == "age";
 
   # Sets are merged, everything else is replaced.
   merge =

@@ -1,0 +1,46 @@
+//! Whether a host can decrypt what its new system will want to, found out before anything is built for it.
+
+use std::fs::File;
+use std::path::Path;
+
+use super::context::Wants;
+use super::host::HostPart;
+use super::prepare::{Origin, Prepared};
+use super::stop::Stop;
+use crate::nix::Sealed;
+use crate::plan::{Action, Doubt, SealedFile, unreadable};
+use crate::report::StepName;
+use crate::secrets::age::Header;
+
+/// Declines a host whose keys do not open the secrets of the system that it is to run.
+pub(super) async fn check_sealed(part: &HostPart, prepared: &Prepared) -> Result<(), Stop> {
+    let (Wants::Flake(evaluator), Origin::Flake(evaluation)) = (&part.wants, &prepared.wanted.origin) else {
+        return Ok(());
+    };
+    let is_activated = matches!(prepared.decision.action, Action::Activate { .. });
+    let is_overruled = part.context.job.overruled.contains(&Doubt::Secrets);
+    if !is_activated || is_overruled || evaluation.sealed.secrets.is_empty() {
+        return Ok(());
+    }
+    let (source, sealed) = (evaluator.source().path.as_path().to_path_buf(), evaluation.sealed.clone());
+    let reading = tokio::task::spawn_blocking(move || {
+        let files = headers(&source, &sealed);
+        (sealed, files)
+    });
+    // A file that is not there any more is nothing that a host's key could help with.
+    let Ok((sealed, files)) = reading.await else { return Ok(()) };
+    match unreadable(&part.host, &prepared.access.facts.host_keys, &sealed, &files) {
+        Some(objection) => Err(Stop::objection(StepName::Probe, objection)),
+        None => Ok(()),
+    }
+}
+
+/// The headers of the secrets' files in a source. Those that are elsewhere are left out.
+fn headers(source: &Path, sealed: &Sealed) -> Vec<SealedFile> {
+    let header = |(name, file): (&String, &String)| {
+        let opened = File::open(source.join(file)).ok()?;
+        Some(SealedFile { name: name.clone(), file: file.clone(), header: Header::read(opened) })
+    };
+    let in_source = sealed.secrets.iter().filter_map(|secret| Some((&secret.name, secret.file.as_ref()?)));
+    in_source.filter_map(header).collect()
+}
