@@ -1,16 +1,27 @@
 //! Secrets in the repository: who can read which, and how they change all at once or not at all.
 
 pub mod age;
+pub mod edit_rules;
 mod error;
+mod format;
 mod git;
+mod guard;
+mod past;
 mod rules;
+mod scratch;
 pub mod sops;
 mod status;
+mod to_rotate;
 pub mod transaction;
 mod vault;
 
 pub use error::SecretsError;
+pub use format::{Format, FormatError};
 pub use git::{InGit, git_state, state_dir};
+pub use guard::{Leak, LeakKind, leaks};
+pub use past::ever_readable;
 pub use rules::{Rule, Rules};
+pub use scratch::{Scratch, ScratchError};
 pub use status::{Condition, Report, Row, report};
+pub use to_rotate::{Due, ToRotate};
 pub use vault::{Plan, Sealed, Vault};

@@ -68,6 +68,13 @@ pub enum Condition {
     Untracked,
     /// Its recipients without tags are of the right number; whether they are the right ones only a key can tell.
     Unsure,
+    /// A key could read its value that was revoked: the value has to be replaced.
+    ToRotate {
+        /// Who could read it.
+        reader: String,
+        /// The day when that was to end.
+        since: String,
+    },
     /// Of those who can read it, all but one are hosts: when that key is lost, nobody can change the secret any more.
     OneHuman,
 }
@@ -104,6 +111,12 @@ pub fn report(
     let mut secrets = Vec::with_capacity(rules.list.len());
     for rule in &rules.list {
         secrets.push(row(vault, rule, git, hosts)?);
+    }
+    let list = vault.to_rotate(rules)?;
+    for row in &mut secrets {
+        let due = list.0.iter().filter(|due| due.path == row.path);
+        row.conditions
+            .extend(due.map(|due| Condition::ToRotate { reader: due.reader.clone(), since: due.since.clone() }));
     }
     Ok(Report { rules: rules.file.clone(), secrets, orphans: orphans(root, rules) })
 }

@@ -141,6 +141,13 @@ const LINES: &[(&str, &str, How)] = &[
     ("docs/secrets.md", "hubctl secrets show api-token | wc -c", Elsewhere),
     ("docs/secrets.md", "hubctl secrets rekey --dry-run", Elsewhere),
     ("docs/secrets.md", "hubctl secrets rekey", Elsewhere),
+    // secrets/editing.rs and secrets/readers.rs.
+    ("docs/secrets.md", "hubctl secrets edit api-token", Elsewhere),
+    ("docs/secrets.md", "hubctl secrets create secrets/mail --for me,p620", Elsewhere),
+    ("docs/secrets.md", "hubctl secrets grant p510 'secrets/*'", Elsewhere),
+    ("docs/secrets.md", "hubctl secrets revoke p620", Elsewhere),
+    ("docs/secrets.md", "hubctl secrets keys", Elsewhere),
+    ("docs/secrets.md", "hubctl secrets check --staged", Elsewhere),
     // update.rs.
     ("docs/updating.md", "hubctl update --check", Elsewhere),
     ("docs/updating.md", "hubctl update --dry-run", Elsewhere),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::place::Place;
-use super::{rekey, set, show, sops, status};
+use super::{check, create, edit, grant, keys, rekey, revoke, set, show, sops, status};
 use crate::cli::hub::Hub;
 use crate::error::{Exit, Result};
 
@@ -27,8 +27,23 @@ pub(super) enum SecretsCommand {
     Show(show::ShowArgs),
     /// Gives a secret a new content, which is read from standard input; the old one need not be readable.
     Set(set::SetArgs),
+    /// Makes a new secret, with its rule: the content is read from standard input.
+    Create(create::CreateArgs),
+    /// Opens the content of a secret in your editor, in memory alone, and encrypts what comes of it.
+    Edit(edit::EditArgs),
     /// Encrypts secrets to those whom their rules name by now: those that drifted, all at once or none.
     Rekey(rekey::RekeyArgs),
+    /// Lets somebody read secrets: changes their rules in secrets.nix, and encrypts them anew.
+    Grant(grant::GrantArgs),
+    /// Takes secrets away from somebody: changes their rules, encrypts them anew, and lists the values that have to be replaced.
+    ///
+    /// What somebody could read once they may have kept, and git has the old files. So every value that the key could ever read is listed
+    /// in secrets.to-rotate beside secrets.nix, until it is set anew.
+    Revoke(revoke::RevokeArgs),
+    /// Looks for secrets that are in git as they are: plaintext beside a secret or in its place, and private keys.
+    Check(check::CheckArgs),
+    /// Lists the keys of the rules: their tags in files, what they are in the form of age, and how many secrets each can read.
+    Keys(keys::KeysArgs),
 }
 
 /// Which private keys are used.
@@ -49,6 +64,12 @@ pub(in crate::cli) async fn run(hub: &Hub, args: SecretsArgs) -> Result<Exit> {
         SecretsCommand::Status(args) => status::run(hub, &place, &args).await,
         SecretsCommand::Show(args) => show::run(hub, &place, &args).await,
         SecretsCommand::Set(args) => set::run(hub, &place, &args).await,
+        SecretsCommand::Create(args) => create::run(hub, &place, &args).await,
+        SecretsCommand::Edit(args) => edit::run(hub, &place, &args).await,
+        SecretsCommand::Grant(args) => grant::run(hub, &place, &args).await,
+        SecretsCommand::Revoke(args) => revoke::run(hub, &place, &args).await,
+        SecretsCommand::Check(args) => check::run(hub, &place, &args).await,
+        SecretsCommand::Keys(args) => keys::run(hub, &place, &args),
         SecretsCommand::Rekey(args) => rekey::run(hub, &place, &args).await,
     }
 }

@@ -2,9 +2,17 @@
 
 mod args;
 mod ask;
+mod check;
 mod content;
+mod create;
+mod edit;
+mod editor;
+mod grant;
+mod keys;
 mod place;
 mod rekey;
+mod revoke;
+mod rules;
 mod set;
 mod show;
 mod sops;

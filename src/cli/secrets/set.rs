@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::args::Keys;
 use super::content;
+use super::edit::checked;
 use super::place::{Place, aside, told};
 use crate::cli::hub::Hub;
 use crate::error::{Error, Exit, Kind, Result};
@@ -32,22 +33,36 @@ pub(super) struct SetArgs {
 
 pub(super) async fn run(hub: &Hub, place: &Place, args: &SetArgs) -> Result<Exit> {
     let rule = place.rules.get(&args.name).map_err(told)?.clone();
-    let plain = content_for(hub, args, &rule.path).await?;
+    let plain = read(hub, &rule.name, args.trim).await?;
+    checked(&rule, &plain, args.allow_empty)?;
     let (vault, identities) = (place.vault.clone(), place.identities(hub, &Keys::default())?);
     let path = rule.path.clone();
     let store = place.store(hub)?;
+    let list = place.vault.list(&place.rules, |list| list.remove(&path)).map_err(told)?;
     let change = aside(hub, move || {
         let seen = vault.bytes(&rule.path)?.map_or(Seen::Nothing, |bytes| Seen::of(&bytes));
         vault.seal(&rule, &plain, seen, &identities)
     })
     .await?;
-    store.commit(&[change]).map_err(told)?;
+    store.commit(&[change].into_iter().chain(list).collect::<Vec<_>>()).map_err(told)?;
     hub.ui.status(&format!("{} is set", path.display()));
     Ok(Exit::Success)
 }
 
-/// The new content: what is piped in, or what somebody types without seeing it.
-async fn read(hub: &Hub, name: &str) -> Result<Zeroizing<Vec<u8>>> {
+/// The new content: what is piped in, or what somebody types without seeing it. With `trim`, without a line break at its end.
+pub(super) async fn read(hub: &Hub, name: &str, trim: bool) -> Result<Zeroizing<Vec<u8>>> {
+    let mut plain = given(hub, name).await?;
+    if trim && plain.last() == Some(&b'\n') {
+        plain.pop();
+    }
+    let is_one_line = plain.split_last().is_some_and(|(last, rest)| *last == b'\n' && !rest.contains(&b'\n'));
+    if is_one_line {
+        hub.ui.status("the content ends with a line break; --trim leaves it out");
+    }
+    Ok(plain)
+}
+
+async fn given(hub: &Hub, name: &str) -> Result<Zeroizing<Vec<u8>>> {
     if !hub.ui.is_interactive() {
         return content::read(std::io::stdin().lock());
     }
@@ -63,16 +78,9 @@ async fn read(hub: &Hub, name: &str) -> Result<Zeroizing<Vec<u8>>> {
 
 /// The new content of the secret in `path`, as the command line wants it.
 pub(super) async fn content_for(hub: &Hub, args: &SetArgs, path: &Path) -> Result<Zeroizing<Vec<u8>>> {
-    let mut plain = read(hub, &args.name).await?;
-    if args.trim && plain.last() == Some(&b'\n') {
-        plain.pop();
-    }
+    let plain = read(hub, &args.name, args.trim).await?;
     if content::is_blank(&plain) && !args.allow_empty {
         return Err(told(SecretsError::Empty(path.to_path_buf())));
-    }
-    let is_one_line = plain.split_last().is_some_and(|(last, rest)| *last == b'\n' && !rest.contains(&b'\n'));
-    if is_one_line {
-        hub.ui.status("the content ends with a line break; --trim leaves it out");
     }
     Ok(plain)
 }

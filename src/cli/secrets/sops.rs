@@ -73,6 +73,8 @@ pub(super) async fn run(hub: &Hub, command: &SecretsCommand) -> Result<Option<Ex
             let well = rows.iter().all(Row::is_well);
             Ok(Some(if args.check && !well { Exit::Failed } else { Exit::Success }))
         }
+        // The others know the rules of secrets.nix alone.
+        _ => Ok(None),
     }
 }
 

@@ -114,6 +114,7 @@ fn words(condition: &Condition) -> String {
         Condition::Ignored => "git ignores it".to_owned(),
         Condition::Untracked => "git does not know it".to_owned(),
         Condition::Unsure => "may be for others: its keys leave no tag".to_owned(),
+        Condition::ToRotate { reader, since } => format!("{reader} could read it until {since}: replace its value"),
         Condition::OneHuman => "only one human can read it".to_owned(),
         Condition::Drifted { missing, stale, untagged } => {
             let missing = (!missing.is_empty()).then(|| format!("not yet for {}", missing.join(", ")));

@@ -2,6 +2,8 @@
 
 mod age;
 mod commands;
+mod editing;
+mod readers;
 mod sops;
 mod sops_commands;
 mod testkit;

@@ -1,0 +1,116 @@
+//! Secrets that are about to get into git as they are: plaintext beside a secret, or in its place, and private keys.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::age::Header;
+use super::past::contents;
+use super::rules::Rules;
+use crate::process::{Cancel, Cmd, Failure};
+
+/// How long git may take.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// What private keys begin with.
+const KEYS: [&str; 3] = ["AGE-SECRET-KEY-1", "-----BEGIN OPENSSH PRIVATE KEY-----", "-----BEGIN RSA PRIVATE KEY-----"];
+
+/// A file that should not be in git as it is.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Leak {
+    /// The file, below the root.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub what: LeakKind,
+}
+
+/// What is wrong with a file that is in git.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LeakKind {
+    /// It is in a secret's place, and is not encrypted.
+    NotEncrypted,
+    /// Its name says that it is what a secret is when it is not encrypted.
+    Plaintext,
+    /// It has a private key in it.
+    PrivateKey,
+}
+
+/// Looks at the files that are staged for the next commit, or at all that git knows.
+pub async fn leaks(root: &Path, rules: &Rules, staged: bool, cancel: &Cancel) -> Result<Vec<Leak>, Failure> {
+    let git = |words: &[&str]| {
+        Cmd::new("git").ends_by_itself().arg("-C").arg(root).args(words).env("LC_ALL", "C").deadline(DEADLINE)
+    };
+    let words: &[&str] = if staged {
+        &["diff", "--cached", "--name-only", "--relative", "-z", "--diff-filter=d"]
+    } else {
+        &["ls-files", "--cached", "-z"]
+    };
+    let listed = git(words).output(cancel).await?.stdout;
+    let listed = String::from_utf8_lossy(&listed).into_owned();
+    let is_secret = |path: &Path| rules.list.iter().any(|rule| rule.path == path);
+    let paths: Vec<_> = listed.split('\0').filter(|path| !path.is_empty()).map(Path::new).collect();
+    let named = paths.iter().filter(|path| is_plaintext(path, rules));
+    let mut found: Vec<_> = named.map(|path| Leak { path: path.to_path_buf(), what: LeakKind::Plaintext }).collect();
+    // Of a name with the end of a line in it git cannot be asked in this way.
+    let read: Vec<_> =
+        paths.iter().filter(|path| (staged || is_secret(path)) && !path.to_string_lossy().contains('\n')).collect();
+    let asked = read.iter().fold(String::new(), |text, path| text + ":./" + &path.to_string_lossy() + "\n");
+    let objects = git(&["cat-file", "--batch=%(objectname) %(objecttype) %(objectsize)"]).stdin(asked.into_bytes());
+    let objects = objects.output(cancel).await?.stdout;
+    let objects = contents(&objects);
+    // An answer that is missing would have all others be taken for those of the next.
+    if objects.len() == read.len() {
+        for (path, (_, content)) in read.iter().zip(objects) {
+            let what = kind_of(is_secret(path), content);
+            found.extend(what.map(|what| Leak { path: path.to_path_buf(), what }));
+        }
+    }
+    found.sort();
+    found.dedup();
+    Ok(found)
+}
+
+fn kind_of(is_secret: bool, content: &[u8]) -> Option<LeakKind> {
+    if is_secret {
+        return Header::of(content).is_err().then_some(LeakKind::NotEncrypted);
+    }
+    let begins = |line: &str| KEYS.iter().any(|key| line.trim_start_matches(['"', '\'', ' ', '\t']).starts_with(key));
+    let text = String::from_utf8_lossy(content);
+    // The word alone may stand in a document; a key goes on behind it.
+    let is_key = |line: &str| begins(line) && (line.contains("-----") || line.trim().len() > 60);
+    text.lines().any(is_key).then_some(LeakKind::PrivateKey)
+}
+
+/// Whether a file's name says that it is a secret's content: `x`, `x.txt`, `x.plain` or `x.dec` for the secret `x.age`, `x.dec.EXT`, and
+/// `.env`.
+fn is_plaintext(path: &Path, rules: &Rules) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    if name == ".env" || name.contains(".dec.") {
+        return true;
+    }
+    rules.list.iter().any(|rule| {
+        let stem = rule.path.with_extension("");
+        let with = |ending: &str| Path::new(&format!("{}.{ending}", stem.display())) == path;
+        stem == path && rule.path != path || ["txt", "plain", "dec"].into_iter().any(with)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_private_key_is_told_from_a_word_about_one() {
+        assert_eq!(
+            kind_of(false, b"key = \"x\"\n-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n"),
+            Some(LeakKind::PrivateKey)
+        );
+        let key = format!("AGE-SECRET-KEY-1{}", "Q".repeat(58));
+        assert_eq!(kind_of(false, key.as_bytes()), Some(LeakKind::PrivateKey));
+        assert_eq!(kind_of(false, b"keys begin with `AGE-SECRET-KEY-1`\nAGE-SECRET-KEY-1\n"), None);
+        assert_eq!((kind_of(true, b"plain"), kind_of(false, b"plain")), (Some(LeakKind::NotEncrypted), None));
+    }
+}
