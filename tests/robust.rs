@@ -104,7 +104,9 @@ fn what_is_changed_at_random_is_mended_and_formatted_once_and_stays_nix() {
         assert!(files.fix(fixing) > 10);
         assert_eq!(files.fix(fixing), 0, "all that can be mended is mended at once");
         assert_eq!(files.wrong(), wrong);
-        assert!(!files.format().is_empty());
+        // What unsafe edits make of files that are formatted may be formatted too.
+        let formatted = files.format();
+        assert!(fixing == Fixing::Unsafe || !formatted.is_empty());
         assert_eq!(files.wrong(), wrong);
         let before = files.texts();
         assert_eq!(files.format(), [PathBuf::new(); 0]);
