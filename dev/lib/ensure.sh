@@ -110,11 +110,12 @@ ensure() {
   done
 }
 
-# ensure_python MODULE..: modules of Python, which are no programs.
+# ensure_python MODULE..: modules of Python, which are no programs: for the first python3 on PATH, or the one of the machine itself.
 ensure_python() {
   local module
   for module in "$@"; do
     python3 -c "import $module" 2>/dev/null && continue
+    /usr/bin/python3 -c "import $module" 2>/dev/null && continue
     ensure_installs || ensure_die "Python's module $module is missing (Debian calls the package: python3-$module)"
     ensure_apt_install "python3-$module"
   done

@@ -146,7 +146,7 @@ impl World {
 
     fn oracle(&self, args: &[&str]) -> Result<String, ()> {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/secrets/sops_oracle.py");
-        let output = Command::new("python3")
+        let output = Command::new(python())
             .arg(script)
             .args(args)
             .stderr(Stdio::piped())
@@ -180,6 +180,16 @@ fn parse(format: Format, text: &str) -> SopsFile {
 
 fn later() -> Timestamp {
     "2026-01-02T03:04:05Z".parse().unwrap()
+}
+
+/// A Python that has what the other implementation needs: the first on PATH may be of another make than the one of the machine.
+fn python() -> &'static str {
+    let has_modules = |program: &&str| {
+        let tried = Command::new(program).args(["-c", "import cryptography, yaml"]).stderr(Stdio::null()).status();
+        tried.is_ok_and(|status| status.success())
+    };
+    let found = ["python3", "/usr/bin/python3"].into_iter().find(has_modules);
+    found.expect("a python3 with the modules cryptography and yaml: Debian's python3-cryptography and python3-yaml")
 }
 
 #[test]
