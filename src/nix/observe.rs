@@ -19,7 +19,7 @@ use super::watch::{self, Opened, Watch};
 use crate::process::{Cancel, Cmd, Failure, Output};
 
 /// After how long a child's peak of memory is read first.
-const FIRST_SAMPLE: Duration = Duration::from_millis(50);
+const FIRST_SAMPLE: Duration = Duration::from_millis(10);
 
 /// An answer, and what was seen on the way to it.
 #[derive(Clone, Debug)]
