@@ -12,7 +12,7 @@ use crate::error::{Exit, Result};
 /// Keeps the secrets of the repository: who can read which, and what is in them.
 ///
 /// Secrets are files of age, in the way of agenix: secrets.nix says who can read which; or files of SOPS with keys of age: .sops.yaml
-/// says it. All files that a command changes get their new content at once, or none of them does.
+/// says it. All files of one kind that a command changes get their new content at once, or none of them does.
 #[derive(Args, Debug)]
 pub(in crate::cli) struct SecretsArgs {
     #[command(subcommand)]
@@ -31,7 +31,7 @@ pub(super) enum SecretsCommand {
     Create(create::CreateArgs),
     /// Opens the content of a secret in your editor, in memory alone, and encrypts what comes of it.
     Edit(edit::EditArgs),
-    /// Encrypts secrets to those whom their rules name by now: those that drifted, all at once or none.
+    /// Encrypts secrets to those whom their rules name by now: those that drifted, all of one kind at once or none.
     Rekey(rekey::RekeyArgs),
     /// Lets somebody read secrets: changes their rules in secrets.nix, and encrypts them anew.
     Grant(grant::GrantArgs),
