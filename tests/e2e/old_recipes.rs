@@ -171,16 +171,13 @@ fn in_shell(hub: &Hub, line: &str) -> Finished {
     ended
 }
 
-/// Recipes whose commands hubctl does not have: `check-syntax` ended well whatever it found, `validate` printed nothing and
-/// ended well when evaluation failed, the assistant died without a word, the install wizard never got past its menu, and
+/// Recipes whose commands hubctl does not have: the assistant died without a word, the install wizard never got past its menu, and
 /// the commands of virtual machines looked for a unit that does not exist. Until there is a command, each word is answered
 /// with what is wrong, and nothing pretends to have been done.
 #[test]
 fn words_without_a_command_are_told_and_never_pretend() {
     let hub = Hub::offline();
     let words = [
-        "validate",
-        "validate-quick",
         "ai why does p620 not boot",
         "ai-cli",
         "install p620",
