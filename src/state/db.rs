@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode};
@@ -137,11 +137,25 @@ fn open_file(path: &Path) -> Result<Connection, StateError> {
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(BUSY)?;
     refuse_newer(schema_version(&connection)?)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+    write_ahead(&connection)?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     migrate(&mut connection)?;
     Ok(connection)
+}
+
+/// Has the journal kept as a write-ahead log. Of processes that make a database at the same time, SQLite tells all but one that it
+/// is busy, at once: its time limit for that does not hold here. Source: <https://sqlite.org/c3ref/busy_handler.html>.
+fn write_ahead(connection: &Connection) -> Result<(), rusqlite::Error> {
+    let begun = Instant::now();
+    loop {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && begun.elapsed() < BUSY => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            ended => return ended,
+        }
+    }
 }
 
 fn migrate(connection: &mut Connection) -> Result<(), StateError> {
@@ -215,6 +229,25 @@ mod tests {
     fn aside(dir: &Path) -> Vec<PathBuf> {
         let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
         entries.filter(|path| path.to_string_lossy().contains(".aside-")).collect()
+    }
+
+    #[test]
+    fn those_that_make_it_at_the_same_time_all_have_it() {
+        for _ in 0..20 {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("state.db");
+            let begin = std::sync::Barrier::new(8);
+            std::thread::scope(|scope| {
+                for _ in 0..8 {
+                    scope.spawn(|| {
+                        begin.wait();
+                        let (state, warnings) = open(&path);
+                        assert_eq!(*warnings.lock().unwrap(), [""; 0]);
+                        assert_eq!(count(&state), 0);
+                    });
+                }
+            });
+        }
     }
 
     #[test]
