@@ -109,7 +109,7 @@ fn what_is_changed_at_random_is_mended_and_formatted_once_and_stays_nix() {
         assert!(fixing == Fixing::Unsafe || !formatted.is_empty());
         assert_eq!(files.wrong(), wrong);
         let before = files.texts();
-        assert_eq!(files.format(), [PathBuf::new(); 0]);
+        assert!(files.format().is_empty());
         assert_eq!(files.texts(), before);
         assert_eq!(files.fix(fixing), 0, "the form of a file makes nothing new to mend");
     }

@@ -30,7 +30,7 @@ pub async fn staged_texts(flake: &FlakeRef, cancel: &Cancel) -> Result<BTreeMap<
     if files.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let wanted: String = files.iter().map(|(_, object)| format!("{object}\n")).collect();
+    let wanted: String = files.iter().flat_map(|(_, object)| [object.as_str(), "\n"]).collect();
     let reading = here(git(root, &["cat-file", "--batch"])).stdin(wanted);
     let texts = reading.output(cancel).await.map_err(FilesError::Git)?;
     Ok(files.into_iter().map(|(file, _)| file).zip(contents(&texts.stdout)).collect())
