@@ -144,7 +144,7 @@ fn open_file(path: &Path) -> Result<Connection, StateError> {
     Ok(connection)
 }
 
-/// Has the journal kept as a write-ahead log. Of processes that make a database at the same time, SQLite tells all but one that it
+/// Has the journal kept as a write-ahead log. Of processes that make a database at the same time, `SQLite` tells all but one that it
 /// is busy, at once: its time limit for that does not hold here. Source: <https://sqlite.org/c3ref/busy_handler.html>.
 fn write_ahead(connection: &Connection) -> Result<(), rusqlite::Error> {
     let begun = Instant::now();
