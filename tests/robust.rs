@@ -2,28 +2,15 @@
 //! Nix that Nix reads, and find nothing more to do in what they made.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod nix_files;
+
 use std::fs;
 use std::path::PathBuf;
 
 use hubctl::lint::{Before, Fixing, Layout, Levels, RULES, Scope, Source, check_syntax, fix, format, formatted, lint};
-use tempfile::TempDir;
-
-/// A directory of files, named by their place.
-struct Files {
-    dir: TempDir,
-    names: Vec<PathBuf>,
-}
+use nix_files::{Files, Numbers, changed, words};
 
 impl Files {
-    fn new(texts: &[String]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let names: Vec<_> = (0..texts.len()).map(|at| PathBuf::from(format!("{at:05}.nix"))).collect();
-        for (name, text) in names.iter().zip(texts) {
-            fs::write(dir.path().join(name), text).unwrap();
-        }
-        Self { dir, names }
-    }
-
     fn texts(&self) -> Vec<String> {
         self.names.iter().map(|name| fs::read_to_string(self.dir.path().join(name)).unwrap()).collect()
     }
@@ -57,35 +44,6 @@ fn examples() -> Vec<String> {
     texts.collect()
 }
 
-/// A sequence of numbers that is the same in each run.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % limit as u64).unwrap()
-    }
-}
-
-/// A text with one of its words taken out, doubled, exchanged with its neighbour, or with one of another text put in.
-fn changed(text: &str, other: &str, numbers: &mut Numbers) -> String {
-    let words = |text| str::split_inclusive(text, [' ', '\n', ';', '(', ')', '{', '}', '"']).collect::<Vec<_>>();
-    let (mut words, others) = (words(text), words(other));
-    let at = numbers.below(words.len());
-    match numbers.below(4) {
-        0 => drop(words.remove(at)),
-        1 => words.insert(at, words[at]),
-        2 => {
-            let next = (at + 1) % words.len();
-            words.swap(at, next);
-        }
-        _ => words.insert(at, others[numbers.below(others.len())]),
-    }
-    words.concat()
-}
-
 #[test]
 fn what_is_changed_at_random_is_mended_and_formatted_once_and_stays_nix() {
     let (examples, mut numbers) = (examples(), Numbers(0x1234_5678_9abc_def1));
@@ -93,7 +51,7 @@ fn what_is_changed_at_random_is_mended_and_formatted_once_and_stays_nix() {
     let mut texts = examples.clone();
     for _ in 0..4 {
         for text in &examples {
-            texts.push(changed(text, &examples[numbers.below(examples.len())], &mut numbers));
+            texts.push(changed(text, &words(&examples[numbers.below(examples.len())]), &mut numbers));
         }
     }
     let files = Files::new(&texts);

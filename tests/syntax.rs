@@ -3,12 +3,13 @@
 #![expect(clippy::disallowed_methods, reason = "Nix is asked as a user would")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::fs;
-use std::path::{Path, PathBuf};
+mod nix_files;
+
+use std::path::Path;
 use std::process::{Command, Output};
 
 use hubctl::lint::{Report, Severity, check_syntax};
-use tempfile::TempDir;
+use nix_files::{Files, Numbers, changed};
 
 /// Files that Nix reads.
 const RIGHT: &[&str] = &[
@@ -178,22 +179,7 @@ const WRONG: &[&str] = &[
     "a: a ? ${a} b c }",
 ];
 
-/// Files in a directory of their own, named by their place.
-struct Files {
-    dir: TempDir,
-    names: Vec<PathBuf>,
-}
-
 impl Files {
-    fn new(texts: &[String]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let names: Vec<_> = (0..texts.len()).map(|at| PathBuf::from(format!("{at:04}.nix"))).collect();
-        for (name, text) in names.iter().zip(texts) {
-            fs::write(dir.path().join(name), text).unwrap();
-        }
-        Self { dir, names }
-    }
-
     /// Whether hubctl takes each for right.
     fn ours(&self) -> Vec<bool> {
         let report = check_syntax(self.dir.path(), &self.names).unwrap();
@@ -272,18 +258,6 @@ fn what_nix_reads_is_right_and_what_it_does_not_read_is_wrong() {
     }
 }
 
-/// A sequence of numbers that is the same in each run.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % limit as u64).unwrap()
-    }
-}
-
 /// Words that change the meaning of what stands around them.
 const WORDS: &[&str] = &[
     "{", "}", "[", "]", "(", ")", ";", ":", ",", "=", ".", "?", "@", "...", "\"", "''", "${", "let", "in", "rec",
@@ -291,28 +265,12 @@ const WORDS: &[&str] = &[
     "/*", "<", "!", "&&",
 ];
 
-/// A text with one of its words taken out, doubled, exchanged with its neighbour, or with another put in.
-fn changed(text: &str, numbers: &mut Numbers) -> String {
-    let mut words: Vec<&str> = text.split_inclusive([' ', '\n', ';', '(', ')', '{', '}', '"']).collect();
-    let at = numbers.below(words.len());
-    match numbers.below(4) {
-        0 => drop(words.remove(at)),
-        1 => words.insert(at, words[at]),
-        2 => {
-            let other = (at + 1) % words.len();
-            words.swap(at, other);
-        }
-        _ => words.insert(at, WORDS[numbers.below(WORDS.len())]),
-    }
-    words.concat()
-}
-
 #[test]
 fn what_is_changed_at_random_is_judged_as_nix_judges_it() {
     let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
     let mut changed_at_random = Vec::new();
     for _ in 0..3 {
-        changed_at_random.extend(RIGHT.iter().map(|text| changed(text, &mut numbers)));
+        changed_at_random.extend(RIGHT.iter().map(|text| changed(text, WORDS, &mut numbers)));
     }
     let files = Files::new(&changed_at_random);
     let ours = files.ours();
