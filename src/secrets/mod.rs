@@ -19,7 +19,7 @@ pub use error::SecretsError;
 pub use format::{Format, FormatError};
 pub use git::{InGit, git_state, state_dir};
 pub use guard::{Leak, LeakKind, leaks};
-pub use past::ever_readable;
+pub use past::{ever_readable, ever_readable_sops};
 pub use rules::{Rule, Rules};
 pub use scratch::{Scratch, ScratchError};
 pub use status::{Condition, Report, Row, report};

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::age::{Header, Recipient, RecipientKind};
+use super::sops::{Format, SopsFile};
 use crate::process::{Cancel, Cmd, Failure};
 
 /// How long git may take to tell its history.
@@ -13,22 +14,82 @@ const DEADLINE: Duration = Duration::from_secs(10 * 60);
 /// The files that end in `.age`, below `root`, of which any branch has a version that was encrypted to this key. Keys of age itself
 /// leave no tag: then all that were encrypted to such a key may be meant.
 pub async fn ever_readable(root: &Path, key: &Recipient, cancel: &Cancel) -> Result<BTreeSet<PathBuf>, Failure> {
-    if !root.ancestors().any(|dir| dir.join(".git").exists()) {
-        return Ok(BTreeSet::new());
-    }
-    let git = |words: &[&str]| Cmd::new("git").arg("-C").arg(root).args(words).env("LC_ALL", "C").deadline(DEADLINE);
-    let log =
-        git(&["log", "--all", "--raw", "--no-abbrev", "--no-renames", "-z", "--format=", "--relative", "--", "*.age"]);
-    let versions = versions(&log.output(cancel).await?.stdout);
-    let ids: String = versions.keys().flat_map(|id| [id.as_str(), "\n"]).collect();
-    let read = git(&["cat-file", "--batch"]).stdin(ids.into_bytes()).output(cancel).await?.stdout;
     let mut found = BTreeSet::new();
-    for (id, content) in contents(&read) {
+    each_version(root, &["*.age".to_owned()], cancel, |content, paths| {
         if Header::of(content).is_ok_and(|header| may_be_for(&header, key)) {
-            found.extend(versions.get(id).into_iter().flatten().cloned());
+            found.extend(paths.iter().cloned());
+        }
+    })
+    .await?;
+    Ok(found)
+}
+
+/// The files of SOPS below `root` of which any branch has a version that names this key, with the addresses of the values that were
+/// encrypted in those versions. `likely` are the names that such files may have, as git's patterns.
+pub async fn ever_readable_sops(
+    root: &Path,
+    key: &Recipient,
+    likely: &[String],
+    cancel: &Cancel,
+) -> Result<BTreeMap<PathBuf, BTreeSet<String>>, Failure> {
+    let mut found: BTreeMap<PathBuf, BTreeSet<String>> = BTreeMap::new();
+    if !is_in_git(root) {
+        return Ok(found);
+    }
+    // The key is in no version of any other file, so that those need not be read.
+    let name = key.to_string();
+    let body = name.split_whitespace().last().unwrap_or_default();
+    let log = git(root).args(["log", "--all", "-m", "--name-only", "--no-renames", "-z", "--format=", "--relative"]);
+    let named = log.arg(format!("-S{body}")).arg("--").args(likely).output(cancel).await?;
+    let text = String::from_utf8_lossy(&named.stdout).into_owned();
+    let files: BTreeSet<_> =
+        text.split('\0').map(|path| path.trim_start_matches('\n')).filter(|path| !path.is_empty()).collect();
+    let files: Vec<_> = files.into_iter().map(|path| format!(":(literal){path}")).collect();
+    if files.is_empty() {
+        return Ok(found);
+    }
+    each_version(root, &files, cancel, |content, paths| {
+        for path in paths {
+            let Ok(file) = SopsFile::parse(Format::of(path), content) else { continue };
+            let is_named = file.recipients().any(|one| one.parse().is_ok_and(|one: Recipient| one == *key));
+            if let Some(addresses) = file.addresses().ok().filter(|_| is_named) {
+                let sealed = addresses.into_iter().filter(|(_, encrypted)| *encrypted).map(|(address, _)| address);
+                found.entry(path.clone()).or_default().extend(sealed);
+            }
+        }
+    })
+    .await?;
+    Ok(found)
+}
+
+fn is_in_git(root: &Path) -> bool {
+    root.ancestors().any(|dir| dir.join(".git").exists())
+}
+
+fn git(root: &Path) -> Cmd {
+    Cmd::new("git").arg("-C").arg(root).env("LC_ALL", "C").deadline(DEADLINE)
+}
+
+/// Looks at every version that any branch has of files that match `patterns`, with the paths that had it.
+async fn each_version(
+    root: &Path,
+    patterns: &[String],
+    cancel: &Cancel,
+    mut look: impl FnMut(&[u8], &BTreeSet<PathBuf>),
+) -> Result<(), Failure> {
+    if !is_in_git(root) {
+        return Ok(());
+    }
+    let words = ["log", "--all", "-m", "--raw", "--no-abbrev", "--no-renames", "-z", "--format=", "--relative", "--"];
+    let versions = versions(&git(root).args(words).args(patterns).output(cancel).await?.stdout);
+    let ids: String = versions.keys().flat_map(|id| [id.as_str(), "\n"]).collect();
+    let read = git(root).args(["cat-file", "--batch"]).stdin(ids.into_bytes()).output(cancel).await?.stdout;
+    for (id, content) in contents(&read) {
+        if let Some(paths) = versions.get(id) {
+            look(content, paths);
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 fn may_be_for(header: &Header, key: &Recipient) -> bool {

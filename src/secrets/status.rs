@@ -10,6 +10,7 @@ use super::age::{AgeError, Compared, Header};
 use super::error::SecretsError;
 use super::git::InGit;
 use super::rules::{Rule, Rules};
+use super::to_rotate::ToRotate;
 use super::vault::Vault;
 
 /// How it stands with all secrets.
@@ -112,7 +113,7 @@ pub fn report(
     for rule in &rules.list {
         secrets.push(row(vault, rule, git, hosts)?);
     }
-    let list = vault.to_rotate(rules)?;
+    let list = ToRotate::read(root)?;
     for row in &mut secrets {
         let due = list.0.iter().filter(|due| due.path == row.path);
         row.conditions

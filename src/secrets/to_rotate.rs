@@ -3,9 +3,14 @@
 //! To encrypt a file anew takes nothing back: git has the old one, and its reader the key. So those values are listed in a file
 //! beside the rules, without any content, until they are replaced.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+
+use super::error::SecretsError;
+use super::rules::Rules;
+use super::transaction::{Change, Seen, read_file};
 
 /// A value that has to be replaced.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
@@ -16,6 +21,19 @@ pub struct Due {
     pub reader: String,
     /// The day when that was to end.
     pub since: String,
+    /// The value, such as `database/password`, in a file that has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+}
+
+impl fmt::Display for Due {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match &self.value {
+            Some(value) => write!(f, "{path}:{value}"),
+            None => write!(f, "{path}"),
+        }
+    }
 }
 
 /// All of them.
@@ -23,7 +41,7 @@ pub struct Due {
 pub struct ToRotate(pub Vec<Due>);
 
 /// What stands at the beginning of the file.
-const HEAD: &str = "# Secrets whose values were readable by keys that were revoked: path, reader, day. `hubctl secrets set` and `edit` take them out.\n";
+const HEAD: &str = "# Secrets whose values were readable by keys that were revoked: path, reader, day, value. `hubctl secrets set` and `edit` take them out.\n";
 
 impl ToRotate {
     /// Where the list is, beside these rules.
@@ -31,27 +49,66 @@ impl ToRotate {
         rules.with_file_name("secrets.to-rotate")
     }
 
+    /// Where the list of a repository is: beside its rules of agenix, or at its root where it has none.
+    pub fn place(root: &Path) -> PathBuf {
+        Self::file(&Rules::find(root).unwrap_or_default())
+    }
+
+    /// The list of a repository; an empty one where there is none.
+    ///
+    /// # Errors
+    ///
+    /// When its file cannot be read.
+    pub fn read(root: &Path) -> Result<Self, SecretsError> {
+        Ok(Self::seen(root, &Self::place(root))?.0)
+    }
+
+    /// The change of the repository's list, where `edit` makes another of it.
+    ///
+    /// # Errors
+    ///
+    /// When its file cannot be read.
+    pub fn changed(root: &Path, edit: impl FnOnce(&mut Self)) -> Result<Option<Change>, SecretsError> {
+        let path = Self::place(root);
+        let (old, seen) = Self::seen(root, &path)?;
+        let mut new = old.clone();
+        edit(&mut new);
+        Ok((new != old).then(|| Change { path, seen, content: new.render().into_bytes() }))
+    }
+
+    fn seen(root: &Path, path: &Path) -> Result<(Self, Seen), SecretsError> {
+        let read = read_file(&root.join(path));
+        let read = read.map_err(|error| SecretsError::Unreadable { path: path.to_path_buf(), error })?;
+        let Some((bytes, _)) = read else { return Ok((Self::default(), Seen::Nothing)) };
+        Ok((Self::parse(&String::from_utf8_lossy(&bytes)), Seen::of(&bytes)))
+    }
+
     /// Reads the list. Lines that are none are left out.
     pub fn parse(text: &str) -> Self {
         let due = |line: &str| {
             let mut words = line.split('\t');
             let (path, reader, since) = (words.next()?, words.next()?, words.next()?);
-            Some(Due { path: path.into(), reader: reader.to_owned(), since: since.to_owned() })
+            let value = words.next().filter(|value| !value.is_empty()).map(str::to_owned);
+            Some(Due { path: path.into(), reader: reader.to_owned(), since: since.to_owned(), value })
         };
         Self(text.lines().filter(|line| !line.starts_with('#')).filter_map(due).collect())
     }
 
     /// The list as text.
     pub fn render(&self) -> String {
-        let line =
-            |due: &Due| format!("{}\t{}\t{}\n", due.path.display(), due.reader.replace(['\t', '\n'], " "), due.since);
+        let line = |due: &Due| {
+            let value = due.value.as_ref().map(|value| format!("\t{}", value.replace(['\t', '\n'], " ")));
+            let (path, reader) = (due.path.display(), due.reader.replace(['\t', '\n'], " "));
+            format!("{path}\t{reader}\t{}{}\n", due.since, value.unwrap_or_default())
+        };
         self.0.iter().fold(HEAD.to_owned(), |text, due| text + &line(due))
     }
 
     /// Adds what is not in it yet.
     pub fn add(&mut self, due: impl IntoIterator<Item = Due>) {
         for due in due {
-            if !self.0.iter().any(|one| (&one.path, &one.reader) == (&due.path, &due.reader)) {
+            let same = |one: &Due| (&one.path, &one.value, &one.reader) == (&due.path, &due.value, &due.reader);
+            if !self.0.iter().any(same) {
                 self.0.push(due);
             }
         }
@@ -61,6 +118,12 @@ impl ToRotate {
     /// Takes out what is said of a secret that has another value now.
     pub fn remove(&mut self, path: &Path) {
         self.0.retain(|due| due.path != path);
+    }
+
+    /// The same for one value of a file that has several.
+    pub fn remove_value(&mut self, path: &Path, value: &str) {
+        let value = value.replace(['\t', '\n'], " ");
+        self.0.retain(|due| due.path != path || due.value.as_ref().is_some_and(|there| *there != value));
     }
 }
 
@@ -74,6 +137,7 @@ mod tests {
             path: path.into(),
             reader: reader.to_owned(),
             since: "2026-01-31".to_owned(),
+            value: None,
         };
         let mut list = ToRotate::default();
         list.add([due("b.age", "root@p620"), due("a b.age", "x\ty"), due("b.age", "root@p620")]);
@@ -82,5 +146,21 @@ mod tests {
         assert_eq!(read.0, [due("a b.age", "x y"), due("b.age", "root@p620")]);
         read.remove(Path::new("b.age"));
         assert_eq!(read.0.len(), 1);
+    }
+
+    #[test]
+    fn values_of_one_file_are_replaced_one_by_one() {
+        let due = |value: &str| Due {
+            path: "web.yaml".into(),
+            reader: "p620".to_owned(),
+            since: "2026-01-31".to_owned(),
+            value: Some(value.to_owned()),
+        };
+        let mut list = ToRotate::default();
+        list.add([due("a/b"), due("c"), due("c")]);
+        let mut read = ToRotate::parse(&list.render());
+        assert_eq!(read.0, [due("a/b"), due("c")]);
+        read.remove_value(Path::new("web.yaml"), "c");
+        assert_eq!((read.0.as_slice(), read.0[0].to_string().as_str()), (&[due("a/b")][..], "web.yaml:a/b"));
     }
 }

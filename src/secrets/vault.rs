@@ -9,8 +9,7 @@ use zeroize::Zeroizing;
 
 use super::age::{Armor, Ask, Compared, Header, Identities, RecipientKind, encrypt};
 use super::error::SecretsError;
-use super::rules::{Rule, Rules};
-use super::to_rotate::ToRotate;
+use super::rules::Rule;
 use super::transaction::{Change, Seen, read_file};
 
 type Result<T, E = SecretsError> = std::result::Result<T, E>;
@@ -88,23 +87,6 @@ impl Vault {
             return Err(wrong("its content differs"));
         }
         Ok(Change { path: rule.path.clone(), seen, content })
-    }
-
-    /// The values that have to be replaced, as the list beside the rules says.
-    pub fn to_rotate(&self, rules: &Rules) -> Result<ToRotate> {
-        let bytes = self.bytes(&ToRotate::file(&rules.file))?;
-        Ok(bytes.map(|bytes| ToRotate::parse(&String::from_utf8_lossy(&bytes))).unwrap_or_default())
-    }
-
-    /// The list beside the rules as it is to be; nothing where it stays as it is.
-    pub fn list(&self, rules: &Rules, edit: impl FnOnce(&mut ToRotate)) -> Result<Option<Change>> {
-        let path = ToRotate::file(&rules.file);
-        let bytes = self.bytes(&path)?;
-        let old = bytes.as_deref().map(|bytes| ToRotate::parse(&String::from_utf8_lossy(bytes))).unwrap_or_default();
-        let mut new = old.clone();
-        edit(&mut new);
-        let seen = bytes.as_deref().map_or(Seen::Nothing, Seen::of);
-        Ok((new != old).then(|| Change { path, seen, content: new.render().into_bytes() }))
     }
 
     /// What has to be encrypted anew so that the rules hold: what drifted, or with `all` everything.

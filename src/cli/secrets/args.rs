@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::place::Place;
-use super::{check, create, edit, grant, keys, rekey, revoke, set, show, sops, status};
+use super::{check, create, edit, grant, keys, rekey, revoke, set, show, status};
 use crate::cli::hub::Hub;
 use crate::error::{Exit, Result};
 
 /// Keeps the secrets of the repository: who can read which, and what is in them.
 ///
 /// Secrets are files of age, in the way of agenix: secrets.nix says who can read which; or files of SOPS with keys of age: .sops.yaml
-/// says it. All files of one kind that a command changes get their new content at once, or none of them does.
+/// says it. All files that a command changes, of both kinds, get their new content at once, or none of them does.
 #[derive(Args, Debug)]
 pub(in crate::cli) struct SecretsArgs {
     #[command(subcommand)]
@@ -27,18 +27,18 @@ pub(super) enum SecretsCommand {
     Show(show::ShowArgs),
     /// Gives a secret a new content, which is read from standard input; the old one need not be readable.
     Set(set::SetArgs),
-    /// Makes a new secret, with its rule: the content is read from standard input.
+    /// Makes a new secret: the content is read from standard input. A secret of agenix gets its rule; a file of SOPS has to have one.
     Create(create::CreateArgs),
     /// Opens the content of a secret in your editor, in memory alone, and encrypts what comes of it.
     Edit(edit::EditArgs),
-    /// Encrypts secrets to those whom their rules name by now: those that drifted, all of one kind at once or none.
+    /// Encrypts secrets to those whom their rules name by now: those that drifted, all at once or none.
     Rekey(rekey::RekeyArgs),
-    /// Lets somebody read secrets: changes their rules in secrets.nix, and encrypts them anew.
+    /// Lets somebody read secrets: changes their rules in secrets.nix and .sops.yaml, and encrypts them anew.
     Grant(grant::GrantArgs),
     /// Takes secrets away from somebody: changes their rules, encrypts them anew, and lists the values that have to be replaced.
     ///
     /// What somebody could read once they may have kept, and git has the old files. So every value that the key could ever read is listed
-    /// in secrets.to-rotate beside secrets.nix, until it is set anew.
+    /// in secrets.to-rotate beside secrets.nix, or at the root where there is none, until it is set anew.
     Revoke(revoke::RevokeArgs),
     /// Looks for secrets that are in git as they are: plaintext beside a secret or in its place, and private keys.
     Check(check::CheckArgs),
@@ -56,20 +56,17 @@ pub(super) struct Keys {
 }
 
 pub(in crate::cli) async fn run(hub: &Hub, args: SecretsArgs) -> Result<Exit> {
-    if let Some(exit) = sops::run(hub, &args.command).await? {
-        return Ok(exit);
-    }
-    let place = Place::of(hub).await?;
     match args.command {
-        SecretsCommand::Status(args) => status::run(hub, &place, &args).await,
-        SecretsCommand::Show(args) => show::run(hub, &place, &args).await,
-        SecretsCommand::Set(args) => set::run(hub, &place, &args).await,
-        SecretsCommand::Create(args) => create::run(hub, &place, &args).await,
-        SecretsCommand::Edit(args) => edit::run(hub, &place, &args).await,
-        SecretsCommand::Grant(args) => grant::run(hub, &place, &args).await,
-        SecretsCommand::Revoke(args) => revoke::run(hub, &place, &args).await,
-        SecretsCommand::Check(args) => check::run(hub, &place, &args).await,
-        SecretsCommand::Keys(args) => keys::run(hub, &place, &args),
-        SecretsCommand::Rekey(args) => rekey::run(hub, &place, &args).await,
+        SecretsCommand::Status(args) => status::run(hub, &args).await,
+        SecretsCommand::Show(args) => show::run(hub, &args).await,
+        SecretsCommand::Set(args) => set::run(hub, &args).await,
+        SecretsCommand::Create(args) => create::run(hub, &args).await,
+        SecretsCommand::Edit(args) => edit::run(hub, &args).await,
+        SecretsCommand::Grant(args) => grant::run(hub, &args).await,
+        SecretsCommand::Revoke(args) => revoke::run(hub, &args).await,
+        SecretsCommand::Rekey(args) => rekey::run(hub, &args).await,
+        // The others are about the rules of secrets.nix alone.
+        SecretsCommand::Check(args) => check::run(hub, &Place::of(hub).await?, &args).await,
+        SecretsCommand::Keys(args) => keys::run(hub, &Place::of(hub).await?, &args),
     }
 }

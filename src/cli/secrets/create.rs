@@ -1,23 +1,27 @@
 //! `hubctl secrets create`.
 
+use std::path::Path;
+
 use clap::Args;
 
 use super::args::Keys;
-use super::edit::checked;
-use super::place::{Place, aside, told};
-use super::{rules, set};
+use super::place::{Place, aside, repository, store, told};
+use super::secret::{Secret, checked};
+use super::{rules, set, sops};
 use crate::cli::hub::Hub;
 use crate::error::{Error, Exit, Kind, Result};
-use crate::secrets::edit_rules;
+use crate::secrets::sops::{SopsRules, SopsSecret};
 use crate::secrets::transaction::Seen;
+use crate::secrets::{SecretsError, edit_rules};
 
 #[derive(Args, Debug)]
 pub(super) struct CreateArgs {
-    /// The secret's file, below the directory of secrets.nix; `.age` is added.
+    /// The secret's file: with `--for` below the directory of secrets.nix, where `.age` is added; otherwise a file of SOPS, which a
+    /// rule of .sops.yaml is for.
     #[arg(value_name = "NAME")]
     name: String,
     /// Who can read it: names that secrets.nix binds to keys or lists of them, or keys.
-    #[arg(long = "for", value_name = "WHO,..", value_delimiter = ',', required = true)]
+    #[arg(long = "for", value_name = "WHO,..", value_delimiter = ',')]
     who: Vec<String>,
     /// Leaves out a line break at the end of what is read.
     #[arg(long)]
@@ -27,7 +31,26 @@ pub(super) struct CreateArgs {
     allow_empty: bool,
 }
 
-pub(super) async fn run(hub: &Hub, place: &Place, args: &CreateArgs) -> Result<Exit> {
+pub(super) async fn run(hub: &Hub, args: &CreateArgs) -> Result<Exit> {
+    let path = Path::new(&args.name);
+    let is_sops = args.who.is_empty() && path.extension().is_none_or(|extension| extension != "age");
+    if is_sops {
+        return create_sops(hub, args).await;
+    }
+    if args.who.is_empty() {
+        return Err(nobody());
+    }
+    create_agenix(hub, &Place::of(hub).await?, args).await
+}
+
+fn nobody() -> Error {
+    Error::message(Kind::Usage, "who is to read it?").hint(
+        "`--for me,p620` names keys for a secret of agenix; for a file of SOPS a rule of .sops.yaml says it, and its name ends in \
+         .yaml, .json, .env, .ini, or as the rule has it",
+    )
+}
+
+async fn create_agenix(hub: &Hub, place: &Place, args: &CreateArgs) -> Result<Exit> {
     let name = args.name.strip_suffix(".age").unwrap_or(&args.name).to_owned() + ".age";
     if place.rules.list.iter().any(|rule| rule.name == name) {
         return Err(Error::message(Kind::Usage, format!("there is a rule for {name} already"))
@@ -53,6 +76,41 @@ pub(super) async fn run(hub: &Hub, place: &Place, args: &CreateArgs) -> Result<E
     let change = aside(hub, move || vault.seal(&rule, &plain, Seen::Nothing, &identities)).await?;
     store.commit(&[rules_change, change]).map_err(told)?;
     hub.ui.status(&format!("{} is created, and has a rule in {}", path.display(), place.rules.file.display()));
+    hub.ui.status(&format!("a flake sees it once git knows it: `git add {}`", path.display()));
+    Ok(Exit::Success)
+}
+
+/// Makes a file of SOPS, whose readers a rule of `.sops.yaml` names.
+async fn create_sops(hub: &Hub, args: &CreateArgs) -> Result<Exit> {
+    let root = repository(hub)?;
+    let cwd = std::env::current_dir().map_err(|error| Error::new(Kind::Failed, error))?;
+    let path = sops::below(&root, &cwd.join(&args.name))
+        .ok_or_else(|| told(SecretsError::Outside { path: args.name.clone().into() }))?;
+    if SopsRules::find(&root, &root.join(&path)).is_none() {
+        return Err(nobody());
+    }
+    if root.join(&path).symlink_metadata().is_ok() {
+        return Err(Error::message(Kind::Refused, format!("{} is there already", path.display()))
+            .hint(format!("`hubctl secrets edit {0}` or `set {0}` changes a file of SOPS", path.display())));
+    }
+    let found = SopsSecret::at(&root, &path).map_err(|error| told(SecretsError::sops(&path, error)))?;
+    let Some(secret) = found else {
+        let pattern = regex::escape(&path.display().to_string());
+        return Err(Error::message(Kind::Usage, format!("no rule of .sops.yaml is for {}", path.display())).hint(format!(
+            "add one below `creation_rules`: `- path_regex: ^{pattern}$` and `  age: age1…`; or --for for a secret of agenix"
+        )));
+    };
+    let store = store(hub, &root)?;
+    let secret = Secret::of_sops(hub, root.clone(), secret);
+    let plain = set::read(hub, &args.name, args.trim).await?;
+    secret.check(&plain, args.allow_empty)?;
+    if let Some(dir) = root.join(&path).parent() {
+        std::fs::create_dir_all(dir).map_err(|error| Error::new(Kind::Failed, error))?;
+    }
+    let identities = secret.identities(hub, &Keys::default()).await?;
+    let changes = aside(hub, move || secret.set(&plain, None, &identities)).await?;
+    store.commit(&changes).map_err(told)?;
+    hub.ui.status(&format!("{} is created, for those whom its rule in .sops.yaml names", path.display()));
     hub.ui.status(&format!("a flake sees it once git knows it: `git add {}`", path.display()));
     Ok(Exit::Success)
 }

@@ -19,10 +19,10 @@ const IMPATIENT: &[(&[&str], &[&str])] = &[
     (&["gvim"], &["-f", "--nofork"]),
 ];
 
-/// The command that edits `file`, whose directory is the only one where copies may lie.
-pub(super) fn command(file: &Path, dir: &Path) -> Result<Cmd> {
-    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
-    let Some(line) = set("VISUAL").or_else(|| set("EDITOR")) else {
+/// The command that edits `file`, whose directory is the only one where copies may lie. The first of `variables` that is set says which.
+pub(super) fn command(file: &Path, dir: &Path, variables: &[&str]) -> Result<Cmd> {
+    let set = |name: &&str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+    let Some(line) = variables.iter().find_map(set) else {
         return Err(Error::message(Kind::Usage, "there is no editor: neither VISUAL nor EDITOR is set")
             .hint("set one, such as `EDITOR=vim`, or use `hubctl secrets set`"));
     };

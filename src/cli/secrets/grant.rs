@@ -3,43 +3,72 @@
 use clap::Args;
 
 use super::args::Keys;
-use super::place::{Place, aside, told};
-use super::rules;
+use super::both::{Anew, Both, Chosen, anew, is_key};
+use super::place::{Place, store, told};
+use super::{rules, sops_rules};
 use crate::cli::hub::Hub;
-use crate::error::{Exit, Result};
+use crate::error::{Error, Exit, Kind, Result};
+use crate::secrets::edit_rules::{self, Who};
 use crate::secrets::transaction::Change;
-use crate::secrets::{Rule, Rules, edit_rules};
+use crate::secrets::{Rule, Rules};
 
 #[derive(Args, Debug)]
 pub(super) struct GrantArgs {
-    /// Who is to read them: a name that secrets.nix binds to a key or a list of them, or a key.
+    /// Who is to read them: a name that secrets.nix binds to a key or a list of them, or that .sops.yaml has an anchor for, or a key.
     #[arg(value_name = "WHO")]
     who: String,
-    /// Secrets, by name or glob.
+    /// Secrets, by name, path or glob.
     #[arg(value_name = "NAME", required = true)]
     names: Vec<String>,
     #[command(flatten)]
     keys: Keys,
 }
 
-pub(super) async fn run(hub: &Hub, place: &Place, args: &GrantArgs) -> Result<Exit> {
-    let store = place.store(hub)?;
+pub(super) async fn run(hub: &Hub, args: &GrantArgs) -> Result<Exit> {
+    let mut both = Both::of(hub).await?;
+    let store = store(hub, &both.root)?;
+    let chosen = both.select(&args.names)?;
+    let mut changes = Vec::new();
+    let mut others = Chosen::default();
+    if let Some(place) = both.agenix.as_ref().filter(|_| !chosen.rules.is_empty()) {
+        let (rules, change) = granted(hub, &both, place, &chosen.rules, &args.who).await?;
+        others.rules = rules;
+        changes.push(change);
+    }
+    if !chosen.sops.is_empty() {
+        let keys = both.keys_called(&args.who)?;
+        let [key] = keys.as_slice() else {
+            return Err(Error::message(Kind::Usage, format!("the rules call several keys `{}`", args.who))
+                .hint("give the key itself; `hubctl secrets keys` lists those of secrets.nix"));
+        };
+        let new = sops_rules::granted(&both, &chosen.sops, key)?;
+        others.sops = new.secrets;
+        changes.extend(new.changes);
+    }
+    let count = others.rules.len() + others.sops.len();
+    changes.extend(anew(hub, &both, Anew { chosen: others, all: false, forced: false }, &args.keys).await?);
+    store.commit(&changes).map_err(told)?;
+    hub.ui.status(&format!("{} can read {}", args.who, secrets(count)));
+    Ok(Exit::Success)
+}
+
+/// The rules of agenix that name others than before, and the change that makes them.
+async fn granted(hub: &Hub, both: &Both, place: &Place, chosen: &[Rule], word: &str) -> Result<(Vec<Rule>, Change)> {
     let old = rules::text(place)?;
-    let who = rules::who(&old, std::slice::from_ref(&args.who))?;
+    let who = match rules::who(&old, &[word.to_owned()]) {
+        Ok(who) => who,
+        Err(error) if is_key(word) || both.sops.rules.is_empty() => return Err(error),
+        // Only .sops.yaml has that name.
+        Err(_) => both.keys_called(word)?.into_iter().take(1).map(|key| Who::Key(key.to_string())).collect(),
+    };
     let mut new = old.clone();
-    for rule in place.rules.select(&args.names).map_err(told)? {
+    for rule in chosen {
         let one = &who[0];
         new =
             edit_rules::grant(&new, &rule.name, one).map_err(|error| rules::patch(place, &error, &rule.name, &who))?;
     }
-    let (after, rules_change) = rules::checked(hub, place, &old, &new).await?;
-    let others = changed(&place.rules, &after);
-    let count = others.len();
-    let mut changes = anew(hub, place, others, &args.keys, false).await?;
-    changes.push(rules_change);
-    store.commit(&changes).map_err(told)?;
-    hub.ui.status(&format!("{} can read {}", args.who, secrets(count)));
-    Ok(Exit::Success)
+    let (after, change) = rules::checked(hub, place, &old, &new).await?;
+    Ok((changed(&place.rules, &after), change))
 }
 
 /// The rules that name others than before.
@@ -56,21 +85,6 @@ pub(super) fn changed(before: &Rules, after: &Rules) -> Vec<Rule> {
     after.list.iter().filter(|rule| !same(rule)).cloned().collect()
 }
 
-/// The new files of those secrets that have one.
-pub(super) async fn anew(hub: &Hub, place: &Place, rules: Vec<Rule>, keys: &Keys, force: bool) -> Result<Vec<Change>> {
-    let (vault, identities) = (place.vault.clone(), place.identities(hub, keys)?);
-    aside(hub, move || {
-        let mut there = Vec::new();
-        for rule in &rules {
-            if vault.bytes(&rule.path)?.is_some() {
-                there.push(rule);
-            }
-        }
-        vault.rekey(&there, &identities, force)
-    })
-    .await
-}
-
-pub(super) fn secrets(count: usize) -> String {
+fn secrets(count: usize) -> String {
     if count == 1 { "1 secret more".to_owned() } else { format!("{count} secrets more") }
 }

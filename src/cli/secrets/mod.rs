@@ -2,6 +2,7 @@
 
 mod args;
 mod ask;
+mod both;
 mod check;
 mod content;
 mod create;
@@ -13,9 +14,11 @@ mod place;
 mod rekey;
 mod revoke;
 mod rules;
+mod secret;
 mod set;
 mod show;
 mod sops;
+mod sops_rules;
 mod status;
 
 pub(super) use args::{SecretsArgs, run};

@@ -23,7 +23,7 @@ impl Place {
     /// Finds the repository and reads its rules, after what an earlier run left half-done was seen to.
     pub(super) async fn of(hub: &Hub) -> Result<Self> {
         let root = &repository(hub)?;
-        let ask: Arc<dyn Ask> = Arc::new(Terminal::new(hub.ui.clone()));
+        let ask = ask(hub);
         let file = Rules::find(root).map_err(told)?;
         let cache = hub.state()?.1.root().join("rules");
         let cache = (!hub.global.no_cache).then_some(cache.as_path());
@@ -59,6 +59,11 @@ impl Place {
         }
         Ok(identities)
     }
+}
+
+/// Whom passphrases are asked of.
+pub(super) fn ask(hub: &Hub) -> Arc<dyn Ask> {
+    Arc::new(Terminal::new(hub.ui.clone()))
 }
 
 /// What happened as the user is told it.

@@ -1,28 +1,24 @@
 //! `hubctl secrets set`.
 
-use std::path::Path;
-
 use clap::Args;
 use inquire::PasswordDisplayMode;
 use zeroize::Zeroizing;
 
 use super::args::Keys;
 use super::content;
-use super::edit::checked;
-use super::place::{Place, aside, told};
+use super::place::{aside, store, told};
+use super::secret::Secret;
 use crate::cli::hub::Hub;
 use crate::error::{Error, Exit, Kind, Result};
-use crate::secrets::SecretsError;
-use crate::secrets::transaction::Seen;
 
 #[derive(Args, Debug)]
 pub(super) struct SetArgs {
     /// The secret, as its rule names it; the end of its path without `.age` will do.
     #[arg(value_name = "NAME")]
-    pub(super) name: String,
+    name: String,
     /// Only this value of a SOPS file, such as `database/password`, which has to be there; all others keep their bytes.
     #[arg(long, value_name = "PATH")]
-    pub(super) value: Option<String>,
+    value: Option<String>,
     /// Leaves out a line break at the end, which `echo` makes and few programs want.
     #[arg(long)]
     trim: bool,
@@ -31,20 +27,18 @@ pub(super) struct SetArgs {
     allow_empty: bool,
 }
 
-pub(super) async fn run(hub: &Hub, place: &Place, args: &SetArgs) -> Result<Exit> {
-    let rule = place.rules.get(&args.name).map_err(told)?.clone();
-    let plain = read(hub, &rule.name, args.trim).await?;
-    checked(&rule, &plain, args.allow_empty)?;
-    let (vault, identities) = (place.vault.clone(), place.identities(hub, &Keys::default())?);
-    let path = rule.path.clone();
-    let store = place.store(hub)?;
-    let list = place.vault.list(&place.rules, |list| list.remove(&path)).map_err(told)?;
-    let change = aside(hub, move || {
-        let seen = vault.bytes(&rule.path)?.map_or(Seen::Nothing, |bytes| Seen::of(&bytes));
-        vault.seal(&rule, &plain, seen, &identities)
-    })
-    .await?;
-    store.commit(&[change].into_iter().chain(list).collect::<Vec<_>>()).map_err(told)?;
+pub(super) async fn run(hub: &Hub, args: &SetArgs) -> Result<Exit> {
+    let secret = Secret::named(hub, &args.name).await?;
+    let value = secret.steps(args.value.as_deref())?;
+    let plain = read(hub, &args.name, args.trim).await?;
+    // One value may be anything; whether the whole is what its name says is found out when it is written.
+    if value.is_none() || content::is_blank(&plain) {
+        secret.check(&plain, args.allow_empty)?;
+    }
+    let identities = secret.identities(hub, &Keys::default()).await?;
+    let (store, path) = (store(hub, &secret.root)?, secret.path().to_path_buf());
+    let changes = aside(hub, move || secret.set(&plain, value.as_deref(), &identities)).await?;
+    store.commit(&changes).map_err(told)?;
     hub.ui.status(&format!("{} is set", path.display()));
     Ok(Exit::Success)
 }
@@ -74,13 +68,4 @@ async fn given(hub: &Hub, name: &str) -> Result<Zeroizing<Vec<u8>>> {
         hub.unless_stopped(async { Ok(asking.await) }).await?.map_err(|error| Error::new(Kind::Failed, error))?;
     let typed = typed.map_err(|_| Error::message(Kind::Cancelled, "nothing was changed"))?;
     Ok(Zeroizing::new(typed.into_bytes()))
-}
-
-/// The new content of the secret in `path`, as the command line wants it.
-pub(super) async fn content_for(hub: &Hub, args: &SetArgs, path: &Path) -> Result<Zeroizing<Vec<u8>>> {
-    let plain = read(hub, &args.name, args.trim).await?;
-    if content::is_blank(&plain) && !args.allow_empty {
-        return Err(told(SecretsError::Empty(path.to_path_buf())));
-    }
-    Ok(plain)
 }

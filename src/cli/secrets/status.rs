@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use clap::Args;
 use serde::Serialize;
 
+use super::both::Both;
 use super::place::{Place, told};
 use super::sops;
 use crate::cli::config::Config;
@@ -12,16 +13,44 @@ use crate::cli::hub::Hub;
 use crate::error::{Error, Exit, Kind, Result};
 use crate::fleet::Inventory;
 use crate::report::{Cell, Output, Style, Table};
-use crate::secrets::{Condition, Report, Row, git_state, report};
+use crate::secrets::{Condition, Report, Row, ToRotate, git_state, report};
 
 #[derive(Args, Debug)]
 pub(super) struct StatusArgs {
     /// Exits with 1 where something has to be done, for CI.
     #[arg(long)]
-    pub(super) check: bool,
+    check: bool,
 }
 
-pub(super) async fn run(hub: &Hub, place: &Place, args: &StatusArgs) -> Result<Exit> {
+pub(super) async fn run(hub: &Hub, args: &StatusArgs) -> Result<Exit> {
+    let both = Both::of(hub).await?;
+    let list = ToRotate::read(&both.root).map_err(told)?;
+    let report = match &both.agenix {
+        Some(place) => Some(of_agenix(hub, place).await?),
+        None => None,
+    };
+    let sops = sops::rows(both.sops, &list);
+    let told = AllSecrets { report: report.as_ref(), sops: &sops };
+    let written = if hub.ui.output() == Output::Json {
+        hub.ui.data_json(&told)
+    } else {
+        let mut table = Table::with_header(["SECRET", "RECIPIENTS", "BYTES", "STATE"]).right(1).right(2);
+        if let Some(report) = &report {
+            fill(&mut table, report);
+        }
+        sops::tabulate(&sops, &mut table);
+        hub.ui.table(&table)
+    };
+    written.map_err(|error| Error::new(Kind::Failed, error))?;
+    if let Some(report) = &report {
+        hub.ui.status(&summary(report));
+    }
+    let well = report.is_none_or(|report| report.is_well()) && sops.iter().all(sops::Row::is_well);
+    Ok(if args.check && !well { Exit::Failed } else { Exit::Success })
+}
+
+/// How it stands with the secrets of agenix.
+async fn of_agenix(hub: &Hub, place: &Place) -> Result<Report> {
     let mut paths: Vec<_> = place.rules.list.iter().map(|rule| rule.path.clone()).collect();
     paths.push(place.rules.file.clone());
     let git = git_state(&place.root, &paths, &hub.cancel).await;
@@ -31,20 +60,7 @@ pub(super) async fn run(hub: &Hub, place: &Place, args: &StatusArgs) -> Result<E
         let message = format!("{} is not in the flake: {ignored}", place.rules.file.display());
         hub.ui.warning(&message, Some(&format!("git add --force {}", place.rules.file.display())));
     }
-    let report = report(&place.root, &place.vault, &place.rules, git.as_ref(), &hosts(hub)?).map_err(told)?;
-    let sops = sops::rows(hub, &place.root).await?;
-    let told = AllSecrets { report: Some(&report), sops: &sops };
-    let written = if hub.ui.output() == Output::Json {
-        hub.ui.data_json(&told)
-    } else {
-        let mut table = table(&report);
-        sops::tabulate(&sops, &mut table);
-        hub.ui.table(&table)
-    };
-    written.map_err(|error| Error::new(Kind::Failed, error))?;
-    hub.ui.status(&summary(&report));
-    let well = report.is_well() && sops.iter().all(sops::Row::is_well);
-    Ok(if args.check && !well { Exit::Failed } else { Exit::Success })
+    report(&place.root, &place.vault, &place.rules, git.as_ref(), &hosts(hub)?).map_err(told)
 }
 
 /// How it stands with the secrets of both formats.
@@ -56,22 +72,6 @@ struct AllSecrets<'a> {
     sops: &'a [sops::Row],
 }
 
-/// Tells how it stands with the files of SOPS where there are no others.
-pub(super) fn tell_sops_alone(hub: &Hub, rows: &[sops::Row]) -> Result<()> {
-    let written = if hub.ui.output() == Output::Json {
-        hub.ui.data_json(&AllSecrets { report: None, sops: rows })
-    } else {
-        let mut table = header();
-        sops::tabulate(rows, &mut table);
-        hub.ui.table(&table)
-    };
-    written.map_err(|error| Error::new(Kind::Failed, error))
-}
-
-fn header() -> Table {
-    Table::with_header(["SECRET", "RECIPIENTS", "BYTES", "STATE"]).right(1).right(2)
-}
-
 /// The names of the hosts, as far as `hub.toml` tells them.
 fn hosts(hub: &Hub) -> Result<BTreeSet<String>> {
     let config = Config::of(&hub.flake()?)?;
@@ -79,8 +79,7 @@ fn hosts(hub: &Hub) -> Result<BTreeSet<String>> {
     Ok(inventory.iter().flat_map(Inventory::iter).map(|host| host.name.to_string()).collect())
 }
 
-fn table(report: &Report) -> Table {
-    let mut table = header();
+fn fill(table: &mut Table, report: &Report) {
     for row in &report.secrets {
         let bytes = row.bytes.map(|bytes| bytes.to_string()).unwrap_or_default();
         table.row([
@@ -94,7 +93,6 @@ fn table(report: &Report) -> Table {
         let name = Cell::styled(Style::Bold, orphan.display().to_string());
         table.row([name, "".into(), "".into(), Cell::styled(Style::Warn, "no rule names it")]);
     }
-    table
 }
 
 fn state(row: &Row) -> Cell {

@@ -74,6 +74,11 @@ impl Recipient {
         Some(converted)
     }
 
+    /// Whether somebody who has the private half of one has that of the other: they are equal, or one is the other converted.
+    pub fn is_same_key(&self, other: &Self) -> bool {
+        self == other || self.to_age().as_ref() == Some(other) || other.to_age().as_ref() == Some(self)
+    }
+
     /// The key cut to what tells it from others, with its comment: for people.
     pub fn short(&self) -> String {
         let key = self.text.split_whitespace().last().unwrap_or_default();

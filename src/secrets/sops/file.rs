@@ -21,7 +21,7 @@ use super::value::Plain;
 use crate::secrets::age::{Ask, Identities, Recipient};
 
 /// An encrypted file. Nothing in it is secret.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct SopsFile {
     format: Format,
     text: String,
@@ -79,6 +79,28 @@ impl SopsFile {
         let found = contents(&self.document, &self.metadata.rule)?;
         let values = found.iter().filter(|content| matches!(content.kind, Kind::Value { .. }));
         Ok(values.map(|content| (shown(&content.steps), content.encrypted)).collect())
+    }
+
+    /// The addresses of the values that stand there otherwise than in `new`, or that it has no more. Under the same data key those are
+    /// the ones that are others.
+    pub fn replaced_by(&self, new: &Self) -> Result<Vec<String>, SopsError> {
+        let texts = |file: &Self| -> Result<BTreeMap<String, Zeroizing<Vec<u8>>>, SopsError> {
+            let found = contents(&file.document, &file.metadata.rule)?;
+            Ok(found
+                .into_iter()
+                .filter_map(|content| match content.kind {
+                    Kind::Value { plain, .. } => Some((shown(&content.steps), plain.bytes())),
+                    Kind::Comment { .. } => None,
+                })
+                .collect())
+        };
+        let new = texts(new)?;
+        let old = texts(self)?;
+        Ok(old
+            .into_iter()
+            .filter(|(address, text)| new.get(address) != Some(text))
+            .map(|(address, _)| address)
+            .collect())
     }
 
     /// Its data key.

@@ -38,6 +38,22 @@ impl Format {
         }
     }
 
+    /// Whether this is a content that a file of this format can get.
+    ///
+    /// # Errors
+    ///
+    /// When it is not of this format, or has a block of SOPS already.
+    pub fn check(self, plaintext: &[u8]) -> Result<(), SopsError> {
+        if self == Self::Binary {
+            return Ok(());
+        }
+        let document = self.parse(utf8(plaintext)?)?;
+        if document.block.is_some() || !document.block_spans.is_empty() {
+            return Err(SopsError::AlreadyEncrypted);
+        }
+        Ok(())
+    }
+
     /// Parses a file that is encrypted, or is the plaintext of one.
     pub(super) fn parse(self, text: &str) -> Result<Document, SopsError> {
         match self {

@@ -11,6 +11,7 @@ use super::tree::{Container, Leaf, Node, entries};
 use super::value::Plain;
 use super::yaml;
 use crate::secrets::age::Recipient;
+use crate::secrets::transaction::read_file;
 
 /// The file's name.
 pub const FILE: &str = ".sops.yaml";
@@ -62,6 +63,23 @@ impl SopsRules {
     pub fn find(root: &Path, file: &Path) -> Option<PathBuf> {
         let above = file.ancestors().skip(1).take_while(|dir| dir.starts_with(root));
         above.map(|dir| dir.join(FILE)).find(|rules| rules.is_file())
+    }
+
+    /// Reads the rules in a file; nothing where there is none.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or has no rules as SOPS wants them.
+    pub fn read(file: &Path) -> Result<Option<Self>, SopsError> {
+        let Some((bytes, _)) = read_file(file)? else { return Ok(None) };
+        let text = String::from_utf8(bytes);
+        let text = text.map_err(|_| SopsError::Rules(".sops.yaml is not text in UTF-8".to_owned()))?;
+        Self::parse(&text).map(Some)
+    }
+
+    /// The rules as they were read.
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// Reads the rules.

@@ -6,7 +6,7 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use super::error::SopsError;
-use super::rules::{Home, SopsRules};
+use super::rules::{Home, SopsRule, SopsRules};
 use super::tree::{Container, Edits, Entry, Leaf, Node, entries, splice};
 use super::value::Plain;
 use super::yaml::{self, dash, end_of};
@@ -48,6 +48,59 @@ impl SopsRules {
         self.checked(splice(&self.text, edits).to_string(), number, &expected)
     }
 
+    /// The rules without these recipients in any of them.
+    ///
+    /// # Errors
+    ///
+    /// When a rule would have nobody left, or the text cannot be changed without changing more.
+    pub fn revoked_everywhere(&self, keys: &[Recipient]) -> Result<String, SopsError> {
+        let mut edits: Edits = Vec::new();
+        for rule in self.all().iter().filter(|rule| rule.recipients.iter().any(|one| keys.contains(one))) {
+            if rule.shamir {
+                return Err(SopsError::Shamir);
+            }
+            for (home, key) in rule.homes.iter().flat_map(|home| keys.iter().map(move |key| (home, key))) {
+                let found = match home {
+                    Home::List(list) => self.remove_from_list(list, key),
+                    Home::Text(leaf) => self.remove_from_text(leaf, key),
+                };
+                // A list that has a name stands in several rules.
+                edits.extend(
+                    found
+                        .into_iter()
+                        .filter(|(span, _)| edits.iter().all(|(there, _)| there != span))
+                        .collect::<Vec<_>>(),
+                );
+            }
+        }
+        if edits.is_empty() {
+            return Ok(self.text.clone());
+        }
+        let left =
+            |rule: &SopsRule| -> Vec<_> { rule.recipients.iter().filter(|one| !keys.contains(one)).cloned().collect() };
+        let expected: Vec<_> = self.all().iter().map(left).collect();
+        if self.all().iter().zip(&expected).any(|(rule, left)| left.is_empty() && !rule.recipients.is_empty()) {
+            return Err(SopsError::NoRecipient);
+        }
+        edits.sort_by_key(|(span, _)| span.start);
+        if edits.windows(2).any(|two| two[0].0.end > two[1].0.start) {
+            return Err(SopsError::TooClever);
+        }
+        self.as_expected(splice(&self.text, edits).to_string(), &expected)
+    }
+
+    /// The key that the file gives this name.
+    pub fn named(&self, name: &str) -> Option<Recipient> {
+        let found = anchors(&self.text).ok()?;
+        found.iter().find(|(_, there)| *there == name)?.0.parse().ok()
+    }
+
+    /// The names that the file gives to keys.
+    pub fn names(&self) -> Vec<String> {
+        let keys = anchors(&self.text).unwrap_or_default().into_iter();
+        keys.filter(|(key, _)| key.parse::<Recipient>().is_ok()).map(|(_, name)| name).collect()
+    }
+
     /// The one place where the recipients of a file's rule stand.
     fn home(&self, file: &Path) -> Result<(usize, &Home), SopsError> {
         let number = self.number_for(file).ok_or(SopsError::NoRule)?;
@@ -63,11 +116,16 @@ impl SopsRules {
 
     /// Makes sure that a change did what it should to one rule, and nothing to the others.
     fn checked(&self, text: String, number: usize, expected: &[Recipient]) -> Result<String, SopsError> {
+        let wanted = |(at, rule): (usize, &SopsRule)| if at == number { expected } else { &rule.recipients }.to_vec();
+        self.as_expected(text, &self.all().iter().enumerate().map(wanted).collect::<Vec<_>>())
+    }
+
+    /// Makes sure that a changed text has these recipients in its rules, and is the same otherwise.
+    fn as_expected(&self, text: String, expected: &[Vec<Recipient>]) -> Result<String, SopsError> {
         let new = Self::parse(&text).map_err(|_| SopsError::TooClever)?;
         let right = new.all().len() == self.all().len()
-            && new.all().iter().zip(self.all()).enumerate().all(|(at, (new, old))| {
-                let wanted = if at == number { expected } else { &old.recipients };
-                new.recipients == wanted && new.pattern() == old.pattern() && new.foreign == old.foreign
+            && new.all().iter().zip(self.all()).zip(expected).all(|((new, old), expected)| {
+                new.recipients == *expected && new.pattern() == old.pattern() && new.foreign == old.foreign
             });
         if right { Ok(text) } else { Err(SopsError::TooClever) }
     }

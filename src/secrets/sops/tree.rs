@@ -31,7 +31,7 @@ pub(super) struct Container {
 }
 
 /// A whole file: its documents, of which most have one, without their `sops` blocks.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Document {
     pub(super) roots: Vec<Container>,
     /// The `sops` block of the first document: names as the flat formats have them, with the values.

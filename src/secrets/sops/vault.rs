@@ -16,7 +16,7 @@ use crate::secrets::age::{Ask, Identities};
 use crate::secrets::transaction::{Change, Seen, read_file};
 
 /// A file that is one of SOPS, or is to become one.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct SopsSecret {
     /// The file, below the root.
     pub path: PathBuf,
@@ -24,6 +24,8 @@ pub struct SopsSecret {
     format: Format,
     file: Option<SopsFile>,
     rule: Option<SopsRule>,
+    /// The `.sops.yaml` that is for it, below the root.
+    rules: Option<PathBuf>,
 }
 
 /// What a look at a secret shows, without any key.
@@ -57,17 +59,68 @@ impl SopsSecret {
             // Any other file of the repository.
             Some(Err(_)) => return Ok(None),
         };
-        let rule = rule(root, path)?;
+        let (rules, rule) = rule(root, path)?;
         if file.is_none() && rule.is_none() {
             return Ok(None);
         }
         let seen = bytes.map_or(Seen::Nothing, |bytes| Seen::of(&bytes));
-        Ok(Some(Self { path: path.to_path_buf(), seen, format, file, rule }))
+        Ok(Some(Self { path: path.to_path_buf(), seen, format, file, rule, rules }))
     }
 
     /// The file, once there is one.
     pub fn file(&self) -> Option<&SopsFile> {
         self.file.as_ref()
+    }
+
+    /// The rule that is for it.
+    pub fn rule(&self) -> Option<&SopsRule> {
+        self.rule.as_ref()
+    }
+
+    /// The `.sops.yaml` that is for it, below the root.
+    pub fn rules(&self) -> Option<&Path> {
+        self.rules.as_deref()
+    }
+
+    /// Its path as its rules see it.
+    pub fn below_rules(&self) -> &Path {
+        let dir = self.rules.as_deref().and_then(Path::parent);
+        dir.and_then(|dir| self.path.strip_prefix(dir).ok()).unwrap_or(&self.path)
+    }
+
+    /// The same secret, as its rules are to be.
+    #[must_use]
+    pub fn ruled_by(&self, rules: &SopsRules) -> Self {
+        Self { rule: rules.rule_for(self.below_rules()).cloned(), ..self.clone() }
+    }
+
+    /// Whether a new content is one for a file of its format.
+    ///
+    /// # Errors
+    ///
+    /// When it is not.
+    pub fn check(&self, plaintext: &[u8]) -> Result<(), SopsError> {
+        self.format.check(plaintext)
+    }
+
+    /// The addresses of the values that are others in `content`, which [`SopsSecret::set`] gave.
+    ///
+    /// # Errors
+    ///
+    /// When one of both is no file of SOPS.
+    pub fn replaced_by(&self, content: &[u8]) -> Result<Vec<String>, SopsError> {
+        let Some(file) = &self.file else { return Ok(Vec::new()) };
+        file.replaced_by(&SopsFile::parse(self.format, content)?)
+    }
+
+    /// The addresses of its encrypted values; that of a file that is encrypted as a whole is `data`.
+    ///
+    /// # Errors
+    ///
+    /// When its rule for what is encrypted cannot be followed.
+    pub fn values(&self) -> Result<Vec<String>, SopsError> {
+        let Some(file) = &self.file else { return Ok(Vec::new()) };
+        Ok(file.addresses()?.into_iter().filter(|(_, encrypted)| *encrypted).map(|(address, _)| address).collect())
     }
 
     /// Its content, or one value of it.
@@ -165,11 +218,11 @@ fn may_be_sops(bytes: &[u8]) -> bool {
     has(b"ENC[AES256_GCM,data:") && has(b"sops")
 }
 
-fn rule(root: &Path, path: &Path) -> Result<Option<SopsRule>, SopsError> {
+/// The rules that are for a file, below the root, and the one among them that is for it.
+fn rule(root: &Path, path: &Path) -> Result<(Option<PathBuf>, Option<SopsRule>), SopsError> {
     let file = root.join(path);
-    let Some(rules) = SopsRules::find(root, &file) else { return Ok(None) };
-    let Some((bytes, _)) = read_file(&rules)? else { return Ok(None) };
-    let text = String::from_utf8(bytes).map_err(|_| SopsError::Rules(".sops.yaml is not text in UTF-8".to_owned()))?;
+    let Some(rules) = SopsRules::find(root, &file) else { return Ok((None, None)) };
     let below = rules.parent().and_then(|dir| file.strip_prefix(dir).ok()).unwrap_or(path);
-    Ok(SopsRules::parse(&text)?.rule_for(below).cloned())
+    let rule = SopsRules::read(&rules)?.and_then(|rules| rules.rule_for(below).cloned());
+    Ok((rules.strip_prefix(root).ok().map(Path::to_path_buf), rule))
 }

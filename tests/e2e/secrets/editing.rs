@@ -94,3 +94,33 @@ fn what_a_run_that_was_killed_had_in_its_editor_is_swept_up() {
     secrets.edit("s0", "true").exits(0);
     assert!(!Path::new(&dir).exists());
 }
+
+#[test]
+fn a_file_of_sops_is_edited_as_its_format_wants_it() {
+    let mut secrets = Secrets::new();
+    let me = secrets.public(".ssh/id_ed25519");
+    let me = me.split(' ').take(2).collect::<Vec<_>>().join(" ");
+    secrets.hub.write(".sops.yaml", &format!("creation_rules:\n  - path_regex: ^secrets/\n    age: {me}\n"));
+    fs::create_dir_all(secrets.hub.root().join("secrets")).unwrap();
+    secrets
+        .edit("secrets/web.yaml", "printf '# of the web\\nuser: alice\\npassword: hunter2\\n' > $1")
+        .exits(0)
+        .says("is changed");
+    let file = secrets.hub.root().join("secrets/web.yaml");
+    let made = fs::read_to_string(&file).unwrap();
+    assert!(!made.contains("hunter2") && made.contains("user: ENC["), "{made}");
+    secrets.edit("secrets/web.yaml", "true").exits(0).says("is unchanged");
+    let told = secrets.edit("secrets/web.yaml", "printf 'user: [hunter2' > $1").exits(5).says("secrets/web.yaml: line");
+    assert!(!told.stderr.contains("hunter2"), "{}", told.stderr);
+    secrets.edit("secrets/web.yaml", "sed -i s/alice/bob/ $1; exit 4").exits(1);
+    secrets.edit("secrets/web.yaml", "printf '\\n' > $1").exits(5).says("would have no content");
+    assert_eq!(fs::read_to_string(&file).unwrap(), made);
+    secrets.edit("secrets/web.yaml", "sed -i s/alice/bob/ $1").exits(0);
+    let changed = fs::read_to_string(&file).unwrap();
+    let kept =
+        |start: &str| made.lines().find(|line| line.starts_with(start)).is_some_and(|line| changed.contains(line));
+    assert!(kept("password") && kept("#") && !kept("user"), "only what is another changes: {changed}");
+    let shown = secrets.hub.run(&["secrets", "show", "secrets/web.yaml"]).exits(0).stdout;
+    assert_eq!(shown, "# of the web\nuser: bob\npassword: hunter2\n");
+    secrets.edit("other/web.yaml", "true").exits(2);
+}

@@ -175,3 +175,35 @@ fn the_nearest_rules_above_a_file_are_its_rules() {
     std::fs::write(root.join("a/.sops.yaml"), "").unwrap();
     assert_eq!(find("a/b/x.yaml"), Some(root.join("a/.sops.yaml")));
 }
+
+#[test]
+fn a_key_is_taken_out_of_all_rules() {
+    let world = World::new();
+    let everywhere = |text: &str, name: &str| {
+        let rules = world.rules(text);
+        rules.revoked_everywhere(&[world.key(name)]).map(|text| world.named(&text))
+    };
+    let without =
+        ANCHORS.replace("  - path_regex: shamir\n    key_groups:\n      - age: [*admin]\n      - age: [*p620]\n", "");
+    let expected = without
+        .replace("          - *p620 # the host itself\n", "")
+        .replace("[ *admin, *p620 ]", "[ *admin ]")
+        .replace("ADMIN,\n      P620\n", "ADMIN\n")
+        .replace("ADMIN,P620", "ADMIN");
+    assert_eq!(everywhere(&without, "P620").unwrap(), expected);
+    assert_eq!(everywhere(&without, "RAZER").unwrap(), without);
+    assert!(matches!(everywhere(ANCHORS, "P620"), Err(SopsError::Shamir)));
+    assert!(matches!(everywhere(&without, "ADMIN"), Err(SopsError::NoRecipient)));
+    // A list that several rules share is changed once, and a name goes with those who use it.
+    let shared = "creation_rules:\n- path_regex: a\n  age: &all [ADMIN, &p620 P620]\n- path_regex: b\n  age: *all\n";
+    assert_eq!(everywhere(shared, "P620").unwrap(), shared.replace(", &p620 P620", ""));
+}
+
+#[test]
+fn keys_have_the_names_of_their_anchors() {
+    let world = World::new();
+    let rules = world.rules(ANCHORS);
+    assert_eq!(rules.named("p620"), Some(world.key("P620")));
+    assert_eq!(rules.named("nobody"), None);
+    assert_eq!(rules.names().len(), 3);
+}

@@ -1,0 +1,176 @@
+//! One secret of either format, as a command names it: what it holds, and the changes that give it another content.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use zeroize::Zeroizing;
+
+use super::args::Keys;
+use super::place::{Place, ask, repository, told};
+use super::{content, sops};
+use crate::cli::hub::Hub;
+use crate::error::{Error, Kind, Result};
+use crate::secrets::age::{Ask, Header, Identities};
+use crate::secrets::sops::{SopsSecret, Step, steps};
+use crate::secrets::transaction::{Change, Seen};
+use crate::secrets::{Format, Rule, SecretsError, ToRotate};
+
+/// A secret, as its file was when the command began.
+pub(super) struct Secret {
+    pub(super) root: PathBuf,
+    kind: Of,
+}
+
+/// Of which format it is.
+enum Of {
+    Agenix { place: Box<Place>, rule: Rule, bytes: Option<Vec<u8>> },
+    Sops { secret: Box<SopsSecret>, ask: Arc<dyn Ask> },
+}
+
+impl Secret {
+    /// The file of SOPS with this path, or else what the rules of agenix call so.
+    pub(super) async fn named(hub: &Hub, name: &str) -> Result<Self> {
+        let root = repository(hub)?;
+        if let Some(secret) = sops::named(&root, name)? {
+            return Ok(Self::of_sops(hub, root, secret));
+        }
+        let place = Place::of(hub).await?;
+        let rule = place.rules.get(name).map_err(told)?.clone();
+        let bytes = place.vault.bytes(&rule.path).map_err(told)?;
+        Ok(Self { root, kind: Of::Agenix { place: Box::new(place), rule, bytes } })
+    }
+
+    /// A file of SOPS below `root`.
+    pub(super) fn of_sops(hub: &Hub, root: PathBuf, secret: SopsSecret) -> Self {
+        Self { root, kind: Of::Sops { secret: Box::new(secret), ask: ask(hub) } }
+    }
+
+    /// Its file, below the root.
+    pub(super) fn path(&self) -> &Path {
+        match &self.kind {
+            Of::Agenix { rule, .. } => &rule.path,
+            Of::Sops { secret, .. } => &secret.path,
+        }
+    }
+
+    /// Whether it has a file.
+    pub(super) fn is_there(&self) -> bool {
+        match &self.kind {
+            Of::Agenix { bytes, .. } => bytes.is_some(),
+            Of::Sops { secret, .. } => secret.file().is_some(),
+        }
+    }
+
+    /// What its content is called where it lies in the clear.
+    pub(super) fn plain_name(&self) -> String {
+        let name = self.path().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        match &self.kind {
+            Of::Agenix { .. } => name.strip_suffix(".age").unwrap_or(&name).to_owned(),
+            Of::Sops { .. } => name,
+        }
+    }
+
+    /// The variables that may name an editor for it, the first that is set counts.
+    pub(super) fn editors(&self) -> &'static [&'static str] {
+        match &self.kind {
+            Of::Agenix { .. } => &["VISUAL", "EDITOR"],
+            Of::Sops { .. } => &["SOPS_EDITOR", "VISUAL", "EDITOR"],
+        }
+    }
+
+    /// The way to a value of it, as the command line names one. Only files of SOPS have values of their own.
+    pub(super) fn steps(&self, value: Option<&str>) -> Result<Option<Vec<Step>>> {
+        match (&self.kind, value) {
+            (Of::Agenix { rule, .. }, Some(_)) => Err(Error::message(
+                Kind::Usage,
+                format!("{} is no file of SOPS, and has no values of its own", rule.name),
+            )
+            .hint("leave --value out")),
+            (_, value) => Ok(value.map(steps)),
+        }
+    }
+
+    /// The private keys to use for it.
+    pub(super) async fn identities(&self, hub: &Hub, keys: &Keys) -> Result<Identities> {
+        match &self.kind {
+            Of::Agenix { place, .. } => place.identities(hub, keys),
+            Of::Sops { secret, .. } => sops::identities(hub, &self.root, keys, Some(secret)).await,
+        }
+    }
+
+    /// Its content, or one value of it.
+    pub(super) fn open(
+        &self,
+        value: Option<&[Step]>,
+        identities: &Identities,
+    ) -> std::result::Result<Zeroizing<Vec<u8>>, SecretsError> {
+        match &self.kind {
+            Of::Agenix { rule, bytes, .. } => {
+                let bytes = bytes.as_deref().ok_or_else(|| SecretsError::Missing(rule.path.clone()))?;
+                let of_age = |error| SecretsError::age(&rule.path, error);
+                Header::of(bytes).map_err(of_age)?;
+                identities.decrypt(bytes).map_err(of_age)
+            }
+            Of::Sops { secret, .. } => {
+                secret.open(value, identities).map_err(|error| SecretsError::sops(&secret.path, error))
+            }
+        }
+    }
+
+    /// Whether a new content may be one.
+    pub(super) fn check(&self, new: &[u8], allow_empty: bool) -> Result<()> {
+        match &self.kind {
+            Of::Agenix { rule, .. } => checked(rule, new, allow_empty),
+            Of::Sops { secret, .. } => {
+                let wrong = secret.check(new).err().map(|wrong| wrong.to_string());
+                checked_as(&secret.path, new, allow_empty, wrong)
+            }
+        }
+    }
+
+    /// The changes that give it another content, or another text to one value. What was to be replaced, and is now, is not listed
+    /// any more.
+    pub(super) fn set(
+        &self,
+        plain: &[u8],
+        value: Option<&[Step]>,
+        identities: &Identities,
+    ) -> std::result::Result<Vec<Change>, SecretsError> {
+        let (change, list) = match &self.kind {
+            Of::Agenix { place, rule, bytes } => {
+                let seen = bytes.as_deref().map_or(Seen::Nothing, Seen::of);
+                let change = place.vault.seal(rule, plain, seen, identities)?;
+                (change, ToRotate::changed(&self.root, |list| list.remove(&rule.path))?)
+            }
+            Of::Sops { secret, ask } => {
+                let wrong = |error| SecretsError::sops(&secret.path, error);
+                let change = secret.set(plain, value, identities, ask, Timestamp::now()).map_err(wrong)?;
+                let replaced = secret.replaced_by(&change.content).map_err(wrong)?;
+                let done = |list: &mut ToRotate| {
+                    for value in &replaced {
+                        list.remove_value(&secret.path, value);
+                    }
+                };
+                (change, ToRotate::changed(&self.root, done)?)
+            }
+        };
+        Ok([change].into_iter().chain(list).collect())
+    }
+}
+
+/// Whether a new content of a secret of agenix may be one.
+pub(super) fn checked(rule: &Rule, new: &[u8], allow_empty: bool) -> Result<()> {
+    let wrong = Format::of_name(&rule.name).and_then(|format| format.check(new).err());
+    checked_as(&rule.path, new, allow_empty, wrong.map(|wrong| wrong.to_string()))
+}
+
+fn checked_as(path: &Path, new: &[u8], allow_empty: bool, wrong: Option<String>) -> Result<()> {
+    if content::is_blank(new) {
+        return if allow_empty { Ok(()) } else { Err(told(SecretsError::Empty(path.to_path_buf()))) };
+    }
+    wrong.map_or(Ok(()), |wrong| {
+        Err(Error::message(Kind::Refused, format!("{}: {wrong}", path.display()))
+            .hint("the end of its name says what it is; nothing was changed"))
+    })
+}
