@@ -155,19 +155,21 @@ async fn check(hub: &Hub, how: How) -> Result<Exit> {
     let begun = Instant::now();
     let flake = hub.flake()?;
     let config = Config::of(&flake)?;
-    let (listed, staged, before) = tokio::join!(
+    let levels = levels_of(hub, &config);
+    let (listed, staged, before, cache) = tokio::join!(
         files_of(hub, &config, &[]),
         staged_texts(&flake, &hub.cancel),
-        changed_texts(&flake, STATE_VERSION, &hub.cancel)
+        changed_texts(&flake, STATE_VERSION, &hub.cancel),
+        cache_of(hub, &flake, &levels)
     );
-    let (root, files) = listed?;
+    let ((root, files), cache) = (listed?, cache?);
     let mut staged = staged.map_err(|error| Error::new(Kind::Failed, error))?;
     let wanted = is_wanted(&config)?;
     staged.retain(|file, _| wanted(Path::new(file)));
     if staged.is_empty() {
         return Ok(Exit::Success);
     }
-    let (levels, cache, place) = (levels_of(hub, &config), cache_of(hub, &root), root.clone());
+    let place = root.clone();
     let (mut report, loose) = aside(hub, move || {
         let loose = if how.no_format { Vec::new() } else { unformatted(&staged)? };
         Ok((lint_staged(&place, &files, &staged, &levels, &before, cache)?, loose))

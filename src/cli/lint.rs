@@ -1,6 +1,7 @@
 //! `hubctl lint`.
 
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
@@ -14,7 +15,7 @@ use crate::error::{Error, Exit, Kind, Result, nearest};
 use crate::lint::{
     BASELINE, Baseline, BaselineError, Cache, Fixing, Level, Levels, RULES, Report, Scope, fix, lint_cached, rule,
 };
-use crate::nix::changed_texts;
+use crate::nix::{FlakeRef, changed_texts};
 use crate::report::{Cell, Output, Style, Table};
 use crate::state::StateDirs;
 
@@ -83,15 +84,13 @@ pub(super) async fn run(hub: &Hub, args: LintArgs) -> Result<Exit> {
     }
     let begun = Instant::now();
     let flake = hub.flake()?;
-    let (listed, before) =
-        tokio::join!(files_of(hub, &config, &args.paths), changed_texts(&flake, STATE_VERSION, &hub.cancel));
+    let (listed, cache) = tokio::join!(files_of(hub, &config, &args.paths), cache_of(hub, &flake, &levels));
     let (root, files) = listed?;
     if let Some(which) = args.fix {
         mend(hub, &root, &files, &levels, which).await?;
     }
-    let (place, scope) = (root.clone(), if args.paths.is_empty() { Scope::All } else { Scope::Some });
-    let cache = cache_of(hub, &root);
-    let mut report = aside(hub, move || lint_cached(&place, &files, scope, &levels, &before, cache)).await?;
+    let scope = if args.paths.is_empty() { Scope::All } else { Scope::Some };
+    let mut report = look(hub, &flake, (files, scope), levels, cache?).await?;
     match args.baseline {
         Some(Known::Write) => return remember(hub, &root, &report, &args.paths),
         Some(Known::Off) => {}
@@ -100,12 +99,31 @@ pub(super) async fn run(hub: &Hub, args: LintArgs) -> Result<Exit> {
     tell(hub, &report, args.form, begun)
 }
 
-/// What is known of the files of the flake at `root`.
-pub(super) fn cache_of(hub: &Hub, root: &Path) -> Cache {
-    match StateDirs::of_user() {
-        Ok(dirs) if !hub.global.no_cache => Cache::open(&dirs.lint(), root),
-        _ => Cache::none(),
-    }
+/// What is known of the flake's files.
+pub(super) async fn cache_of(hub: &Hub, flake: &FlakeRef, levels: &Levels) -> Result<Cache> {
+    let place = StateDirs::of_user().ok().zip(flake.root().map(Path::to_path_buf));
+    let Some((dirs, root)) = place.filter(|_| !hub.global.no_cache) else { return Ok(Cache::none()) };
+    let levels = levels.clone();
+    aside(hub, move || Ok(Cache::open(&dirs.lint(), &root, &levels))).await
+}
+
+/// Looks at files of the flake, while git tells what they were in the last commit.
+pub(super) async fn look(
+    hub: &Hub,
+    flake: &FlakeRef,
+    (files, scope): (Vec<PathBuf>, Scope),
+    levels: Levels,
+    cache: Cache,
+) -> Result<Report> {
+    let (tell, told) = mpsc::channel();
+    let ask = async {
+        // Nobody listens where looking failed.
+        let _ = tell.send(changed_texts(flake, STATE_VERSION, &hub.cancel).await);
+    };
+    let root = flake.root().map(Path::to_path_buf).unwrap_or_default();
+    let before = move || told.recv().unwrap_or_default();
+    let looking = aside(hub, move || lint_cached(&root, &files, scope, &levels, before, cache));
+    tokio::join!(looking, ask).0
 }
 
 async fn mend(hub: &Hub, root: &Path, files: &[PathBuf], levels: &Levels, which: Which) -> Result<()> {

@@ -5,7 +5,7 @@ use rnix::SyntaxNode;
 use rnix::ast::{self, Attr, Expr, HasEntry};
 use rowan::ast::AstNode as _;
 
-use super::attributes::{bare, constant, constant_text};
+use super::attributes::{bare, constant, constant_text, word};
 
 /// A call with all its arguments, by the last part of the function's name: `lib.mkIf a b` is `mkIf` with two.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub(super) fn call(expr: &Expr) -> Option<Call> {
 /// The last part of a name such as `lib.mkIf`.
 pub(super) fn last_name(expr: &Expr) -> Option<String> {
     match expr {
-        Expr::Ident(ident) => Some(ident.to_string()),
+        Expr::Ident(ident) => Some(word(ident)),
         Expr::Select(select) if select.or_token().is_none() => constant(&select.attrpath()?.attrs().last()?),
         _ => None,
     }
@@ -39,7 +39,7 @@ pub(super) fn last_name(expr: &Expr) -> Option<String> {
 /// A name such as `builtins.readFile`, as its parts.
 pub(super) fn dotted(expr: &Expr) -> Option<Vec<String>> {
     match bare(expr.clone()) {
-        Expr::Ident(ident) => Some(vec![ident.to_string()]),
+        Expr::Ident(ident) => Some(vec![word(&ident)]),
         Expr::Select(select) if select.or_token().is_none() => {
             let mut parts = dotted(&select.expr()?)?;
             for attr in select.attrpath()?.attrs() {
@@ -65,7 +65,7 @@ pub(super) fn builtin(expr: &Expr) -> Option<String> {
 }
 
 /// The functions of the module system that say when or how strongly a value holds. Their last argument is the value.
-const PROPERTIES: &[&str] =
+pub(super) const PROPERTIES: &[&str] =
     &["mkIf", "mkForce", "mkDefault", "mkOverride", "mkBefore", "mkAfter", "mkOrder", "mkVMOverride"];
 
 /// A value without what says when or how strongly it holds.
@@ -113,79 +113,6 @@ pub(super) fn defines(set: &ast::AttrSet, name: &str) -> bool {
     set.attrpath_values()
         .any(|entry| entry.attrpath().and_then(|path| path.attrs().next()).is_some_and(|attr| is_it(&attr)))
         || set.inherits().any(|inherit| inherit.attrs().any(|attr| is_it(&attr)))
-}
-
-/// The names along the way to an option that `entry` sets, from the module that it stands in; a name that only evaluating tells is
-/// `*`. None where it is no part of a module's own attributes.
-pub(super) fn option_path(entry: &ast::AttrpathValue) -> Option<Vec<String>> {
-    let mut path = names(entry)?;
-    let mut node = entry.syntax().parent()?;
-    // What `let` defines may be used anywhere.
-    (node.kind() == NODE_ATTR_SET).then_some(())?;
-    loop {
-        let parent = node.parent()?;
-        match parent.kind() {
-            NODE_ATTRPATH_VALUE => {
-                let outer = ast::AttrpathValue::cast(parent.clone())?;
-                let mut outer = names(&outer)?;
-                outer.append(&mut path);
-                path = outer;
-                node = parent.parent()?;
-                (node.kind() == NODE_ATTR_SET).then_some(())?;
-            }
-            NODE_PAREN | NODE_WITH | NODE_LET_IN | NODE_IF_ELSE | NODE_ASSERT | NODE_BIN_OP => node = parent,
-            NODE_APPLY => {
-                let whole = outermost_call(parent);
-                let call = call(&Expr::cast(whole.clone())?)?;
-                (PROPERTIES.contains(&call.name.as_str()) || call.name == "mkMerge").then_some(())?;
-                node = whole;
-            }
-            NODE_LIST => {
-                let owner = parent.parent()?;
-                match owner.kind() {
-                    // `mkMerge [ .. ]`
-                    NODE_APPLY => node = parent,
-                    // `modules = [ { .. } ]`
-                    NODE_ATTRPATH_VALUE => {
-                        let of = names(&ast::AttrpathValue::cast(owner)?)?;
-                        matches!(of.last()?.as_str(), "modules" | "imports").then_some(())?;
-                        break;
-                    }
-                    _ => return None,
-                }
-            }
-            NODE_LAMBDA if is_submodule(&parent) => return None,
-            NODE_LAMBDA | NODE_ROOT => break,
-            _ => return None,
-        }
-    }
-    if path.len() > 1 && path[0] == "config" {
-        path.remove(0);
-    }
-    Some(path)
-}
-
-/// Whether a function is the module of a submodule: what it sets are options of that.
-fn is_submodule(lambda: &SyntaxNode) -> bool {
-    let mut node = lambda.clone();
-    while let Some(parent) = node.parent().filter(|parent| parent.kind() == NODE_PAREN) {
-        node = parent;
-    }
-    let called = node.parent().and_then(ast::Apply::cast).and_then(|apply| apply.lambda());
-    called.and_then(|function| last_name(&bare(function))).is_some_and(|name| name == "submodule")
-}
-
-fn outermost_call(mut apply: SyntaxNode) -> SyntaxNode {
-    while let Some(parent) =
-        apply.parent().filter(|parent| parent.kind() == NODE_APPLY && parent.first_child().as_ref() == Some(&apply))
-    {
-        apply = parent;
-    }
-    apply
-}
-
-fn names(entry: &ast::AttrpathValue) -> Option<Vec<String>> {
-    Some(entry.attrpath()?.attrs().map(|attr| constant(&attr).unwrap_or_else(|| "*".to_owned())).collect())
 }
 
 /// Whether a path is that of an option, in which `*` stands for any name.

@@ -69,21 +69,16 @@ impl Cache {
         Self::default()
     }
 
-    /// What is kept of the flake at `root` in a file of `directory`. What cannot be read is not known.
-    pub fn open(directory: &Path, root: &Path) -> Self {
+    /// What is kept of the flake at `root` in a file of `directory`, as far as it holds for `levels`. What cannot be read is not
+    /// known.
+    pub fn open(directory: &Path, root: &Path, levels: &Levels) -> Self {
+        let Some(program) = program() else { return Self::none() };
         let name = blake3::hash(root.as_os_str().as_encoded_bytes()).to_hex();
-        Self { file: Some(directory.join(format!("{}.json", &name[..32]))), ..Self::default() }
-    }
-
-    /// Reads what holds for `levels`.
-    pub(super) fn read(&mut self, levels: &Levels) {
-        let Some((file, program)) = self.file.as_ref().zip(program()) else {
-            self.file = None;
-            return;
-        };
-        self.key = blake3::hash(format!("{FORM} {program} {levels:?}").as_bytes()).to_hex().to_string();
-        let stored = fs::read(file).ok().and_then(|text| serde_json::from_slice::<Stored<_>>(&text).ok());
-        self.known = stored.filter(|stored| stored.key == self.key).map(|stored| stored.files).unwrap_or_default();
+        let file = directory.join(format!("{}.json", &name[..32]));
+        let key = blake3::hash(format!("{FORM} {program} {levels:?}").as_bytes()).to_hex().to_string();
+        let stored = fs::read(&file).ok().and_then(|text| serde_json::from_slice::<Stored<_>>(&text).ok());
+        let known = stored.filter(|stored| stored.key == key).map(|stored| stored.files).unwrap_or_default();
+        Self { file: Some(file), key, known }
     }
 
     /// Whether anything is kept.
@@ -234,8 +229,8 @@ mod tests {
 
         /// What is found with the cache, which has to be what is found without it.
         fn lint(&self, levels: &Levels) -> Vec<String> {
-            let cache = Cache::open(&self.cache(), self.0.path());
-            let cached = lint_cached(self.0.path(), &self.files(), Scope::All, levels, &Before::new(), cache).unwrap();
+            let cache = Cache::open(&self.cache(), self.0.path(), levels);
+            let cached = lint_cached(self.0.path(), &self.files(), Scope::All, levels, Before::new, cache).unwrap();
             assert_eq!(
                 told(&cached),
                 told(&lint(self.0.path(), &self.files(), Scope::All, levels, &Before::new()).unwrap())
@@ -266,10 +261,10 @@ mod tests {
         // What is not looked at again is told as it was written down.
         let text = fs::read_to_string(flake.kept()).unwrap();
         fs::write(flake.kept(), text.replace("`x` is not used", "so it was kept")).unwrap();
-        let open = || Cache::open(&flake.cache(), flake.0.path());
+        let open = |levels: &Levels| Cache::open(&flake.cache(), flake.0.path(), levels);
         let run = |levels: &Levels| {
             let report =
-                lint_cached(flake.0.path(), &flake.files(), Scope::All, levels, &Before::new(), open()).unwrap();
+                lint_cached(flake.0.path(), &flake.files(), Scope::All, levels, Before::new, open(levels)).unwrap();
             report.findings().map(|finding| finding.message.clone()).collect::<Vec<_>>()
         };
         assert_eq!(run(&levels), ["so it was kept"]);

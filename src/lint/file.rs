@@ -1,8 +1,9 @@
 //! A file that was read and found to be Nix.
 
-use rnix::ast;
+use rnix::ast::{self, AttrpathValue};
 
 use super::finding::Finding;
+use super::option_path::{OptionPath, OptionPaths};
 use super::parse;
 use super::scope::{self, Names};
 use super::source::Source;
@@ -13,9 +14,15 @@ pub(super) struct File<'a> {
     pub(super) source: &'a Source,
     pub(super) tree: ast::Root,
     pub(super) names: Names,
+    paths: OptionPaths,
 }
 
 impl File<'_> {
+    /// The path of what `entry` sets. None where it is no part of a module's own attributes.
+    pub(super) fn option_path(&self, entry: &AttrpathValue) -> Option<OptionPath> {
+        self.paths.of(entry)
+    }
+
     /// Whether it says what one host is, by where it lies.
     pub(super) fn is_of_host(&self) -> bool {
         host_of(self.source.path()).is_some()
@@ -41,5 +48,5 @@ pub(super) fn read(source: &Source) -> (Option<File<'_>>, Vec<Finding>) {
     };
     let (names, found) = scope::names(&tree);
     let is_sound = found.iter().all(|finding| finding.severity < super::Severity::Error);
-    (is_sound.then_some(File { source, tree, names }), found)
+    (is_sound.then_some(File { source, tree, names, paths: OptionPaths::default() }), found)
 }

@@ -9,7 +9,7 @@ use rnix::ast::{self, BinOpKind, Expr};
 use rowan::ast::AstNode as _;
 use serde::{Deserialize, Serialize};
 
-use super::ask::{call, dotted, last_name, option_path, plain, text};
+use super::ask::{call, dotted, last_name, plain, text};
 use super::attributes::{bare, constant};
 use super::file::File;
 use super::finding::Span as _;
@@ -79,20 +79,20 @@ pub(super) fn signs(file: &File<'_>) -> BTreeSet<Sign> {
     if collects.iter().any(|words| has_all(words)) {
         signs.insert(Sign::CollectsGarbage);
     }
-    if has_all(&["stateVersion"]) && file.tree.syntax().descendants().any(|node| is_of_system(&node)) {
+    if has_all(&["stateVersion"]) && file.tree.syntax().descendants().any(|node| is_of_system(&node, file)) {
         signs.insert(Sign::StateVersion);
     }
     signs
 }
 
 /// Whether a node sets a `stateVersion` that may be a system's.
-fn is_of_system(node: &SyntaxNode) -> bool {
+fn is_of_system(node: &SyntaxNode, file: &File<'_>) -> bool {
     match node.kind() {
         NODE_INHERIT => node.text().to_string().contains("stateVersion"),
         NODE_ATTRPATH_VALUE => {
             let Some(entry) = ast::AttrpathValue::cast(node.clone()) else { return false };
             let is_it = last(&entry).is_some_and(|name| name == "stateVersion");
-            is_it && option_path(&entry).is_none_or(|path| !path.iter().any(|part| part == "home"))
+            is_it && file.option_path(&entry).is_none_or(|path| !path.iter().any(|part| part == "home"))
         }
         _ => false,
     }
@@ -111,7 +111,7 @@ pub(super) fn state_versions(file: &File<'_>) -> Vec<StateVersion> {
     let version = |entry: ast::AttrpathValue| {
         last(&entry).filter(|name| name == "stateVersion")?;
         let value = plain(entry.value()?);
-        let option = option_path(&entry)?.join(".");
+        let option = file.option_path(&entry)?.join(".");
         Some(StateVersion { option, release: text(&value)?, span: value.syntax().text_range().bytes() })
     };
     entries(file).filter_map(version).collect()

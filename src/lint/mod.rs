@@ -27,6 +27,7 @@ mod globals;
 mod guard;
 mod hints;
 mod junit;
+mod option_path;
 mod options;
 mod parse;
 mod rulebook;

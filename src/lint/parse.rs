@@ -16,7 +16,7 @@ pub(super) fn parse(text: &str) -> Result<ast::Root, Vec<Finding>> {
         return Err(vec![error]);
     }
     let tree = parsed.tree();
-    let found = structure::problems(&tree);
+    let found = structure::problems(&tree, text);
     if found.is_empty() { Ok(tree) } else { Err(found) }
 }
 

@@ -1,11 +1,13 @@
 //! Which rules are looked for, and how much each matters.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::OnceLock;
 
 use rnix::SyntaxKind;
+use rnix::ast::AttrpathValue;
 use rowan::ast::AstNode as _;
 
+use super::attributes::constant;
 use super::file::File;
 use super::finding::{Finding, Severity};
 use super::options::{Index, Options, Own, Setting, Standing, Unsettled};
@@ -54,6 +56,7 @@ type Weighed = (&'static Rule, Severity);
 #[derive(Debug)]
 pub(super) struct Rulebook {
     by_kind: Vec<Vec<Weighed>>,
+    by_name: HashMap<&'static str, Vec<Weighed>>,
     of_files: Vec<Weighed>,
     of_trees: Vec<Weighed>,
     of_options: Vec<Weighed>,
@@ -67,6 +70,7 @@ impl Rulebook {
     pub(super) fn new(levels: &Levels) -> Self {
         let mut book = Self {
             by_kind: Vec::new(),
+            by_name: HashMap::new(),
             of_files: Vec::new(),
             of_trees: Vec::new(),
             of_options: Vec::new(),
@@ -77,6 +81,11 @@ impl Rulebook {
             let Level::At(severity) = levels.of(rule) else { continue };
             match rule.check {
                 Check::Nodes(kinds, _) => kinds.iter().for_each(|kind| book.kind(*kind).push((rule, severity))),
+                Check::Named(names, _) => {
+                    for name in names {
+                        book.by_name.entry(name).or_default().push((rule, severity));
+                    }
+                }
                 Check::Options(_) => book.of_options.push((rule, severity)),
                 Check::File(_) => book.of_files.push((rule, severity)),
                 Check::Tree(_) => book.of_trees.push((rule, severity)),
@@ -101,13 +110,20 @@ impl Rulebook {
     /// How much a rule's findings matter, if it is looked for.
     fn weight(&self, name: &str) -> Option<Severity> {
         let lists = [&self.of_files, &self.of_trees, &self.of_options];
-        let mut all = self.by_kind.iter().chain(lists).flatten();
+        let mut all = self.by_kind.iter().chain(self.by_name.values()).chain(lists).flatten();
         all.find(|(rule, _)| rule.name == name).map(|(_, severity)| *severity)
     }
 
     /// Whether a rule is one that looks at all files together.
     pub(super) fn is_of_tree(&self, name: &str) -> bool {
         self.of_trees.iter().any(|(rule, _)| rule.name == name)
+    }
+
+    /// The rules that look at what `entry` sets, by its name.
+    fn of_name(&self, entry: &AttrpathValue) -> &[Weighed] {
+        let last = entry.attrpath().and_then(|path| path.attrs().last());
+        let name = last.and_then(|last| constant(&last));
+        name.and_then(|name| self.by_name.get(name.as_str())).map_or(&[], Vec::as_slice)
     }
 
     /// What the rules find in a file, and what it sets that only all files together can tell of.
@@ -122,11 +138,17 @@ impl Rulebook {
                     add(weighed, &mut check(&node, file).into_iter());
                 }
             }
-            if self.of_options.is_empty() || node.kind() != SyntaxKind::NODE_ATTRPATH_VALUE {
+            let Some(entry) = AttrpathValue::cast(node) else { continue };
+            for weighed in self.of_name(&entry) {
+                if let Check::Named(_, check) = weighed.0.check {
+                    add(weighed, &mut check(&entry, file).into_iter());
+                }
+            }
+            if self.of_options.is_empty() {
                 continue;
             }
             let options = self.options.get_or_init(|| Options::read(self.index.as_ref()));
-            let Some(setting) = Setting::of(&node, options) else { continue };
+            let Some(setting) = Setting::of(&entry, file, options) else { continue };
             for weighed in &self.of_options {
                 if let Check::Options(check) = weighed.0.check {
                     add(weighed, &mut check(&setting, options).into_iter());

@@ -83,21 +83,22 @@ pub type Before = BTreeMap<String, String>;
 
 /// Looks for all that `levels` want to know of each of `files` below `root`, and for what [`check_syntax`] checks.
 pub fn lint(root: &Path, files: &[PathBuf], scope: Scope, levels: &Levels, before: &Before) -> io::Result<Report> {
-    lint_cached(root, files, scope, levels, before, Cache::none())
+    lint_cached(root, files, scope, levels, || before.clone(), Cache::none())
 }
 
-/// As [`lint`], and looks only at those files again of which `cache` does not know what was seen in them.
+/// As [`lint`], and looks only at those files again of which `cache` does not know what was seen in them. `before` is asked when all
+/// files were looked at, so that there is time to find it out.
 pub fn lint_cached(
     root: &Path,
     files: &[PathBuf],
     scope: Scope,
     levels: &Levels,
-    before: &Before,
+    before: impl FnOnce() -> Before,
     cache: Cache,
 ) -> io::Result<Report> {
     let book = Rulebook::new(levels);
-    let seen = see_all(&book, levels, (files, scope), cache, |path| text_of(&root.join(path)))?;
-    Ok(judge_all(root, seen, scope, &book, before))
+    let seen = see_all(&book, (files, scope), cache, |path| text_of(&root.join(path)))?;
+    Ok(judge_all(root, seen, scope, &book, &before()))
 }
 
 /// Files with other texts than those in the work tree, by their paths.
@@ -117,7 +118,7 @@ pub fn lint_staged(
         Some(text) => Some(Ok(text.clone().into_bytes())),
         None => text_of(&root.join(path)),
     };
-    let seen = see_all(&book, levels, (files, Scope::All), cache, text)?;
+    let seen = see_all(&book, (files, Scope::All), cache, text)?;
     let mut report = judge_all(root, seen, Scope::All, &book, before);
     report.found.retain(|checked| staged.contains_key(checked.source.path()));
     report.files = staged.len();
@@ -127,12 +128,10 @@ pub fn lint_staged(
 /// What is seen in each of `files`, or known of it.
 fn see_all(
     book: &Rulebook,
-    levels: &Levels,
     (files, scope): (&[PathBuf], Scope),
     mut cache: Cache,
     text: impl Fn(&Path) -> Text + Sync,
 ) -> io::Result<Vec<Seen>> {
-    cache.read(levels);
     let mut seen = read_all(files, text, |source| see_cached(source, book, &cache), Seen::unreadable)?;
     let new = seen.iter_mut().filter_map(|seen| Some((seen.source.path().to_owned(), seen.new.take()?))).collect();
     cache.keep(new, (scope == Scope::All).then_some(files));

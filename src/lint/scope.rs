@@ -118,7 +118,11 @@ impl Undefined {
 impl Walk {
     fn node(&mut self, node: &SyntaxNode) {
         match node.kind() {
-            NODE_IDENT => self.reference(&node.text().to_string(), node.text_range()),
+            NODE_IDENT => {
+                if let Some(token) = node.first_token() {
+                    self.reference(token.text(), node.text_range());
+                }
+            }
             // The names of a path are no variables.
             NODE_ATTRPATH => {
                 node.children().filter(|child| child.kind() != NODE_IDENT).for_each(|part| self.node(&part));
@@ -273,7 +277,7 @@ impl Walk {
         let mut frame = HashMap::new();
         let mut define = |ident: Option<ast::Ident>, origin| {
             if let Some(ident) = ident {
-                let name = ident.to_string();
+                let name = attributes::word(&ident);
                 let index = self.define(&name, origin, ident.syntax());
                 frame.insert(name, index);
             }

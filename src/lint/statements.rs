@@ -8,7 +8,7 @@ use rnix::ast::{self, Expr};
 use rnix::{NodeOrToken, SyntaxNode};
 use rowan::ast::AstNode as _;
 
-use super::ask::{is_option, option_path};
+use super::ask::is_option;
 use super::attributes::bare;
 use super::file::{File, host_of};
 use super::scope::Origin;
@@ -64,14 +64,14 @@ impl Reader<'_> {
         if matches!(value, Expr::AttrSet(_)) || is_conditional(entry.syntax()) {
             return None;
         }
-        let option = option_path(entry)?;
+        let option = self.file.option_path(entry)?;
         if option.iter().any(|part| part == "*") || OWN.iter().any(|own| is_option(&option, own)) {
             return None;
         }
         let name = option.iter().map(|part| written(part)).collect::<Vec<_>>().join(".");
         let mut said = Vec::new();
         let mut add = |text: Option<String>, node: &SyntaxNode| {
-            let statement = |text| Statement { text, option: option.clone(), lines: self.lines(node) };
+            let statement = |text| Statement { text, option: option.to_vec(), lines: self.lines(node) };
             said.extend(text.map(statement));
         };
         match list(&value) {

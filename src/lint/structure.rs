@@ -11,16 +11,25 @@ use super::attributes::constant;
 use super::finding::Finding;
 use super::syntax::{SYNTAX, shown};
 
-/// All that Nix would not read of a tree that the parser took for one.
-pub(super) fn problems(root: &ast::Root) -> Vec<Finding> {
+/// All that Nix would not read of the tree of `text` that the parser took for one.
+pub(super) fn problems(root: &ast::Root, text: &str) -> Vec<Finding> {
+    // Tokens are most of a tree, and only two kinds of them can be wrong.
+    let has_strange_space = text.contains(|c: char| c.is_whitespace() && !is_space(c));
     let mut found = Vec::new();
-    for element in root.syntax().descendants_with_tokens() {
-        match element {
-            NodeOrToken::Node(node) => found.extend(of_node(&node)),
-            NodeOrToken::Token(token) => found.extend(of_token(&token)),
+    for node in root.syntax().descendants() {
+        found.extend(of_node(&node));
+        if has_strange_space || node.kind() == NODE_LITERAL {
+            let tokens = node.children_with_tokens().filter_map(NodeOrToken::into_token);
+            found.extend(tokens.filter_map(|token| of_token(&token)));
         }
     }
+    found.sort_by_key(|finding| finding.span.start);
     found
+}
+
+/// Whether Nix knows a character as space.
+fn is_space(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\r' | '\n')
 }
 
 fn of_node(node: &SyntaxNode) -> Option<Finding> {
@@ -123,7 +132,7 @@ fn too_large(token: &SyntaxToken, what: &str, most: &str) -> Finding {
 
 /// Nix knows four characters for space.
 fn strange_space(token: &SyntaxToken) -> Option<Finding> {
-    let (at, c) = token.text().char_indices().find(|(_, c)| !matches!(c, ' ' | '\t' | '\r' | '\n'))?;
+    let (at, c) = token.text().char_indices().find(|(_, c)| !is_space(*c))?;
     let start = usize::from(token.text_range().start()) + at;
     let message = format!("a space that Nix does not read (U+{:04X})", u32::from(c));
     Some(Finding::error(SYNTAX, start..start + c.len_utf8(), message).hint("write a plain space"))

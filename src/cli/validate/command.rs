@@ -10,17 +10,17 @@ use serde_json::json;
 
 use super::super::config::Config;
 use super::super::features::featured;
-use super::super::findings::{Form, aside, files_of, findings_json, summary, text};
+use super::super::findings::{Form, files_of, findings_json, summary, text};
 use super::super::hub::Hub;
-use super::super::lint::{STATE_VERSION, cache_of, leave_out_known};
+use super::super::lint::{cache_of, leave_out_known, look};
 use super::super::options::levels_of;
 use super::super::select::HostsOrAll;
 use super::{flake, hosts};
 use crate::error::{Error, Exit, Kind, Result};
 use crate::evaluate::Evaluator;
 use crate::fleet::Host;
-use crate::lint::{Finding, Report, Scope, Severity, Suite, github, junit, lint_cached, rule, sarif};
-use crate::nix::{EvalError, changed_texts, outputs};
+use crate::lint::{Finding, Report, Scope, Severity, Suite, github, junit, rule, sarif};
+use crate::nix::{EvalError, outputs};
 use crate::report::Output;
 
 /// Checks all that can be known before something is built: the files, `hub.toml`, the lock file, and each host's evaluation.
@@ -78,10 +78,10 @@ fn failed(error: std::io::Error) -> Error {
 /// What the files alone tell.
 async fn quick(hub: &Hub, config: &Config) -> Result<(PathBuf, Report)> {
     let flake = hub.flake()?;
-    let (listed, before) = tokio::join!(files_of(hub, config, &[]), changed_texts(&flake, STATE_VERSION, &hub.cancel));
+    let levels = levels_of(hub, config);
+    let (listed, cache) = tokio::join!(files_of(hub, config, &[]), cache_of(hub, &flake, &levels));
     let (root, files) = listed?;
-    let (levels, cache, place) = (levels_of(hub, config), cache_of(hub, &root), root.clone());
-    let mut report = aside(hub, move || lint_cached(&place, &files, Scope::All, &levels, &before, cache)).await?;
+    let mut report = look(hub, &flake, (files, Scope::All), levels, cache?).await?;
     leave_out_known(hub, &root, &mut report, true)?;
     report.found.extend(flake::of_lock(&root, Timestamp::now()));
     Ok((root, report))

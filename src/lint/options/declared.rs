@@ -7,7 +7,7 @@ use rnix::ast::{self, BinOpKind, Expr, HasEntry as _};
 use rowan::ast::AstNode as _;
 use serde::{Deserialize, Serialize};
 
-use crate::lint::ask::{Call, attr, call, dotted, last_name, option_path, text};
+use crate::lint::ask::{Call, attr, call, dotted, last_name, text};
 use crate::lint::attributes::{bare, constant};
 use crate::lint::file::File;
 use crate::lint::finding::Span as _;
@@ -57,7 +57,7 @@ pub(in crate::lint) fn declared(file: &File<'_>) -> Vec<Declared> {
     }
     for node in file.tree.syntax().descendants() {
         if let Some(entry) = ast::AttrpathValue::cast(node.clone()) {
-            of_entry(&entry, &mut found);
+            of_entry(&entry, file, &mut found);
         } else if node.kind() == NODE_APPLY {
             found.extend(Expr::cast(node).and_then(|expr| renamed(&expr)));
         }
@@ -66,12 +66,12 @@ pub(in crate::lint) fn declared(file: &File<'_>) -> Vec<Declared> {
 }
 
 /// `options = { .. }` and `options.x = ..`, in a module or in what a flake gives as one.
-fn of_entry(entry: &ast::AttrpathValue, found: &mut Vec<Declared>) {
+fn of_entry(entry: &ast::AttrpathValue, file: &File<'_>, found: &mut Vec<Declared>) {
     let Some(attrs) = entry.attrpath().map(|path| path.attrs().collect::<Vec<_>>()) else { return };
     if attrs.first().and_then(constant).as_deref() != Some("options") {
         return;
     }
-    let (Some(path), Some(value)) = (option_path(entry), entry.value()) else { return };
+    let (Some(path), Some(value)) = (file.option_path(entry), entry.value()) else { return };
     // What stands deeper, such as the options of a mount, has the same name and is something else.
     let below = if path.len() == attrs.len() { &path[1..] } else { return };
     match bare(value) {

@@ -2,7 +2,8 @@
 //!
 //! After its first lines come the names of types, then each option by what its name does not share with the one before it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::{self, Write as _};
 use std::ops::Range;
 use std::sync::Arc;
@@ -22,6 +23,8 @@ pub struct Options {
     entries: Vec<Entry>,
     /// Where the first parts of names are among all names, each with the parts behind it: they are asked for often.
     roots: Vec<(Range<usize>, Vec<Range<usize>>)>,
+    /// The entries whose names begin with each first part, so that none has to be searched for.
+    firsts: HashMap<String, Range<usize>>,
     is_exact: bool,
 }
 
@@ -37,6 +40,15 @@ struct Entry {
     /// Where the first letters of the kinds of systems that have it end, which follow the name, each with the number of its type
     /// there.
     types_end: usize,
+}
+
+/// The options whose names begin with the same text: to look among them alone is what makes it fast.
+#[derive(Debug)]
+struct Beginning {
+    /// Their places in the order.
+    entries: Range<usize>,
+    /// How long the text is, in bytes.
+    length: usize,
 }
 
 /// An option with its types.
@@ -104,7 +116,8 @@ impl Options {
             entries.push(Entry { start, end: previous.end, types_end: names.len() });
         }
         let roots = roots(&names, &entries);
-        Self { source, types, names, entries, roots, is_exact: index.is_some() }
+        let firsts = firsts(&names, &entries);
+        Self { source, types, names, entries, roots, firsts, is_exact: index.is_some() }
     }
 
     /// Whether the options are those of the hub's own inputs, and not of others of some date.
@@ -163,40 +176,42 @@ impl Options {
 
     /// What there is at `path`, whose parts are names, or `*` for what only evaluating tells.
     pub(in crate::lint) fn place(&self, path: &[String]) -> Place {
-        let mut before = String::new();
-        // The options whose names begin with `before`: to look among them alone is what makes it fast.
-        let mut among = 0..self.entries.len();
+        let mut known = Beginning { entries: 0..self.entries.len(), length: 0 };
         for (at, part) in path.iter().enumerate() {
-            let Some((next, below)) = self.next(&before, &among, part) else {
-                let option = self.exact(&before, &among).filter(|_| !self.has_below(&before, &among));
-                return if option.is_some() { Place::Within } else { Place::Unknown { before, part: at } };
+            let Some(next) = self.next(&known, part) else {
+                let is_within = self.exact(&known).is_some() && !self.has_below(&known);
+                let before = || self.begun(&known).to_owned();
+                return if is_within { Place::Within } else { Place::Unknown { before: before(), part: at } };
             };
-            (before, among) = (next, below);
+            known = next;
         }
-        Place::Known(self.exact(&before, &among))
+        Place::Known(self.exact(&known))
     }
 
-    /// The path that goes on from `before` with `part`, if there is anything, and the options whose names begin with it, of those
-    /// in `among`.
-    fn next(&self, before: &str, among: &Range<usize>, part: &str) -> Option<(String, Range<usize>)> {
-        let dot = if before.is_empty() { "" } else { "." };
+    /// What goes on from `before` with `part`, if there is anything.
+    fn next(&self, before: &Beginning, part: &str) -> Option<Beginning> {
         let candidates = [part, "<name>", "*"].into_iter().filter(|next| part != "*" || *next != part);
-        let place = |next: &str| {
-            let path = format!("{before}{dot}{next}");
-            let among = self.beginning_with(&path, among);
-            (path, among)
-        };
-        let is_there =
-            |(path, among): &(String, Range<usize>)| self.exact(path, among).is_some() || self.has_below(path, among);
-        let found = candidates.map(place).find(is_there);
-        found.or_else(|| (part == "*").then(|| place("*")).filter(|(path, among)| self.has_below(path, among)))
+        let is_there = |next: &Beginning| self.exact(next).is_some() || self.has_below(next);
+        let found = candidates.map(|next| self.going_on(before, next)).find(is_there);
+        found.or_else(|| (part == "*").then(|| self.going_on(before, "*")).filter(|next| self.has_below(next)))
     }
 
-    /// Those of the options in `among` whose names begin with `path`.
-    fn beginning_with(&self, path: &str, among: &Range<usize>) -> Range<usize> {
-        let start = among.start + self.entries[among.clone()].partition_point(|entry| self.text(entry) < path);
-        let rest = &self.entries[start..among.end];
-        start..start + rest.partition_point(|entry| self.text(entry).starts_with(path))
+    /// Those of the options that begin with `before` which go on with `part`, or with what begins with it.
+    fn going_on(&self, before: &Beginning, part: &str) -> Beginning {
+        if before.length == 0 {
+            let entries = self.firsts.get(part).cloned().unwrap_or_default();
+            return Beginning { entries, length: part.len() };
+        }
+        let wanted = part.as_bytes();
+        let compare = |entry: &Entry| match self.text(entry).as_bytes()[before.length..].split_first() {
+            Some((first, rest)) => first.cmp(&b'.').then_with(|| rest[..wanted.len().min(rest.len())].cmp(wanted)),
+            None => Ordering::Less,
+        };
+        let among = &self.entries[before.entries.clone()];
+        let start = among.partition_point(|entry| compare(entry).is_lt());
+        let count = among[start..].partition_point(|entry| compare(entry).is_eq());
+        let start = before.entries.start + start;
+        Beginning { entries: start..start + count, length: before.length + 1 + part.len() }
     }
 
     /// The names that may stand behind `before`, without those that stand for any.
@@ -230,22 +245,24 @@ impl Options {
         self.entries.partition_point(|entry| self.names[entry.start..entry.end] < *name)
     }
 
-    /// The option of this very name, of those in `among`.
-    fn exact(&self, name: &str, among: &Range<usize>) -> Option<usize> {
-        let found = self.entries[among.clone()].binary_search_by(|entry| self.text(entry).cmp(name));
-        found.ok().map(|at| among.start + at)
+    /// The option whose name is the beginning: of those that begin so, it comes first.
+    fn exact(&self, beginning: &Beginning) -> Option<usize> {
+        let Beginning { entries, length } = beginning;
+        let is_it = |at: &usize| *length > 0 && self.name(*at).len() == *length;
+        Some(entries.start).filter(|at| !entries.is_empty() && is_it(at))
     }
 
-    /// Whether there are options below `name`, of those in `among`.
-    fn has_below(&self, name: &str, among: &Range<usize>) -> bool {
-        let is_before = |entry: &Entry| {
-            let text = self.text(entry);
-            // As if a dot stood behind `name`, without making such a text.
-            text.strip_prefix(name).map_or_else(|| text < name, |rest| rest < ".")
-        };
-        let at = among.start + self.entries[among.clone()].partition_point(is_before);
-        let found = self.entries[at..among.end].first().map(|entry| self.text(entry));
-        found.and_then(|text| text.strip_prefix(name)).is_some_and(|rest| rest.starts_with('.'))
+    /// Whether there are options below the beginning.
+    fn has_below(&self, beginning: &Beginning) -> bool {
+        let among = &self.entries[beginning.entries.clone()];
+        let next = |entry: &Entry| self.text(entry).as_bytes().get(beginning.length).copied();
+        let at = among.partition_point(|entry| next(entry) < Some(b'.'));
+        among.get(at).is_some_and(|entry| next(entry) == Some(b'.'))
+    }
+
+    /// What the names of a beginning begin with.
+    fn begun(&self, beginning: &Beginning) -> &str {
+        self.entries.get(beginning.entries.start).map_or("", |entry| &self.text(entry)[..beginning.length])
     }
 
     fn text(&self, entry: &Entry) -> &str {
@@ -255,6 +272,29 @@ impl Options {
     fn name(&self, at: usize) -> &str {
         self.text(&self.entries[at])
     }
+}
+
+/// The entries whose names begin with each first part: all between the first and the last of that part, as `a-b` stands between `a`
+/// and `a.b`, and begins with `a` too.
+fn firsts(names: &str, entries: &[Entry]) -> HashMap<String, Range<usize>> {
+    let mut firsts: HashMap<String, Range<usize>> = HashMap::new();
+    let mut same = 0..0;
+    let mut part = "";
+    let mut add = |part: &str, same: &Range<usize>| {
+        let entries = firsts.entry(part.to_owned()).or_insert_with(|| same.clone());
+        entries.end = same.end;
+    };
+    for (at, Entry { start, end, .. }) in entries.iter().enumerate() {
+        let name = &names[*start..*end];
+        let first = name.split('.').next().unwrap_or(name);
+        if first != part {
+            add(part, &same);
+            (part, same) = (first, at..at);
+        }
+        same.end = at + 1;
+    }
+    add(part, &same);
+    firsts
 }
 
 /// The first parts of all names, each with those behind it.

@@ -1,20 +1,22 @@
 //! An attribute that a module sets, looked up among the options.
 
+use rnix::TextRange;
 use rnix::ast::{AttrpathValue, Expr, LiteralKind};
-use rnix::{SyntaxNode, TextRange};
 use rowan::ast::AstNode as _;
 
 use super::index::{Options, Place};
 use super::own::Unsettled;
 use super::value::Kind;
-use crate::lint::ask::{option_path, plain, text};
+use crate::lint::ask::{plain, text};
+use crate::lint::file::File;
 use crate::lint::finding::Span as _;
+use crate::lint::option_path::OptionPath;
 
 /// An attribute that a module sets.
 #[derive(Debug)]
 pub(in crate::lint) struct Setting {
     /// Its path from the module; a name that only evaluating tells is `*`.
-    pub(in crate::lint) path: Vec<String>,
+    pub(in crate::lint) path: OptionPath,
     /// Where its name stands.
     pub(in crate::lint) name: TextRange,
     /// Its value, without what says when or how strongly it holds.
@@ -24,10 +26,9 @@ pub(in crate::lint) struct Setting {
 }
 
 impl Setting {
-    /// What `node` sets; none where that cannot be an option.
-    pub(in crate::lint) fn of(node: &SyntaxNode, options: &Options) -> Option<Self> {
-        let entry = AttrpathValue::cast(node.clone())?;
-        let path = option_path(&entry).filter(|path| path.len() > 1)?;
+    /// What `entry` sets; none where that cannot be an option.
+    pub(in crate::lint) fn of(entry: &AttrpathValue, file: &File<'_>, options: &Options) -> Option<Self> {
+        let path = file.option_path(entry).filter(|path| path.len() > 1)?;
         let (name, value) = (entry.attrpath()?.syntax().text_range(), plain(entry.value()?));
         let place = options.place(&path);
         Some(Self { path, name, value, place })
@@ -58,7 +59,7 @@ impl Setting {
     pub(in crate::lint) fn unsettled(&self) -> Option<Unsettled> {
         let Place::Unknown { part, .. } = &self.place else { return None };
         Some(Unsettled {
-            path: self.path.clone(),
+            path: self.path.to_vec(),
             known: *part,
             span: self.name.bytes(),
             value: self.value.syntax().text_range().bytes(),

@@ -1,24 +1,21 @@
 //! Port ranges that leave little of a firewall.
 
-use rnix::SyntaxKind::NODE_ATTRPATH_VALUE;
-use rnix::SyntaxNode;
 use rnix::ast::{AttrpathValue, Expr};
 use rowan::ast::AstNode as _;
 
 use super::{Check, Rule};
-use crate::lint::ask::{attr, is_option, number, option_path, plain};
+use crate::lint::ask::{attr, is_option, number, plain};
 use crate::lint::file::File;
 use crate::lint::finding::Finding;
 
 /// More ports than any program needs for itself.
 const MANY: i64 = 10_000;
 
-pub(super) const RULE: Rule = rule!("firewall-wide", Warning, Check::Nodes(&[NODE_ATTRPATH_VALUE], check));
+pub(super) const RULE: Rule = rule!("firewall-wide", Warning, Check::Named(&["allowedTCPPortRanges", "allowedUDPPortRanges"], check));
 
-fn check(node: &SyntaxNode, _: &File<'_>) -> Option<Finding> {
-    let entry = AttrpathValue::cast(node.clone())?;
+fn check(entry: &AttrpathValue, file: &File<'_>) -> Option<Finding> {
     let Expr::List(list) = plain(entry.value()?) else { return None };
-    let path = option_path(&entry)?;
+    let path = file.option_path(entry)?;
     let ranges = ["allowedTCPPortRanges", "allowedUDPPortRanges"];
     let is_it = |range: &&str| {
         is_option(&path, &format!("networking.firewall.{range}"))

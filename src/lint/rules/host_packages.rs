@@ -1,29 +1,27 @@
 //! Packages of users in the system of a host.
 
-use rnix::SyntaxKind::NODE_ATTRPATH_VALUE;
-use rnix::SyntaxNode;
 use rnix::ast::{AttrpathValue, Expr};
 use rowan::ast::AstNode as _;
 
 use super::{Check, Rule};
-use crate::lint::ask::{is_option, option_path, plain};
+use crate::lint::ask::{is_option, plain};
 use crate::lint::file::File;
 use crate::lint::finding::Finding;
 
 /// More packages than a host needs for itself.
 const MANY: usize = 15;
 
-pub(super) const RULE: Rule = rule!("host-packages", Note, Check::Nodes(&[NODE_ATTRPATH_VALUE], check));
+pub(super) const RULE: Rule = rule!("host-packages", Note, Check::Named(&["systemPackages"], check));
 
-fn check(node: &SyntaxNode, file: &File<'_>) -> Option<Finding> {
-    let entry = AttrpathValue::cast(node.clone()).filter(|_| file.is_of_host())?;
+fn check(entry: &AttrpathValue, file: &File<'_>) -> Option<Finding> {
+    file.is_of_host().then_some(())?;
     let packages = match plain(entry.value()?) {
         Expr::With(with) => with.body()?,
         other => other,
     };
     let Expr::List(list) = packages else { return None };
     let count = list.items().count();
-    if count <= MANY || !is_option(&option_path(&entry)?, "environment.systemPackages") {
+    if count <= MANY || !is_option(&file.option_path(entry)?, "environment.systemPackages") {
         return None;
     }
     let name = entry.attrpath()?.syntax().text_range();

@@ -1,23 +1,21 @@
 //! A service that is written out in a host's own file.
 
-use rnix::SyntaxKind::NODE_ATTRPATH_VALUE;
-use rnix::SyntaxNode;
 use rnix::ast::AttrpathValue;
 use rowan::ast::AstNode as _;
 
 use super::{Check, Rule};
-use crate::lint::ask::{is_option, option_path, replaces};
+use crate::lint::ask::{is_option, replaces};
 use crate::lint::file::File;
 use crate::lint::finding::Finding;
 
 /// What makes a service one of its own, and no change of another module's.
 const BODY: [&str; 2] = ["systemd.services.*.script", "systemd.services.*.serviceConfig.ExecStart"];
 
-pub(super) const RULE: Rule = rule!("host-service", Note, Check::Nodes(&[NODE_ATTRPATH_VALUE], check));
+pub(super) const RULE: Rule = rule!("host-service", Note, Check::Named(&["script", "ExecStart"], check));
 
-fn check(node: &SyntaxNode, file: &File<'_>) -> Option<Finding> {
-    let entry = AttrpathValue::cast(node.clone()).filter(|_| file.is_of_host())?;
-    let path = option_path(&entry)?;
+fn check(entry: &AttrpathValue, file: &File<'_>) -> Option<Finding> {
+    file.is_of_host().then_some(())?;
+    let path = file.option_path(entry)?;
     BODY.iter().find(|option| is_option(&path, option))?;
     if replaces(entry.value()?) {
         return None;

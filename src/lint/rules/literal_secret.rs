@@ -85,6 +85,9 @@ const SHAPES: &[Shape] = &[
     Shape { what: "the hash of a password", prefix: "$7$", length: 40, fits: hash },
 ];
 
+/// What is shorter has none of these shapes.
+const SHORTEST: usize = 20;
+
 fn shapes(node: &SyntaxNode) -> Vec<Finding> {
     let tokens = node.children_with_tokens().filter_map(NodeOrToken::into_token);
     tokens.filter(|token| token.kind() == TOKEN_STRING_CONTENT).filter_map(|token| shape(&token)).collect()
@@ -92,6 +95,9 @@ fn shapes(node: &SyntaxNode) -> Vec<Finding> {
 
 fn shape(token: &SyntaxToken) -> Option<Finding> {
     let text = token.text();
+    if text.len() < SHORTEST {
+        return None;
+    }
     let found = |what: &str, range: Range<usize>| {
         let start = usize::from(token.text_range().start());
         Some(finding(what, start + range.start..start + range.end))

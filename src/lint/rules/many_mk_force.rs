@@ -13,6 +13,10 @@ const MANY: usize = 10;
 pub(super) const RULE: Rule = rule!("many-mk-force", Warning, Check::File(check));
 
 fn check(file: &File<'_>) -> Vec<Finding> {
+    // Most files have none, which their texts tell faster than their trees.
+    if file.source.text().matches("mkForce").nth(MANY).is_none() {
+        return Vec::new();
+    }
     let calls = file.tree.syntax().descendants().filter(|node| node.kind() == NODE_APPLY).filter_map(|apply| {
         let name = apply.first_child()?.last_token()?;
         (name.kind() == TOKEN_IDENT && name.text() == "mkForce").then(|| name.text_range())

@@ -1,6 +1,7 @@
 //! The rules of `lint`: one file each, which all stand in [`RULES`]. Each has a page in `docs/lint`, whose examples are what tests
 //! hold it to.
 
+use rnix::ast::AttrpathValue;
 use rnix::{SyntaxKind, SyntaxNode};
 
 use super::file::File;
@@ -34,6 +35,8 @@ pub struct Rule {
 pub(super) enum Check {
     /// At each node of these kinds.
     Nodes(&'static [SyntaxKind], fn(&SyntaxNode, &File<'_>) -> Option<Finding>),
+    /// At each attribute that is set by a path which ends with one of these names.
+    Named(&'static [&'static str], fn(&AttrpathValue, &File<'_>) -> Option<Finding>),
     /// At each attribute that is set, with the options that are known.
     Options(fn(&Setting, &Options) -> Option<Finding>),
     /// At a file as a whole.

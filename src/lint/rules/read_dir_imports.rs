@@ -1,27 +1,21 @@
 //! Modules that are imported by what lies in a directory.
 
-use rnix::SyntaxKind::NODE_ATTRPATH_VALUE;
-use rnix::SyntaxNode;
 use rnix::ast::{AttrpathValue, Expr};
 use rowan::ast::AstNode as _;
 
 use super::{Check, Rule};
-use crate::lint::ask::{is_option, last_name, option_path};
+use crate::lint::ask::{is_option, last_name};
 use crate::lint::file::File;
 use crate::lint::finding::Finding;
 
 /// Functions that list what is in a directory.
 const LISTING: &[&str] = &["readDir", "listFilesRecursive", "filesystem.listFilesRecursive"];
 
-pub(super) const RULE: Rule = rule!("read-dir-imports", Note, Check::Nodes(&[NODE_ATTRPATH_VALUE], check));
+pub(super) const RULE: Rule = rule!("read-dir-imports", Note, Check::Named(&["imports"], check));
 
-fn check(node: &SyntaxNode, _: &File<'_>) -> Option<Finding> {
-    let entry = AttrpathValue::cast(node.clone())?;
+fn check(entry: &AttrpathValue, file: &File<'_>) -> Option<Finding> {
     let value = entry.value()?;
-    if entry.attrpath()?.attrs().last().is_none_or(|last| last.to_string() != "imports") {
-        return None;
-    }
-    if !is_option(&option_path(&entry)?, "imports") {
+    if !is_option(&file.option_path(entry)?, "imports") {
         return None;
     }
     let names = value.syntax().descendants().filter_map(Expr::cast);

@@ -1,12 +1,10 @@
 //! Services that may do everything.
 
-use rnix::SyntaxKind::NODE_ATTRPATH_VALUE;
-use rnix::SyntaxNode;
 use rnix::ast::{AttrSet, AttrpathValue};
 use rowan::ast::AstNode as _;
 
 use super::{Check, Rule};
-use crate::lint::ask::{attr, defines, is_option, option_path, replaces, set, text};
+use crate::lint::ask::{attr, defines, is_option, replaces, set, text};
 use crate::lint::file::File;
 use crate::lint::finding::Finding;
 
@@ -22,15 +20,11 @@ const HARDENING: &[&str] = &[
     "User",
 ];
 
-pub(super) const RULE: Rule = rule!("service-root", Note, Check::Nodes(&[NODE_ATTRPATH_VALUE], check));
+pub(super) const RULE: Rule = rule!("service-root", Note, Check::Named(&["serviceConfig"], check));
 
-fn check(node: &SyntaxNode, _: &File<'_>) -> Option<Finding> {
-    let entry = AttrpathValue::cast(node.clone())?;
-    if entry.attrpath()?.attrs().last().is_none_or(|last| last.to_string() != "serviceConfig") {
-        return None;
-    }
+fn check(entry: &AttrpathValue, file: &File<'_>) -> Option<Finding> {
     let config = set(entry.value()?)?;
-    let path = option_path(&entry).filter(|path| is_option(path, "systemd.services.*.serviceConfig"))?;
+    let path = file.option_path(entry).filter(|path| is_option(path, "systemd.services.*.serviceConfig"))?;
     if !defines(&config, "ExecStart") || attr(&config, "ExecStart").is_some_and(replaces) || ends_by_itself(&config) || HARDENING.iter().any(|word| defines(&config, word)) {
         return None;
     }

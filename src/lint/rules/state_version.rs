@@ -1,19 +1,17 @@
 //! A `stateVersion` that changes by itself.
 
-use rnix::SyntaxKind::NODE_ATTRPATH_VALUE;
-use rnix::SyntaxNode;
 use rnix::ast::{AttrpathValue, Expr};
 use rowan::ast::AstNode as _;
 
 use super::{Check, Rule};
-use crate::lint::ask::{dotted, is_option, option_path, plain};
+use crate::lint::ask::{dotted, is_option, plain};
 use crate::lint::file::File;
 use crate::lint::finding::Finding;
 
 /// What follows nixpkgs.
 const MOVING: [&str; 4] = ["release", "version", "nixosRelease", "nixpkgsVersion"];
 
-pub(super) const RULE: Rule = rule!("state-version", Error, Check::Nodes(&[NODE_ATTRPATH_VALUE], check));
+pub(super) const RULE: Rule = rule!("state-version", Error, Check::Named(&["stateVersion"], check));
 
 /// Words of what is made anew with each start, and has no data to keep.
 const INSTALLERS: [&str; 5] = ["installation-cd", "installer", "iso", "live", "netboot"];
@@ -24,12 +22,11 @@ fn is_of_installer(file: &File<'_>) -> bool {
     has(file.source.path()) || has(file.source.text())
 }
 
-fn check(node: &SyntaxNode, file: &File<'_>) -> Option<Finding> {
-    let entry = AttrpathValue::cast(node.clone())?;
+fn check(entry: &AttrpathValue, file: &File<'_>) -> Option<Finding> {
     let value = plain(entry.value()?);
     let Expr::Select(_) = value else { return None };
     let name = dotted(&value)?;
-    let path = option_path(&entry)?;
+    let path = file.option_path(entry)?;
     let is_it = is_option(&path, "system.stateVersion") || is_option(&path, "home.stateVersion");
     (is_it && MOVING.contains(&name.last()?.as_str()) && !is_of_installer(file)).then(|| {
         Finding::at(value.syntax().text_range(), "the state version follows nixpkgs, and so is of no use")
