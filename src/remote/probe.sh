@@ -1,11 +1,19 @@
 # Asks a host what it runs, in one go and changing nothing. Prints lines of `key=value`; a key without a line is not known.
-# It runs with every command and on every host, so that the shell itself finds out what it can.
+# It runs with every command and on every host, so that the shell itself finds out what it can: each program costs a millisecond.
 say() { [ -n "$2" ] && printf '%s=%s\n' "$1" "$2"; }
 # first FILE: its first line, or nothing; into `first`.
 first() {
   first=
   [ -r "$1" ] && read -r first <"$1"
 }
+# real LINK: the directory that it leads to, or nothing; into `real`.
+real() {
+  real=
+  cd -P "$1" 2>/dev/null && real=$PWD && cd /
+}
+unset CDPATH
+newline='
+'
 say probe 1
 first /proc/sys/kernel/hostname
 say hostname "${first:-$(hostname -s 2>/dev/null)}"
@@ -24,29 +32,42 @@ uid=
   [ "$key" = Uid: ] && uid=$effective && break
 done </proc/self/status
 say uid "${uid:-$(id -u)}"
-now=$(date +%s)
+profile=/nix/var/nix/profiles/system
+# When each generation was made, and which one is the profile's. The directory of a process in /proc is made when it is first looked
+# at, which tells the time.
+seen=$(stat -c '%Y %N' /proc/self/ $profile $profile-*-link 2>/dev/null)
+case $seen in
+  [0-9]*" '/proc/self/'$newline"*) now=${seen%% *} ;;
+  *) now=$(date +%s) ;;
+esac
 say now "$now"
 
-current= booted= names= links=
-for link in current:/run/current-system booted:/run/booted-system profile:/nix/var/nix/profiles/system; do
-  [ -e "${link#*:}" ] && names="$names ${link%%:*}" links="$links ${link#*:}"
-done
-# Neither these links nor what they lead to has a blank in its name.
-[ -n "$links" ] && set -- $(readlink -f $links)
-for name in $names; do
-  say "$name" "$1"
-  case $name in current) current=$1 ;; booted) booted=$1 ;; esac
-  shift
-done
+real /run/current-system
+current=$real
+say current "$current"
+real /run/booted-system
+booted=$real
+say booted "$booted"
+real $profile
+say profile "$real"
 for one in /nix/var/nix/profiles/system/specialisation/*; do
   [ -n "$current" ] && [ "$one" -ef "$current" ] && say specialisation "${one##*/}"
 done
-generation=$(readlink /nix/var/nix/profiles/system 2>/dev/null)
+generation='' made=''
+case $seen in
+  *" '$profile' -> '"*)
+    generation=${seen#*" '$profile' -> '"}
+    generation=${generation%%"'"*}
+    made=${seen%%" '${profile%/*}/${generation##*/}' -> "*}
+    [ "$made" = "$seen" ] && made=
+    ;;
+  *)
+    generation=$(readlink $profile 2>/dev/null)
+    [ -n "$generation" ] && made=$(stat -f %m "${profile%/*}/${generation##*/}" 2>/dev/null)
+    ;;
+esac
 say generation "$generation"
-if [ -n "$generation" ]; then
-  link=/nix/var/nix/profiles/${generation##*/}
-  say generation-made "$(stat -c %Y "$link" 2>/dev/null || stat -f %m "$link" 2>/dev/null)"
-fi
+say generation-made "${made##*"$newline"}"
 if [ -n "$booted" ] && [ -n "$current" ] && [ "$booted" != "$current" ]; then
   for part in kernel initrd kernel-modules; do
     [ -e "$booted/$part" ] || [ -e "$current/$part" ] || continue
@@ -62,12 +83,14 @@ names= places=
 for place in store:/nix/store boot:/boot; do
   [ -d "${place#*:}" ] && names="$names ${place%%:*}" places="$places ${place#*:}"
 done
-[ -n "$places" ] && df -kP $places 2>/dev/null | {
+[ -n "$places" ] && {
   read -r _
   for name in $names; do
     read -r line && say "$name-space" "$line"
   done
-}
+} <<END
+$(df -kP $places 2>/dev/null)
+END
 for supply in /sys/class/power_supply/*; do
   first "$supply/type"
   if [ "$first" = Battery ]; then
@@ -116,5 +139,7 @@ if [ -d /run/systemd/system ]; then
     esac
   done
 fi
-say nix "$(command -v nix-daemon || command -v nix-store)"
+for program in nix-daemon nix-store; do
+  command -v $program >/dev/null && printf nix= && command -v $program && break
+done
 :
