@@ -87,7 +87,7 @@ struct Found {
 
 enum Place {
     /// Where it is built. The name of the specialisation that is to run.
-    Wanted(Evaluation, Option<String>),
+    Wanted(Box<Evaluation>, Option<String>),
     /// The host's store.
     There(Box<Access>),
 }
@@ -198,7 +198,7 @@ impl Comparer {
                 let answer = evaluator.system(host.attribute(), &self.cancel, &mut |_| ()).await;
                 let evaluation = answer.map_err(|error| format!("the configuration does not evaluate: {error}"))?.value;
                 let path = evaluation.out.clone();
-                Ok(Found { path, place: Place::Wanted(evaluation, host.specialisation.clone()) })
+                Ok(Found { path, place: Place::Wanted(Box::new(evaluation), host.specialisation.clone()) })
             }
             Side::Running => {
                 let access = reached().await?;

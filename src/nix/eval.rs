@@ -42,13 +42,49 @@ pub struct Evaluation {
     pub sealed: Sealed,
 }
 
-/// The secrets that a system decrypts when it is activated, by the options of agenix.
+/// The secrets that a system decrypts when it is activated, by the options of agenix and of sops-nix.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Sealed {
     /// The secrets, by name.
     pub secrets: Vec<SealedSecret>,
     /// The files on the host with the keys that open them.
     pub identities: Vec<String>,
+    /// Those of sops-nix.
+    #[serde(default)]
+    pub sops: SealedSops,
+}
+
+/// The secrets that a system takes from files of SOPS when it is activated.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SealedSops {
+    /// The secrets, by name.
+    pub secrets: Vec<SealedValue>,
+    /// The files on the host with the ssh keys that open them, once they are converted to keys of age.
+    pub ssh_keys: Vec<String>,
+    /// Whether keys open them too of which the configuration does not tell what they are.
+    pub has_other_keys: bool,
+}
+
+/// A secret that a system takes from a file of SOPS.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct SealedValue {
+    /// Its name in the configuration.
+    pub name: String,
+    /// The file, relative to the source's root, where it is in the source.
+    pub file: Option<String>,
+    /// The value that is taken, such as `database/password`; all of the file where it is empty.
+    pub key: Option<String>,
+    /// The format of the file, such as `yaml`.
+    pub format: Option<String>,
+}
+
+impl SealedValue {
+    /// Whether one value of the file is taken, and not all of it.
+    pub fn is_one_value(&self) -> bool {
+        let has_values = self.format.as_deref().is_none_or(|format| matches!(format, "yaml" | "json"));
+        has_values && self.key.as_deref().is_some_and(|key| !key.is_empty())
+    }
 }
 
 /// A secret that a system decrypts when it is activated.

@@ -51,7 +51,7 @@ pub use cache_url::{CacheUrl, CacheUrlError};
 pub use changed::{changed_files, changed_texts};
 pub use closure::{Change, Closure, PackageChange, diff_closures, local_closure, why_depends};
 pub use copy::{CopyError, CopyTrouble, Source as CopySource, SshAccess, StoreUri, copy};
-pub use eval::{EvalError, Evaluation, HOMES, Query, Sealed, SealedSecret, SystemAttr, ask};
+pub use eval::{EvalError, Evaluation, HOMES, Query, Sealed, SealedSecret, SealedSops, SealedValue, SystemAttr, ask};
 pub use features::FeatureLook;
 pub use fetch::Fetching;
 pub use files::{FilesError, nix_files};

@@ -19,6 +19,25 @@ let
   # agenix's. Whatever else has this name is none of ours.
   secrets = config.age.secrets or { };
   identities = config.age.identityPaths or [ ];
+  # sops-nix's.
+  sops = config.sops or { };
+  values = sops.secrets or { };
+  textOr = default: value: if builtins.isString value then value else default;
+  valueOf =
+    name:
+    let
+      value = values.${name};
+    in
+    {
+      inherit name;
+      file = inSource (value.sopsFile or (sops.defaultSopsFile or null));
+      key = textOr name (value.key or null);
+      format = textOr null (value.format or null);
+    };
+  hasAny = list: builtins.isList list && list != [ ];
+  sshKeys = sops.age.sshKeyPaths or [ ];
+  isOtherKey = name: builtins.match "SOPS_.*" name != null;
+  environment = sops.environment or { };
 in
 {
   drv = toplevel.drvPath;
@@ -35,5 +54,15 @@ in
       else
         [ ];
     identities = if builtins.isList identities then map toString identities else [ ];
+    sops = {
+      secrets = if builtins.isAttrs values then map valueOf (builtins.attrNames values) else [ ];
+      sshKeys = if builtins.isList sshKeys then map toString sshKeys else [ ];
+      # A key of age, also one that the host makes for itself, or what the environment of the activation names. Keys of PGP are
+      # recipients of another kind.
+      hasOtherKeys =
+        (sops.age.keyFile or null) != null
+        || hasAny (sops.age.plugins or [ ])
+        || builtins.isAttrs environment && builtins.any isOtherKey (builtins.attrNames environment);
+    };
   };
 }

@@ -26,12 +26,7 @@ pub struct SealedFile {
 /// Why a host must not get a system with these secrets: its keys, of which `keys` are known, do not open them all. None where some of
 /// those that the system goes by are not known, since nobody here can tell what they open.
 pub fn unreadable(host: &Host, keys: &[HostKey], sealed: &Sealed, files: &[SealedFile]) -> Option<Objection> {
-    let is_known = |path: &String| path.starts_with(KEYS_OF_HOST) || keys.iter().any(|key| key.path == *path);
-    let is_used = |key: &&HostKey| sealed.identities.contains(&key.path);
-    let keys: Vec<Recipient> = keys.iter().filter(is_used).filter_map(|key| key.public.parse().ok()).collect();
-    if keys.is_empty() || !sealed.identities.iter().all(is_known) {
-        return None;
-    }
+    let keys = known_keys(keys, &sealed.identities)?;
     let tags: Vec<_> = keys.iter().filter_map(Recipient::tag).collect();
     let opens = |header: &Header| {
         let of_key = |tag: &String| {
@@ -39,24 +34,31 @@ pub fn unreadable(host: &Host, keys: &[HostKey], sealed: &Sealed, files: &[Seale
         };
         tags.iter().any(of_key)
     };
-    let wrong: Vec<_> = files
-        .iter()
-        .filter_map(|SealedFile { name, file, header }| match header {
-            Ok(header) if opens(header) => None,
-            Ok(_) => Some(format!("{name} ({file})")),
-            Err(error) => Some(format!("{name} ({file}: {error})")),
-        })
-        .collect();
-    if wrong.is_empty() {
-        return None;
-    }
-    let rest = wrong.len().saturating_sub(NAMED);
-    let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
-    let named = wrong[..wrong.len() - rest].join(", ") + &more;
+    let wrong = files.iter().filter_map(|SealedFile { name, file, header }| match header {
+        Ok(header) if opens(header) => None,
+        Ok(_) => Some(format!("{name} ({file})")),
+        Err(error) => Some(format!("{name} ({file}: {error})")),
+    });
+    let named = some(&wrong.collect::<Vec<_>>())?;
     let own: Vec<_> = keys.iter().map(Recipient::short).collect();
     let message = format!("{} cannot decrypt secrets of its new system with {}: {named}", host.name, own.join(" or "));
     let hint = "add its key to them in secrets.nix and run `hubctl secrets rekey`; `hubctl secrets status` tells who reads what";
     Some(Objection::doubt(Doubt::Secrets, message, hint))
+}
+
+/// The keys of a host that its system goes by, as their files in `paths` say; none where some of those are not known.
+pub(super) fn known_keys(keys: &[HostKey], paths: &[String]) -> Option<Vec<Recipient>> {
+    let is_known = |path: &String| path.starts_with(KEYS_OF_HOST) || keys.iter().any(|key| key.path == *path);
+    let used = keys.iter().filter(|key| paths.contains(&key.path));
+    let used: Vec<_> = used.filter_map(|key| key.public.parse().ok()).collect();
+    (!used.is_empty() && paths.iter().all(is_known)).then_some(used)
+}
+
+/// The first few of these, and how many more there are; none where there is none.
+pub(super) fn some(wrong: &[String]) -> Option<String> {
+    let rest = wrong.len().saturating_sub(NAMED);
+    let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+    (!wrong.is_empty()).then(|| wrong[..wrong.len() - rest].join(", ") + &more)
 }
 
 #[cfg(test)]
@@ -88,8 +90,11 @@ mod tests {
 
     fn told(identities: &[&str], header: Result<Header, AgeError>) -> Option<String> {
         let secret = SealedSecret { name: "wifi".to_owned(), file: Some("secrets/wifi.age".to_owned()) };
-        let sealed =
-            Sealed { secrets: vec![secret], identities: identities.iter().map(|path| (*path).to_owned()).collect() };
+        let sealed = Sealed {
+            secrets: vec![secret],
+            identities: identities.iter().map(|path| (*path).to_owned()).collect(),
+            ..Sealed::default()
+        };
         let keys = [HostKey { path: KEY.to_owned(), public: ONE.to_owned() }];
         let files = [SealedFile { name: "wifi".to_owned(), file: "secrets/wifi.age".to_owned(), header }];
         unreadable(&host(), &keys, &sealed, &files).map(|objection| objection.message)

@@ -7,10 +7,11 @@ use super::context::Wants;
 use super::host::HostPart;
 use super::prepare::{Origin, Prepared};
 use super::stop::Stop;
-use crate::nix::Sealed;
-use crate::plan::{Action, Doubt, SealedFile, unreadable};
+use crate::nix::{Sealed, SealedValue};
+use crate::plan::{Action, Doubt, SealedFile, SopsSource, unreadable, unreadable_sops};
 use crate::report::StepName;
 use crate::secrets::age::Header;
+use crate::secrets::sops::{Format, SopsFile};
 
 /// Declines a host whose keys do not open the secrets of the system that it is to run.
 pub(super) async fn check_sealed(part: &HostPart, prepared: &Prepared) -> Result<(), Stop> {
@@ -19,17 +20,20 @@ pub(super) async fn check_sealed(part: &HostPart, prepared: &Prepared) -> Result
     };
     let is_activated = matches!(prepared.decision.action, Action::Activate { .. });
     let is_overruled = part.context.job.overruled.contains(&Doubt::Secrets);
-    if !is_activated || is_overruled || evaluation.sealed.secrets.is_empty() {
+    let sealed = &evaluation.sealed;
+    if !is_activated || is_overruled || (sealed.secrets.is_empty() && sealed.sops.secrets.is_empty()) {
         return Ok(());
     }
     let (source, sealed) = (evaluator.source().path.as_path().to_path_buf(), evaluation.sealed.clone());
     let reading = tokio::task::spawn_blocking(move || {
-        let files = headers(&source, &sealed);
-        (sealed, files)
+        let (files, sources) = (headers(&source, &sealed), sources(&source, &sealed));
+        (sealed, files, sources)
     });
     // A file that is not there any more is nothing that a host's key could help with.
-    let Ok((sealed, files)) = reading.await else { return Ok(()) };
-    match unreadable(&part.host, &prepared.access.facts.host_keys, &sealed, &files) {
+    let Ok((sealed, files, sources)) = reading.await else { return Ok(()) };
+    let keys = &prepared.access.facts.host_keys;
+    let of_agenix = unreadable(&part.host, keys, &sealed, &files);
+    match of_agenix.or_else(|| unreadable_sops(&part.host, keys, &sealed.sops, &sources)) {
         Some(objection) => Err(Stop::objection(StepName::Probe, objection)),
         None => Ok(()),
     }
@@ -43,4 +47,15 @@ fn headers(source: &Path, sealed: &Sealed) -> Vec<SealedFile> {
     };
     let in_source = sealed.secrets.iter().filter_map(|secret| Some((&secret.name, secret.file.as_ref()?)));
     in_source.filter_map(header).collect()
+}
+
+/// The files of SOPS in a source. Those that are elsewhere, or cannot be read, are left out.
+fn sources(source: &Path, sealed: &Sealed) -> Vec<SopsSource> {
+    let one = |wanted: &SealedValue| {
+        let file = wanted.file.clone()?;
+        let bytes = std::fs::read(source.join(&file)).ok()?;
+        let format = wanted.format.as_deref().and_then(Format::named).unwrap_or_else(|| Format::of(Path::new(&file)));
+        Some(SopsSource { wanted: wanted.clone(), read: SopsFile::parse(format, &bytes), file })
+    };
+    sealed.sops.secrets.iter().filter_map(one).collect()
 }

@@ -156,3 +156,55 @@ fn a_host_whose_key_does_not_open_its_secrets_is_refused() {
     hub.set_host("p510", r#"motd = "and again"; age.secrets.wifi.file = ../../secrets/wifi.age;"#);
     hub.json(&["quick-deploy", "p510", "--despite", "secrets"]).exits(0).ends(&[("p510", "deployed")]);
 }
+
+/// A file of SOPS in the hub that the holder of a public key opens.
+fn seal_sops(hub: &Hub, key: &str) {
+    let key = key.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+    hub.write(".sops.yaml", &format!("creation_rules:\n  - path_regex: \\.yaml$\n    age: {key}\n"));
+    let file = hub.root().join("secrets/wifi.yaml");
+    if file.exists() {
+        std::fs::remove_file(&file).unwrap();
+    }
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    hub.shell("printf 'wifi:\\n  psk: canary\\n' | hubctl secrets create secrets/wifi.yaml").exits(0);
+    hub.git(&["add", ".sops.yaml", "secrets"]);
+}
+
+#[test]
+fn a_host_whose_key_does_not_open_what_sops_nix_wants_is_refused() {
+    let (lab, hub) = deployed_and_edited("p510");
+    let public = lab.ssh("p510", "cat /etc/ssh/ssh_host_ed25519_key.pub");
+    // sops-nix opens what is for the key of age that it makes of the host's, and not what is for the ssh key.
+    seal_sops(&hub, public.trim());
+    let wants = |motd: &str, sops: &str| {
+        let file = "defaultSopsFile = ../../secrets/wifi.yaml";
+        hub.set_host("p510", &format!(r#"motd = "{motd}"; sops = {{ {file}; {sops} }};"#));
+    };
+    let wifi = r#"secrets.wifi = { sopsFile = ../../secrets/wifi.yaml; key = "wifi/psk"; format = "yaml"; };"#;
+    wants("edited", wifi);
+    let before = lab.traces("p510");
+    let run = hub.json(&["quick-deploy", "p510"]).exits(5);
+    refused(&run, "p510", "cannot decrypt secrets of its new system with age1", "rule in .sops.yaml");
+    assert!(run.stdout.contains("wifi (secrets/wifi.yaml)"), "{}", run.stdout);
+    assert_eq!(lab.traces("p510"), before);
+
+    // The key that is told is the one to add.
+    let (_, rest) = run.stdout.split_once("new system with ").unwrap();
+    let own = rest.split(':').next().unwrap().to_owned();
+    seal_sops(&hub, &own);
+    wants("lacking", &wifi.replace("wifi/psk", "wifi/pks"));
+    let run = hub.json(&["quick-deploy", "p510"]).exits(5);
+    refused(&run, "p510", "wants secrets that their files do not have: wifi (`wifi/pks`", "hubctl secrets edit");
+    wants("well", wifi);
+    hub.json(&["quick-deploy", "p510"]).exits(0).ends(&[("p510", "deployed")]);
+
+    // What a key opens that nobody here knows is not known either.
+    seal_sops(&hub, "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHMl8X4fivnBu+sbRnHNPU2QPo+TFu4SKYByzJS/1Cjl");
+    wants("unknown", &format!("{wifi} age.keyFile = \"/var/lib/sops-nix/key.txt\";"));
+    hub.json(&["quick-deploy", "p510"]).exits(0).ends(&[("p510", "deployed")]);
+    // Without a key and a file of its own it takes its name from the default.
+    wants("by name", "secrets.wifi = { };");
+    let run = hub.json(&["quick-deploy", "p510"]).exits(5);
+    refused(&run, "p510", "wifi (`wifi` of secrets/wifi.yaml)", "hubctl secrets edit");
+    hub.json(&["quick-deploy", "p510", "--despite", "secrets"]).exits(0).ends(&[("p510", "deployed")]);
+}

@@ -14,6 +14,7 @@
 #   openPorts       numbers of TCP ports; there is a firewall where there are any
 #   secrets         names of secrets, which the activation would put to their places
 #   age             age.secrets and age.identityPaths, as agenix has them; nothing is decrypted
+#   sops            sops.secrets, sops.defaultSopsFile and sops.age, as sops-nix has them; nothing is decrypted
 #   closureMiB      size of a payload in the closure that does not compress, for copies that take time
 #   closureSeed     another number makes another payload, to be copied anew
 #
@@ -63,6 +64,14 @@
   age = {
     secrets = { };
     identityPaths = [ "/etc/ssh/ssh_host_ed25519_key" ];
+  };
+  sops = {
+    secrets = { };
+    defaultSopsFile = null;
+    age = {
+      sshKeyPaths = [ "/etc/ssh/ssh_host_ed25519_key" ];
+      keyFile = null;
+    };
   };
   closureMiB = 0;
   closureSeed = 0;

@@ -33,7 +33,7 @@ let
 in
 {
   config = {
-    inherit (values) age;
+    inherit (values) age sops;
     networking.hostName = if values.hostName == null then name else values.hostName;
     nixpkgs.hostPlatform.system = values.system;
     system = {

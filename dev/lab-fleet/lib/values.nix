@@ -5,7 +5,7 @@ let
   unitDefaults = import ./unit-defaults.nix;
 
   show = builtins.concatStringsSep ", ";
-  isNamed = path: path == "units" || path == "specialisations" || path == "age";
+  isNamed = path: path == "units" || path == "specialisations" || path == "age" || path == "sops";
 
   # Sets are merged, everything else is replaced.
   merge =

@@ -38,6 +38,18 @@ impl Format {
         }
     }
 
+    /// The format that sops-nix calls so.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "yaml" => Some(Self::Yaml),
+            "json" => Some(Self::Json),
+            "dotenv" => Some(Self::Env),
+            "ini" => Some(Self::Ini),
+            "binary" => Some(Self::Binary),
+            _ => None,
+        }
+    }
+
     /// Whether this is a content that a file of this format can get.
     ///
     /// # Errors
