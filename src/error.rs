@@ -21,6 +21,8 @@ pub enum Exit {
     Refused,
     /// Cancelled by the user.
     Cancelled,
+    /// A program that hubctl ran in its own place ended with this code, whatever it means.
+    Program(u8),
 }
 
 impl Exit {
@@ -34,6 +36,7 @@ impl Exit {
             Self::NoHost => 4,
             Self::Refused => 5,
             Self::Cancelled => 130,
+            Self::Program(code) => code,
         }
     }
 

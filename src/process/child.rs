@@ -6,16 +6,16 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Signal, kill_process};
+use rustix::process::Signal;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::cancel::{Cancel, Level};
 use super::cmd::{Cmd, Output};
 use super::failure::{End, Failure};
 use super::group::{Group, pid_of};
 use super::lines::{LineSink, for_each_line};
+use super::passing::Passing;
 
 /// How long a child may take to end after TERM before it is killed.
 const GRACE: Duration = Duration::from_secs(5);
@@ -130,21 +130,14 @@ async fn converse(
     child.wait().await
 }
 
-pub(super) async fn foreground(cmd: &Cmd) -> Result<(), Failure> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(|error| cmd.failure(End::Io(error), Vec::new()))?;
+/// Runs `cmd` with hubctl's own terminal, and passes signals of these kinds on to it.
+pub(super) async fn foreground(cmd: &Cmd, passed: &'static [Signal]) -> Result<(), Failure> {
+    let mut passing = Passing::listen(passed).map_err(|error| cmd.failure(End::Io(error), Vec::new()))?;
     let mut child = spawn(cmd, &[], |_| Ok(()))?;
     let pid = pid_of(&child);
-    let ended = loop {
-        tokio::select! {
-            ended = child.wait() => break ended,
-            // Ctrl-C goes to the whole foreground group; the program decides what it means, and hubctl waits for it.
-            _ = tokio::signal::ctrl_c() => {}
-            // TERM goes to hubctl alone, and means the program.
-            _ = terminate.recv() => if let Some(pid) = pid {
-                // It may have ended by itself meanwhile, which is what the signal is for.
-                let _ = kill_process(pid, Signal::TERM);
-            }
-        }
+    let ended = tokio::select! {
+        ended = child.wait() => ended,
+        never = passing.to(pid) => match never {},
     };
     end_of(ended).map_or(Ok(()), |end| Err(cmd.failure(end, Vec::new())))
 }

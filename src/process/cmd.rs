@@ -10,6 +10,7 @@ use super::cancel::{Cancel, Level};
 use super::child;
 use super::failure::{End, Failure};
 use super::lines::LineSink;
+use super::passing;
 use super::quote::shell_quote;
 
 /// A command to run. It inherits the environment but for what is set or removed here.
@@ -168,7 +169,13 @@ impl Cmd {
 
     /// Runs it in the foreground, with hubctl's own terminal: for programs that talk with the user. Ctrl-C is theirs.
     pub async fn foreground(&self) -> Result<(), Failure> {
-        child::foreground(self).await
+        child::foreground(self, passing::TO_EDITOR).await
+    }
+
+    /// Runs it in hubctl's place, with its terminal, its input and its output: whoever has started hubctl, and sends it signals, means
+    /// this program.
+    pub async fn stand_in(&self) -> Result<(), Failure> {
+        child::foreground(self, passing::TO_STAND_IN).await
     }
 
     /// The failure of a command that could not be started for a reason of hubctl's own, such as a file it needs.

@@ -7,6 +7,7 @@ mod cmd;
 mod failure;
 mod group;
 mod lines;
+mod passing;
 mod quote;
 #[cfg(target_os = "linux")]
 mod view;
@@ -15,4 +16,5 @@ pub use cancel::{Cancel, Canceller, Level};
 pub use cmd::{Cmd, Output};
 pub use failure::{End, Failure};
 pub use lines::{LineSink, for_each_line};
+pub use passing::is_ignored;
 pub use quote::shell_quote;

@@ -149,7 +149,7 @@ const fn severity(exit: Exit) -> u8 {
         Exit::Degraded => 1,
         Exit::Refused => 2,
         Exit::Cancelled => 3,
-        Exit::Failed | Exit::Usage | Exit::NoHost => 4,
+        Exit::Failed | Exit::Usage | Exit::NoHost | Exit::Program(_) => 4,
     }
 }
 

@@ -1,10 +1,10 @@
 //! The one place that starts the hosts' parts, hears the user's signals, and writes down how each part ended.
 
 use std::convert::Infallible;
-use std::fs;
 use std::io;
 use std::sync::Arc;
 
+use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -14,7 +14,7 @@ use super::course::Course;
 use super::fan_out::fan_out;
 use super::host::{HostPart, Planned};
 use crate::fleet::Host;
-use crate::process::{Cancel, Canceller, Level};
+use crate::process::{Cancel, Canceller, Level, is_ignored};
 use crate::report::{Event, EventSender, HostFinished};
 
 /// Hears Ctrl-C, TERM and HUP, and turns each into the next level of the wish to stop. Ends when dropped. Under `nohup`, HUP
@@ -27,7 +27,7 @@ impl Signals {
     pub fn listen(canceller: Canceller) -> io::Result<Self> {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
-        let mut hangup = if ignores_hangup() { None } else { Some(signal(SignalKind::hangup())?) };
+        let mut hangup = if is_ignored(Signal::HUP) { None } else { Some(signal(SignalKind::hangup())?) };
         Ok(Self(tokio::spawn(async move {
             loop {
                 tokio::select! {
@@ -39,14 +39,6 @@ impl Signals {
             }
         })))
     }
-}
-
-/// Whether whoever started this process had it ignore HUP, before anything listened for it. See proc(5).
-fn ignores_hangup() -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    // HUP is the first signal, and so the lowest bit.
-    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }
 
 impl Drop for Signals {

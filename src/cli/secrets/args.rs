@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::place::Place;
-use super::{check, create, edit, grant, keys, rekey, revoke, set, show, status};
+use super::{check, create, edit, exec, grant, keys, rekey, revoke, set, show, status};
 use crate::cli::hub::Hub;
 use crate::error::{Exit, Result};
 
@@ -31,6 +31,10 @@ pub(super) enum SecretsCommand {
     Create(create::CreateArgs),
     /// Opens the content of a secret in your editor, in memory alone, and encrypts what comes of it.
     Edit(edit::EditArgs),
+    /// Runs a program with secrets in its environment, or in files that are in memory for as long as it runs.
+    ///
+    /// Nothing of them is printed. Signals reach the program, and its exit code is that of this command.
+    Exec(exec::ExecArgs),
     /// Encrypts secrets to those whom their rules name by now: those that drifted, all at once or none.
     Rekey(rekey::RekeyArgs),
     /// Lets somebody read secrets: changes their rules in secrets.nix and .sops.yaml, and encrypts them anew.
@@ -62,6 +66,7 @@ pub(in crate::cli) async fn run(hub: &Hub, args: SecretsArgs) -> Result<Exit> {
         SecretsCommand::Set(args) => set::run(hub, &args).await,
         SecretsCommand::Create(args) => create::run(hub, &args).await,
         SecretsCommand::Edit(args) => edit::run(hub, &args).await,
+        SecretsCommand::Exec(args) => exec::run(hub, &args).await,
         SecretsCommand::Grant(args) => grant::run(hub, &args).await,
         SecretsCommand::Revoke(args) => revoke::run(hub, &args).await,
         SecretsCommand::Rekey(args) => rekey::run(hub, &args).await,

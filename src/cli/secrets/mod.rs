@@ -8,6 +8,7 @@ mod content;
 mod create;
 mod edit;
 mod editor;
+mod exec;
 mod grant;
 mod keys;
 mod place;

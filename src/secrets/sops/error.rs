@@ -66,6 +66,9 @@ pub enum SopsError {
     /// What stands there is not a single value.
     #[error("`{0}` is not a single value")]
     NotAValue(String),
+    /// A value that no variable can hold, since it is below another key.
+    #[error("`{0}` is below another key, so that it is no variable")]
+    NotFlat(String),
     /// The format has no way to write it.
     #[error("{0}")]
     Unwritable(&'static str),
@@ -116,6 +119,9 @@ impl SopsError {
                 "give an identity with `--identity`, in SOPS_AGE_KEY_FILE or in ~/.config/sops/age/keys.txt".to_owned(),
             ),
             Self::NoSuchKey(_) | Self::NotAValue(_) => Some("write the path as `a/b/0`".to_owned()),
+            Self::NotFlat(_) => Some(format!(
+                "name the values with --value, or the variable that all of the file is to be in: `{file}=VAR`"
+            )),
             Self::NoRule => Some(format!("add a rule to .sops.yaml whose `path_regex` matches `{file}`")),
             Self::TooClever => Some("change it by hand".to_owned()),
             Self::Missing => Some(format!("give it a content: `hubctl secrets set {file}`")),

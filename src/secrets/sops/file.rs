@@ -459,5 +459,9 @@ fn same_kind(format: Format, one: &Kind<'_>, other: &Kind<'_>) -> bool {
     }
 }
 
+mod variables;
+
+pub use variables::Variables;
+
 #[cfg(test)]
 mod tests;

@@ -26,7 +26,7 @@ mod yaml_write;
 
 pub use cipher::DataKey;
 pub use error::SopsError;
-pub use file::{Settings, SopsFile, create};
+pub use file::{Settings, SopsFile, Variables, create};
 pub use format::Format;
 pub use rule::Rule;
 pub use rules::{FILE as RULES_FILE, SopsRule, SopsRules};

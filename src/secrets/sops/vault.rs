@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use zeroize::Zeroizing;
 
 use super::error::SopsError;
-use super::file::{SopsFile, create};
+use super::file::{SopsFile, Variables, create};
 use super::format::Format;
 use super::rules::{SopsRule, SopsRules};
 use super::tree::Step;
@@ -131,6 +131,17 @@ impl SopsSecret {
             Some(steps) => file.value(&key, steps).map(|value| value.bytes()),
             None => file.decrypt(&key),
         }
+    }
+
+    /// Its values as variables of an environment.
+    pub fn variables(&self, identities: &Identities) -> Result<Variables, SopsError> {
+        let file = self.file.as_ref().ok_or(SopsError::Missing)?;
+        file.variables(&file.data_key(identities)?)
+    }
+
+    /// Whether its values have names.
+    pub fn has_names(&self) -> bool {
+        self.format != Format::Binary
     }
 
     /// The file with another content, or with another text in the place of one value.

@@ -3,6 +3,7 @@
 mod age;
 mod commands;
 mod editing;
+mod exec;
 mod readers;
 mod sops;
 mod sops_commands;
