@@ -88,12 +88,39 @@ impl SealedValue {
 }
 
 /// A secret that a system decrypts when it is activated.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct SealedSecret {
     /// Its name in the configuration.
     pub name: String,
     /// Its file, relative to the source's root, where it is in the source.
     pub file: Option<String>,
+    /// Where it is put in the clear.
+    #[serde(default)]
+    pub path: Option<String>,
+    /// Who may read it there, as `chmod` takes it.
+    #[serde(default)]
+    pub mode: Option<String>,
+    /// Whose it is.
+    #[serde(default)]
+    pub owner: Option<String>,
+    /// Which group's it is.
+    #[serde(default)]
+    pub group: Option<String>,
+}
+
+impl SealedSecret {
+    /// Whether everybody on the host may read it.
+    pub fn is_world_readable(&self) -> bool {
+        let Some(mode) = self.mode.as_deref() else { return false };
+        if let Ok(bits) = u32::from_str_radix(mode, 8) {
+            return bits & 0o004 != 0;
+        }
+        mode.split(',').any(|clause| {
+            let Some(at) = clause.find(['+', '=']) else { return false };
+            let (who, what) = clause.split_at(at);
+            what.contains('r') && (who.is_empty() || who.contains(['o', 'a']))
+        })
+    }
 }
 
 /// A question to a flake, whose answer is JSON.
@@ -266,6 +293,15 @@ pub async fn ask(
 mod tests {
     use super::*;
     use crate::process::End;
+
+    #[test]
+    fn a_mode_says_whether_everybody_reads() {
+        let of =
+            |mode: &str| SealedSecret { mode: Some(mode.to_owned()), ..SealedSecret::default() }.is_world_readable();
+        assert!(["0444", "644", "0754", "a=r", "u=rw,o=r", "+r"].into_iter().all(of));
+        assert!(!["0400", "440", "0751", "u=r,g=r,o=", "u=r", "o-r", "x"].into_iter().any(of));
+        assert!(!SealedSecret::default().is_world_readable());
+    }
 
     fn shown(stderr: &str) -> String {
         let stderr = stderr.lines().map(str::to_owned).collect();

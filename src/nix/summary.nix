@@ -16,13 +16,13 @@ let
       builtins.substring length (-1) place
     else
       null;
+  textOr = default: value: if builtins.isString value then value else default;
   # agenix's. Whatever else has this name is none of ours.
   secrets = config.age.secrets or { };
   identities = config.age.identityPaths or [ ];
   # sops-nix's.
   sops = config.sops or { };
   values = sops.secrets or { };
-  textOr = default: value: if builtins.isString value then value else default;
   valueOf =
     name:
     let
@@ -50,6 +50,10 @@ in
         map (name: {
           inherit name;
           file = inSource (secrets.${name}.file or null);
+          path = textOr null (secrets.${name}.path or null);
+          mode = textOr null (secrets.${name}.mode or null);
+          owner = textOr null (secrets.${name}.owner or null);
+          group = textOr null (secrets.${name}.group or null);
         }) (builtins.attrNames secrets)
       else
         [ ];

@@ -48,10 +48,15 @@ pub fn unreadable(host: &Host, keys: &[HostKey], sealed: &Sealed, files: &[Seale
 
 /// The keys of a host that its system goes by, as their files in `paths` say; none where some of those are not known.
 pub(super) fn known_keys(keys: &[HostKey], paths: &[String]) -> Option<Vec<Recipient>> {
-    let is_known = |path: &String| path.starts_with(KEYS_OF_HOST) || keys.iter().any(|key| key.path == *path);
+    let is_known = |path: &String| is_key_of_host(path) || keys.iter().any(|key| key.path == *path);
     let used = keys.iter().filter(|key| paths.contains(&key.path));
     let used: Vec<_> = used.filter_map(|key| key.public.parse().ok()).collect();
     (!used.is_empty() && paths.iter().all(is_known)).then_some(used)
+}
+
+/// Whether a file is where sshd has a host's own keys.
+pub(super) fn is_key_of_host(path: &str) -> bool {
+    path.starts_with(KEYS_OF_HOST)
 }
 
 /// The first few of these, and how many more there are; none where there is none.
@@ -89,7 +94,8 @@ mod tests {
     }
 
     fn told(identities: &[&str], header: Result<Header, AgeError>) -> Option<String> {
-        let secret = SealedSecret { name: "wifi".to_owned(), file: Some("secrets/wifi.age".to_owned()) };
+        let file = Some("secrets/wifi.age".to_owned());
+        let secret = SealedSecret { name: "wifi".to_owned(), file, ..SealedSecret::default() };
         let sealed = Sealed {
             secrets: vec![secret],
             identities: identities.iter().map(|path| (*path).to_owned()).collect(),

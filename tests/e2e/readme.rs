@@ -147,9 +147,11 @@ const LINES: &[(&str, &str, How)] = &[
     ("docs/secrets.md", "hubctl secrets grant p510 'secrets/*'", Elsewhere),
     ("docs/secrets.md", "hubctl secrets revoke p620", Elsewhere),
     ("docs/secrets.md", "hubctl secrets keys", Elsewhere),
-    // secrets/exec.rs and readers.rs.
+    // secrets/exec.rs, readers.rs and matrix.rs.
     ("docs/secrets.md", "hubctl secrets exec api-token -- printenv API_TOKEN", Elsewhere),
     ("docs/secrets.md", "hubctl secrets check --staged", Elsewhere),
+    ("docs/secrets.md", "hubctl secrets status --matrix", Elsewhere),
+    ("docs/secrets.md", "hubctl secrets check --hosts", Elsewhere),
     ("docs/secrets.md", "hubctl secrets exec api-token=TOKEN --file tls-key -- ./serve --port 80", Elsewhere),
     // update.rs.
     ("docs/updating.md", "hubctl update --check", Elsewhere),

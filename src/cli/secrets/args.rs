@@ -44,7 +44,8 @@ pub(super) enum SecretsCommand {
     /// What somebody could read once they may have kept, and git has the old files. So every value that the key could ever read is listed
     /// in secrets.to-rotate beside secrets.nix, or at the root where there is none, until it is set anew.
     Revoke(revoke::RevokeArgs),
-    /// Looks for secrets that are in git as they are: plaintext beside a secret or in its place, and private keys.
+    /// Looks for secrets that are in git as they are: plaintext beside a secret or in its place, and private keys; and for hosts that
+    /// can read more or less than they need.
     Check(check::CheckArgs),
     /// Lists the keys of the rules: their tags in files, what they are in the form of age, and how many secrets each can read.
     Keys(keys::KeysArgs),

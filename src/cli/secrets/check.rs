@@ -3,6 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
+use super::matrix::Matrix;
 use super::place::Place;
 use crate::cli::hub::Hub;
 use crate::error::{Error, Exit, Kind, Result};
@@ -14,6 +15,9 @@ pub(super) struct CheckArgs {
     /// Looks only at what is staged for the next commit, and into it: for a hook of git.
     #[arg(long)]
     staged: bool,
+    /// Looks also whether each host's key opens what its configuration needs and nothing else; that is evaluated where it changed.
+    #[arg(long, conflicts_with = "staged")]
+    hosts: bool,
 }
 
 pub(super) async fn run(hub: &Hub, place: &Place, args: &CheckArgs) -> Result<Exit> {
@@ -23,14 +27,23 @@ pub(super) async fn run(hub: &Hub, place: &Place, args: &CheckArgs) -> Result<Ex
         Error::message(Kind::Failed, format!("git does not tell which files it has: {failure}"))
             .hint("only what is in git can be checked for what should not be there")
     })?;
+    let matrix = if args.hosts { Some(Matrix::of(hub, place, &[]).await?) } else { None };
     let written = if hub.ui.output() == Output::Json {
-        hub.ui.data_json(&json!({ "leaks": found }))
+        let mut all = json!({ "leaks": found });
+        if let Some(matrix) = &matrix {
+            all["matrix"] = matrix.json();
+        }
+        hub.ui.data_json(&all)
     } else {
         hub.ui.data(&found.iter().map(line).collect::<Vec<_>>().join("\n"))
     };
     written.map_err(|error| Error::new(Kind::Failed, error))?;
+    let are_well = matrix.is_none_or(|matrix| {
+        matrix.tell(hub);
+        matrix.is_well()
+    });
     if found.is_empty() {
-        return Ok(Exit::Success);
+        return Ok(if are_well { Exit::Success } else { Exit::Failed });
     }
     hub.ui.warning(
         "secrets would be in git as they are, for good",

@@ -11,6 +11,7 @@ mod editor;
 mod exec;
 mod grant;
 mod keys;
+mod matrix;
 mod place;
 mod rekey;
 mod revoke;

@@ -13,7 +13,7 @@ use crate::error::{Error, Exit, Kind, Result};
 use crate::report::Output;
 use crate::secrets::age::{Compared, Recipient};
 use crate::secrets::sops::{Drift, SopsSecret};
-use crate::secrets::{Plan, Rule, SecretsError};
+use crate::secrets::{Plan, Rule, SecretsError, is_of_host};
 
 #[derive(Args, Debug)]
 pub(super) struct RekeyArgs {
@@ -66,10 +66,8 @@ pub(super) async fn run(hub: &Hub, args: &RekeyArgs) -> Result<Exit> {
 
 /// Leaves those that a host can read by their rules.
 fn only_of_host(both: &Both, chosen: &mut Chosen, host: &str) -> Result<()> {
-    let is =
-        |key: &Recipient| key.comment().is_some_and(|said| said == host || said.strip_prefix("root@") == Some(host));
     let rules = both.agenix.iter().flat_map(|place| place.rules.list.iter().flat_map(|rule| &rule.recipients));
-    let mut keys: Vec<Recipient> = rules.filter(|key| is(key)).cloned().collect();
+    let mut keys: Vec<Recipient> = rules.filter(|key| is_of_host(key, host)).cloned().collect();
     for file in &both.sops.rules {
         keys.extend(both.sops_rules(file)?.named(host));
     }

@@ -6,6 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::both::Both;
+use super::matrix::Matrix;
 use super::place::{Place, told};
 use super::sops;
 use crate::cli::config::Config;
@@ -20,9 +21,18 @@ pub(super) struct StatusArgs {
     /// Exits with 1 where something has to be done, for CI.
     #[arg(long)]
     check: bool,
+    /// Tells instead which host needs which secret and can read what, by its configuration; that is evaluated where it changed.
+    #[arg(long)]
+    matrix: bool,
+    /// The matrix of these hosts alone: names, globs and tags.
+    #[arg(long = "host", value_name = "HOST")]
+    hosts: Vec<String>,
 }
 
 pub(super) async fn run(hub: &Hub, args: &StatusArgs) -> Result<Exit> {
+    if args.matrix || !args.hosts.is_empty() {
+        return matrix(hub, &Place::of(hub).await?, args).await;
+    }
     let both = Both::of(hub).await?;
     let list = ToRotate::read(&both.root).map_err(told)?;
     let report = match &both.agenix {
@@ -47,6 +57,16 @@ pub(super) async fn run(hub: &Hub, args: &StatusArgs) -> Result<Exit> {
     }
     let well = report.is_none_or(|report| report.is_well()) && sops.iter().all(sops::Row::is_well);
     Ok(if args.check && !well { Exit::Failed } else { Exit::Success })
+}
+
+async fn matrix(hub: &Hub, place: &Place, args: &StatusArgs) -> Result<Exit> {
+    let matrix = Matrix::of(hub, place, &args.hosts).await?;
+    let written =
+        if hub.ui.output() == Output::Json { hub.ui.data_json(&matrix.json()) } else { hub.ui.table(&matrix.table()) };
+    written.map_err(|error| Error::new(Kind::Failed, error))?;
+    matrix.tell(hub);
+    hub.ui.status(&matrix.summary());
+    Ok(if args.check && !matrix.is_well() { Exit::Failed } else { Exit::Success })
 }
 
 /// How it stands with the secrets of agenix.
