@@ -1,5 +1,6 @@
 //! `hubctl hook`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,12 +11,14 @@ use clap::{Args, Subcommand};
 
 use super::config::Config;
 use super::findings::{aside, files_of, is_wanted, tell};
+use super::formatter::{self, Chosen, Which};
 use super::hub::Hub;
 use super::lint::{STATE_VERSION, cache_of, leave_out_known};
 use super::options::levels_of;
+use super::secrets::staged_leaks;
 use crate::error::{Error, Exit, Kind, Result};
-use crate::lint::{lint_staged, unformatted};
-use crate::nix::{FilesError, HooksPlace, changed_texts, hooks_place, staged_texts};
+use crate::lint::{Before, Staged, lint_staged, nix_among, unformatted};
+use crate::nix::{FilesError, HooksPlace, changed_texts, hooks_place, staged_files};
 use crate::process::shell_quote;
 
 /// Has git check what is about to be committed, or checks it.
@@ -34,7 +37,8 @@ enum HookCommand {
     },
     /// Takes that back.
     Uninstall,
-    /// Checks the Nix files that are about to be committed, as they will be committed: syntax, lint and format.
+    /// Checks what is about to be committed, as it will be committed: syntax, lint and format of Nix files, and secrets that are not
+    /// encrypted.
     ///
     /// What is not staged is not told. Exits with 1 if there is an error, a warning, or a file that is not formatted.
     Run {
@@ -49,6 +53,10 @@ struct How {
     /// Does not ask for files to be formatted.
     #[arg(long)]
     no_format: bool,
+
+    /// Asks for files to be formatted as this formatter does it. The flake's own one is used where `format` has made it known.
+    #[arg(long, value_name = "WHICH", conflicts_with = "no_format")]
+    formatter: Option<Which>,
 }
 
 /// What git runs before a commit.
@@ -120,7 +128,11 @@ fn words(hub: &Hub, place: &HooksPlace, how: How) -> Result<String> {
     let root = flake.root().unwrap_or(&place.top);
     let inside = root.strip_prefix(&place.top).unwrap_or(root);
     let inside = if inside.as_os_str().is_empty() { ".".into() } else { format!("./{}", inside.display()) };
-    let format = if how.no_format { " --no-format" } else { "" };
+    let format = match how {
+        How { no_format: true, .. } => " --no-format".to_owned(),
+        How { formatter: Some(which), .. } => format!(" --formatter {}", which.word()),
+        How { .. } => String::new(),
+    };
     Ok(format!("--flake {} hook run{format}", shell_quote(&inside)))
 }
 
@@ -156,30 +168,66 @@ async fn check(hub: &Hub, how: How) -> Result<Exit> {
     let flake = hub.flake()?;
     let config = Config::of(&flake)?;
     let levels = levels_of(hub, &config);
-    let (listed, staged, before, cache) = tokio::join!(
+    let (listed, staged, cache) = tokio::join!(
         files_of(hub, &config, &[]),
-        staged_texts(&flake, &hub.cancel),
-        changed_texts(&flake, STATE_VERSION, &hub.cancel),
+        staged_files(&flake, &hub.cancel),
         cache_of(hub, &flake, &levels)
     );
     let ((root, files), cache) = (listed?, cache?);
-    let mut staged = staged.map_err(|error| Error::new(Kind::Failed, error))?;
-    let wanted = is_wanted(&config)?;
-    staged.retain(|file, _| wanted(Path::new(file)));
-    if staged.is_empty() {
+    let staged = staged.map_err(|error| Error::new(Kind::Failed, error))?;
+    let leaks = staged_leaks(hub, &root, &staged).await?;
+    let texts = texts(&config, &staged)?;
+    if texts.is_empty() && leaks.is_empty() {
         return Ok(Exit::Success);
     }
+    let loose = loose(hub, (&root, &files), &texts, how).await?;
+    // Only what a commit changes there is told.
+    let sets_version = texts.values().any(|text| text.contains(STATE_VERSION));
+    let before = if sets_version { changed_texts(&flake, STATE_VERSION, &hub.cancel).await } else { Before::default() };
     let place = root.clone();
-    let (mut report, loose) = aside(hub, move || {
-        let loose = if how.no_format { Vec::new() } else { unformatted(&staged)? };
-        Ok((lint_staged(&place, &files, &staged, &levels, &before, cache)?, loose))
-    })
-    .await?;
+    let mut report = aside(hub, move || lint_staged(&place, &files, &texts, &levels, &before, cache)).await?;
     leave_out_known(hub, &root, &mut report, false)?;
+    report.found.extend(leaks);
     let exit = tell(hub, &report, None, begun)?;
     if loose.is_empty() {
         return Ok(exit);
     }
+    tell_loose(hub, &root, &loose);
+    Ok(Exit::Failed)
+}
+
+/// The texts of the Nix files that are looked at.
+fn texts(config: &Config, staged: &BTreeMap<String, Vec<u8>>) -> Result<Staged> {
+    let wanted = is_wanted(config)?;
+    let nix = staged.iter().filter(|(file, _)| file.ends_with(".nix") && wanted(Path::new(file)));
+    Ok(nix.map(|(file, content)| (file.clone(), String::from_utf8_lossy(content).into_owned())).collect())
+}
+
+/// The files of which a formatter would make something else.
+async fn loose(hub: &Hub, (root, files): (&Path, &[PathBuf]), texts: &Staged, how: How) -> Result<Vec<String>> {
+    if how.no_format || texts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let texts = texts.clone();
+    match formatter::at_hand(hub, root, files, how.formatter).await? {
+        Some(Chosen::Rfc) => aside(hub, move || unformatted(&texts)).await,
+        Some(Chosen::Own(program)) => {
+            // What is no Nix is told by others.
+            let nix = aside(hub, move || nix_among(&texts)).await?;
+            let made = formatter::run(hub, root, &program, nix.clone()).await?;
+            let is_other = |(path, text): &(String, Vec<u8>)| nix[path].as_bytes() != text;
+            Ok(made.into_iter().filter(is_other).map(|(path, _)| path).collect())
+        }
+        None => {
+            let hint = "`hubctl format --check` builds it, `--no-format` does without";
+            hub.ui.warning("the flake's formatter is not at hand, and what is staged may not be formatted", Some(hint));
+            Ok(Vec::new())
+        }
+    }
+}
+
+/// Names files that are not formatted as they are seen from here.
+fn tell_loose(hub: &Hub, root: &Path, loose: &[String]) {
     let here = std::env::current_dir().unwrap_or_default();
     let seen_from_here = |path: &String| {
         let whole = root.join(path);
@@ -189,5 +237,4 @@ async fn check(hub: &Hub, how: How) -> Result<Exit> {
     let paths: Vec<_> = loose.iter().map(|path| shell_quote(path)).collect();
     let hint = format!("`hubctl format {0} && git add {0}`", paths.join(" "));
     hub.ui.warning(&format!("not formatted: {}", loose.join(", ")), Some(&hint));
-    Ok(Exit::Failed)
 }

@@ -24,6 +24,7 @@ mod emergency_deploy;
 mod features;
 mod findings;
 mod format;
+mod formatter;
 mod gc;
 mod generations;
 mod history;

@@ -37,6 +37,12 @@ impl AllSettings {
         self.value("store")?.as_str()
     }
 
+    /// The kind of machine that this one is, such as `x86_64-linux`.
+    pub(super) fn system(&self) -> String {
+        let told = self.value("system").and_then(Value::as_str).map(str::to_owned);
+        told.unwrap_or_else(|| format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS))
+    }
+
     /// Whether flakes may set whatever they ask for.
     pub(super) fn accepts_flake_config(&self) -> bool {
         self.is("accept-flake-config", true)

@@ -16,9 +16,9 @@ use super::locking::{Locking, told};
 use super::turns::Turns;
 use super::work_tree::WorkTree;
 use crate::nix::{
-    Ballast, Changed, Conditions, Decided, EvalError, Evaluation, FeatureLook, FlakeRef, GcRoot, Health, Missed, Nix,
-    Observed, Query, Settings, Source, StorePath, SystemAttr, Tree, TrustedSettings, Unseen, Wanted, ask, ask_watched,
-    holds, lock, missed,
+    Ballast, Changed, Conditions, Decided, EvalError, Evaluation, FeatureLook, FlakeRef, Formatter, GcRoot, Health,
+    Missed, Nix, Observed, Query, Settings, Source, StorePath, SystemAttr, Tree, TrustedSettings, Unseen, Wanted, ask,
+    ask_watched, holds, lock, missed,
 };
 use crate::process::{Cancel, End, Failure, LineSink};
 use crate::state::{Asked, Cost, Found, Kept, State};
@@ -210,6 +210,15 @@ impl Evaluator {
     ) -> Result<BTreeMap<String, FeatureLook>, EvalError> {
         let watcher = Watcher { on_begin: &mut || (), on_line: &mut |_| () };
         Ok(self.ask(&Query::features(system), no_derivation, cancel, watcher).await?.value)
+    }
+
+    /// The flake's own formatter for this machine, if it has one.
+    pub async fn formatter(&self, cancel: &Cancel) -> Result<Option<Formatter>, EvalError> {
+        let settings = self.nix.effective_settings(cancel).await.map_err(EvalError::Nix)?;
+        let query = Query::formatter(&AllSettings::parse(settings).system());
+        let derivation = |formatter: &Option<Formatter>| formatter.as_ref()?.drv.clone();
+        let watcher = Watcher { on_begin: &mut || (), on_line: &mut |_| () };
+        Ok(self.ask(&query, derivation, cancel, watcher).await?.value)
     }
 
     /// What a system's modules say of it. Each line that Nix prints, if it is asked at all, goes to `on_line`.

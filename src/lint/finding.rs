@@ -73,6 +73,16 @@ pub struct Fix {
 
 impl Finding {
     /// An error at `span`.
+    /// Something that none of the rules here has found, for those who find more.
+    pub fn other(
+        (rule, severity): (&'static str, Severity),
+        span: Range<usize>,
+        message: String,
+        hint: Option<String>,
+    ) -> Self {
+        Self { rule, severity, span, message, label: None, related: Vec::new(), hint, fix: None, hidden: false }
+    }
+
     pub(super) fn error(rule: &'static str, span: impl Span, message: impl Into<String>) -> Self {
         Self {
             rule,

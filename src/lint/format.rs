@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::finding::Finding;
-use super::run::{Checked, Report, Staged, in_parallel, read_all, report, text_of, unread, write};
+use super::run::{Checked, Report, Staged, Text, in_parallel, read_all, report, text_of, unread, write};
 use super::source::Source;
 use super::{guard, parse, syntax};
 
@@ -55,7 +55,7 @@ pub fn format(root: &Path, files: &[PathBuf], layout: Layout) -> io::Result<Form
     };
     let unreadable = |source, finding| Ok(Looked::Wrong(Checked { source, findings: vec![finding] }));
     let (mut changed, mut failed, mut count) = (Vec::new(), Vec::new(), 0);
-    for looked in read_all(files, |path| text_of(&root.join(path)), look, unreadable)? {
+    for looked in read_all(files, |path| utf8_of(&root.join(path)), look, unreadable)? {
         count += 1;
         match looked? {
             Looked::AsIs => {}
@@ -64,6 +64,68 @@ pub fn format(root: &Path, files: &[PathBuf], layout: Layout) -> io::Result<Form
         }
     }
     Ok(Formatted { files: count, changed, wrong: report(failed) })
+}
+
+/// What is in a file, where nothing of it would be lost.
+fn utf8_of(path: &Path) -> Text {
+    let read = text_of(path)?;
+    let is_lost = |bytes: &Vec<u8>| std::str::from_utf8(bytes).is_err();
+    Some(match read {
+        Ok(bytes) if is_lost(&bytes) => Err(io::Error::new(io::ErrorKind::InvalidData, "it is no UTF-8")),
+        read => read,
+    })
+}
+
+/// The texts of `files` below `root` that are Nix, for another formatter, and what is wrong with the others.
+pub fn formattable(root: &Path, files: &[PathBuf]) -> io::Result<(Staged, Report)> {
+    let look = |source: Source| match parse::parse(source.text()) {
+        Ok(_) => Ok((source.path().to_owned(), source.text().to_owned())),
+        Err(findings) => Err(unread(source, findings).0),
+    };
+    let unreadable = |source, finding| Err(Checked { source, findings: vec![finding] });
+    let (mut texts, mut wrong) = (Staged::new(), Vec::new());
+    for looked in read_all(files, |path| utf8_of(&root.join(path)), look, unreadable)? {
+        match looked {
+            Ok((path, text)) => drop(texts.insert(path, text)),
+            Err(checked) => wrong.push(checked),
+        }
+    }
+    Ok((texts, report(wrong)))
+}
+
+/// Those of some texts that are Nix.
+pub fn nix_among(texts: &Staged) -> io::Result<Staged> {
+    let texts: Vec<_> = texts.iter().collect();
+    let read =
+        in_parallel(&texts, |(path, text)| parse::parse(text).is_ok().then(|| ((*path).clone(), (*text).clone())))?;
+    Ok(read.into_iter().flatten().collect())
+}
+
+/// Takes what another formatter `made` of the files below `root` whose texts were `before`, as far as it is Nix.
+pub fn take(root: &Path, before: &Staged, made: &[(String, Vec<u8>)], layout: Layout) -> io::Result<Formatted> {
+    let is_changed =
+        |(path, text): &&(String, Vec<u8>)| before.get(path).is_none_or(|before| before.as_bytes() != text);
+    let changed: Vec<_> = made.iter().filter(is_changed).collect();
+    let taken = in_parallel(&changed, |(path, text)| -> io::Result<_> {
+        let Some(text) = std::str::from_utf8(text).ok().filter(|text| parse::parse(text).is_ok()) else {
+            let message = "the formatter makes something of this file that is no Nix";
+            return Ok(Err(Checked { source: Source::new(path, ""), findings: vec![refused(0..0, message)] }));
+        };
+        if layout == Layout::Write {
+            write(&root.join(path), text)?;
+        }
+        Ok(Ok(PathBuf::from(path)))
+    })?;
+    let mut done = Formatted { files: made.len(), ..Formatted::default() };
+    let mut failed = Vec::new();
+    for one in taken {
+        match one? {
+            Ok(path) => done.changed.push(path),
+            Err(checked) => failed.push(checked),
+        }
+    }
+    done.wrong = report(failed);
+    Ok(done)
 }
 
 /// A file that is not formatted, with nothing that must not be shown.
@@ -167,6 +229,32 @@ mod tests {
         ] {
             assert_eq!(made(before), after);
             assert_eq!(made(after), after);
+        }
+    }
+
+    #[test]
+    fn what_another_formatter_makes_is_taken_where_it_is_nix() {
+        let root = tempfile::tempdir().unwrap();
+        let files = ["a.nix", "b.nix", "c.nix", "d.nix", "latin.nix"].map(PathBuf::from);
+        for (file, text) in files.iter().zip([&b"{a=1;}\n"[..], b"{ }\n", b"{ b = 1 }\n", b"{c=1;}\n", b"{ } # \xe4\n"])
+        {
+            std::fs::write(root.path().join(file), text).unwrap();
+        }
+        let (texts, wrong) = formattable(root.path(), &files).unwrap();
+        assert_eq!(texts.keys().map(String::as_str).collect::<Vec<_>>(), ["a.nix", "b.nix", "d.nix"]);
+        let rules: Vec<_> = wrong.findings().map(|finding| finding.rule).collect();
+        assert_eq!(rules, ["syntax", "unreadable"], "what is no UTF-8 is left as it is");
+        assert_eq!(nix_among(&texts).unwrap(), texts);
+        let made: Vec<_> = [("a.nix", "{ a = 1; }\n"), ("b.nix", "{ }\n"), ("d.nix", "{ c = 1 }\n")]
+            .map(|(file, text)| (file.to_owned(), text.as_bytes().to_vec()))
+            .into();
+        for layout in [Layout::Check, Layout::Write] {
+            let done = take(root.path(), &texts, &made, layout).unwrap();
+            assert_eq!((done.files, done.changed), (3, vec![PathBuf::from("a.nix")]));
+            assert_eq!(done.wrong.found.iter().map(|one| one.source.path()).collect::<Vec<_>>(), ["d.nix"]);
+            let now = std::fs::read_to_string(root.path().join("a.nix")).unwrap();
+            assert_eq!(now == "{ a = 1; }\n", layout == Layout::Write, "{now}");
+            assert_eq!(std::fs::read_to_string(root.path().join("d.nix")).unwrap(), "{c=1;}\n");
         }
     }
 

@@ -46,7 +46,7 @@ pub use draw::draw;
 pub use duplication::{Alike, Belongs, Duplication, Figure, Groups, Said, duplication};
 pub use finding::{Finding, Fix, Related, Severity};
 pub use fix::Fixing;
-pub use format::{Formatted, Layout, format, formatted, unformatted};
+pub use format::{Formatted, Layout, format, formattable, formatted, nix_among, take, unformatted};
 pub use forms::{github, sarif};
 pub use junit::{Suite, junit};
 pub use options::{Found, Index, Listed, Options, index};

@@ -10,7 +10,7 @@ use super::option;
 use super::program::Nix;
 use super::source::Source;
 use super::store_path::StorePath;
-use super::{features, health};
+use super::{features, formatter, health};
 use crate::process::{Cancel, Cmd, Failure};
 
 /// How long one evaluation may take. Import from derivation builds while evaluating, hence the length.
@@ -232,6 +232,15 @@ impl Query {
     pub fn features(system: SystemAttr<'_>) -> Self {
         let attribute = format!("{}.\"{}\"", system.output, system.name);
         Self { attribute, function: features::FUNCTION.into(), absent: None }
+    }
+
+    /// The flake's own formatter for a kind of machines; the answer is a [`Formatter`](super::Formatter), or nothing.
+    pub fn formatter(system: &str) -> Self {
+        Self {
+            attribute: format!("formatter.\"{system}\""),
+            function: formatter::FUNCTION.into(),
+            absent: Some("null"),
+        }
     }
 
     /// The names of all options of a system with the names of their types, but for those that the flake at `source` itself

@@ -31,13 +31,22 @@ pub enum FilesError {
 /// The files of a local flake that end in `.nix`, relative to its directory: those that git knows, where the flake is in git, else
 /// all. Some may be gone meanwhile.
 pub async fn nix_files(flake: &FlakeRef, cancel: &Cancel) -> Result<Vec<PathBuf>, FilesError> {
+    files(flake, is_nix, cancel).await
+}
+
+/// As [`nix_files`], whatever their names end in.
+pub async fn all_files(flake: &FlakeRef, cancel: &Cancel) -> Result<Vec<PathBuf>, FilesError> {
+    files(flake, |_| true, cancel).await
+}
+
+async fn files(flake: &FlakeRef, is_wanted: fn(&Path) -> bool, cancel: &Cancel) -> Result<Vec<PathBuf>, FilesError> {
     let Some(root) = flake.root() else { return Err(FilesError::Remote(flake.to_string())) };
     let mut files = if flake.is_git() {
         let listed = git(root, &["ls-files", "-z", "--cached"]).output(cancel).await.map_err(FilesError::Git)?;
-        split(&listed.stdout, 0).map(path).filter(|file| is_nix(file)).collect()
+        split(&listed.stdout, 0).map(path).filter(|file| is_wanted(file)).collect()
     } else {
         let mut found = Vec::new();
-        walk(root, Path::new(""), &mut found)?;
+        walk(root, Path::new(""), is_wanted, &mut found)?;
         found
     };
     files.sort();
@@ -50,15 +59,20 @@ fn is_nix(file: &Path) -> bool {
     file.extension() == Some(OsStr::new("nix"))
 }
 
-fn walk(root: &Path, relative: &Path, found: &mut Vec<PathBuf>) -> Result<(), FilesError> {
+fn walk(
+    root: &Path,
+    relative: &Path,
+    is_wanted: fn(&Path) -> bool,
+    found: &mut Vec<PathBuf>,
+) -> Result<(), FilesError> {
     let directory = root.join(relative);
     let unreadable = |source| FilesError::Unreadable { path: directory.clone(), source };
     for entry in fs::read_dir(&directory).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
         let (name, kind) = (relative.join(entry.file_name()), entry.file_type().map_err(unreadable)?);
         if kind.is_dir() && entry.file_name() != ".git" {
-            walk(root, &name, found)?;
-        } else if kind.is_file() && is_nix(&name) {
+            walk(root, &name, is_wanted, found)?;
+        } else if kind.is_file() && is_wanted(&name) {
             found.push(name);
         }
     }
@@ -79,7 +93,7 @@ mod tests {
         std::os::unix::fs::symlink("flake.nix", dir.path().join("link.nix")).unwrap();
         std::os::unix::fs::symlink("a", dir.path().join("b")).unwrap();
         let mut found = Vec::new();
-        walk(dir.path(), Path::new(""), &mut found).unwrap();
+        walk(dir.path(), Path::new(""), is_nix, &mut found).unwrap();
         found.sort();
         assert_eq!(found, [Path::new("a/b/c.nix"), Path::new("flake.nix")]);
     }

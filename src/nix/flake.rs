@@ -67,7 +67,7 @@ impl FlakeRef {
     }
 
     /// Whether Nix takes the flake from git: its directory is in a work tree, and the reference does not say otherwise.
-    pub(super) fn is_git(&self) -> bool {
+    pub fn is_git(&self) -> bool {
         let in_work_tree = |root: &Path| root.ancestors().any(|dir| dir.join(".git").exists());
         !self.reference.starts_with("path:") && self.root.as_deref().is_some_and(in_work_tree)
     }

@@ -12,7 +12,7 @@ use crate::process::Cmd;
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// What makes git look at another repository, or another state of it, than newer versions of Nix do.
-const ENVIRONMENT: &[&str] =
+pub(super) const ENVIRONMENT: &[&str] =
     &["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE"];
 
 /// Settings that keep git from taking a file that changed for one that did not.

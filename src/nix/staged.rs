@@ -11,8 +11,8 @@ use crate::process::{Cancel, Cmd};
 /// What git tells a hook about the repository and the commit. It may be relative to the directory that the hook is run in.
 const OF_HOOK: &[&str] = &["GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY"];
 
-/// The flake's Nix files that the next commit changes or adds, as it will have them, by their paths in the flake's directory.
-pub async fn staged_texts(flake: &FlakeRef, cancel: &Cancel) -> Result<BTreeMap<String, String>, FilesError> {
+/// The flake's files that the next commit changes or adds, as it will have them, by their paths in the flake's directory.
+pub async fn staged_files(flake: &FlakeRef, cancel: &Cancel) -> Result<BTreeMap<String, Vec<u8>>, FilesError> {
     let Some(root) = flake.root() else { return Err(FilesError::Remote(flake.to_string())) };
     let words = [
         "diff",
@@ -23,8 +23,9 @@ pub async fn staged_texts(flake: &FlakeRef, cancel: &Cancel) -> Result<BTreeMap<
         "--no-renames",
         "--no-ext-diff",
         "--diff-filter=AMT",
+        "-z",
     ];
-    let listing = here(git(root, &words)).args(["-z", "--", "*.nix"]);
+    let listing = here(git(root, &words));
     let listed = listing.output(cancel).await.map_err(FilesError::Git)?;
     let files = files(&listed.stdout);
     if files.is_empty() {
@@ -32,19 +33,13 @@ pub async fn staged_texts(flake: &FlakeRef, cancel: &Cancel) -> Result<BTreeMap<
     }
     let wanted: String = files.iter().flat_map(|(_, object)| [object.as_str(), "\n"]).collect();
     let reading = here(git(root, &["cat-file", "--batch"])).stdin(wanted);
-    let texts = reading.output(cancel).await.map_err(FilesError::Git)?;
-    Ok(files.into_iter().map(|(file, _)| file).zip(contents(&texts.stdout)).collect())
+    let read = reading.output(cancel).await.map_err(FilesError::Git)?;
+    Ok(files.into_iter().map(|(file, _)| file).zip(contents(&read.stdout)).collect())
 }
 
 /// A command of git that looks at what a hook is to look at, from whatever directory.
-fn here(mut cmd: Cmd) -> Cmd {
-    for key in OF_HOOK {
-        let value = std::env::var_os(key).map(PathBuf::from).filter(|value| value.is_relative());
-        if let Some(whole) = value.and_then(|value| std::path::absolute(value).ok()) {
-            cmd = cmd.env(*key, whole);
-        }
-    }
-    cmd
+fn here(cmd: Cmd) -> Cmd {
+    cmd.absolute_env(OF_HOOK)
 }
 
 /// The regular files of git's raw listing, each with the object that it will be.
@@ -63,13 +58,13 @@ fn files(listing: &[u8]) -> Vec<(String, String)> {
 }
 
 /// The contents of what `git cat-file --batch` prints: in front of each stands a line that ends with its size.
-fn contents(mut printed: &[u8]) -> Vec<String> {
+fn contents(mut printed: &[u8]) -> Vec<Vec<u8>> {
     let mut all = Vec::new();
     while let Some(end) = printed.iter().position(|byte| *byte == b'\n') {
         let head = String::from_utf8_lossy(&printed[..end]);
         let Some(size) = head.rsplit(' ').next().and_then(|size| size.parse::<usize>().ok()) else { break };
         let Some(content) = printed.get(end + 1..end + 1 + size) else { break };
-        all.push(String::from_utf8_lossy(content).into_owned());
+        all.push(content.to_vec());
         printed = printed.get(end + size + 2..).unwrap_or_default();
     }
     all
@@ -110,7 +105,7 @@ mod tests {
         let listing =
             b":000000 100644 000 abc A\0a b.nix\0:100644 120000 def 123 T\0link.nix\0:100755 100755 1 2 M\0c\n.nix\0";
         assert_eq!(files(listing), [("a b.nix".into(), "abc".into()), ("c\n.nix".into(), "2".into())]);
-        assert_eq!(contents(b"abc blob 4\na\nb\n\n2 blob 0\n\n3 blob 1\nc\n"), ["a\nb\n", "", "c"]);
-        assert_eq!(contents(b"abc missing\n"), [""; 0]);
+        assert_eq!(contents(b"abc blob 4\na\nb\n\n2 blob 0\n\n3 blob 1\nc\n"), [&b"a\nb\n"[..], b"", b"c"]);
+        assert!(contents(b"abc missing\n").is_empty());
     }
 }

@@ -87,6 +87,18 @@ impl Cmd {
         self
     }
 
+    /// Makes paths in variables of the environment whole, for a command that is run in another directory.
+    #[must_use]
+    pub fn absolute_env(mut self, keys: &[&str]) -> Self {
+        for key in keys {
+            let value = std::env::var_os(key).map(PathBuf::from).filter(|value| value.is_relative());
+            if let Some(whole) = value.and_then(|value| std::path::absolute(value).ok()) {
+                self = self.env(*key, whole);
+            }
+        }
+        self
+    }
+
     /// Runs it in `dir`.
     #[must_use]
     pub fn current_dir(mut self, dir: impl Into<PathBuf>) -> Self {

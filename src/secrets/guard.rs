@@ -1,5 +1,6 @@
 //! Secrets that are about to get into git as they are: plaintext beside a secret, or in its place, and private keys.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -73,6 +74,20 @@ pub async fn leaks(root: &Path, rules: &Rules, staged: bool, cancel: &Cancel) ->
     Ok(found)
 }
 
+/// Looks at files that are about to get into git, by their paths below the root.
+pub fn leaks_among(files: &BTreeMap<String, Vec<u8>>, rules: &Rules) -> Vec<Leak> {
+    let mut found = Vec::new();
+    for (path, content) in files {
+        let path = Path::new(path);
+        let is_secret = rules.list.iter().any(|rule| rule.path == path);
+        let named = is_plaintext(path, rules).then_some(LeakKind::Plaintext);
+        let kinds = named.into_iter().chain(kind_of(is_secret, content));
+        found.extend(kinds.map(|what| Leak { path: path.to_path_buf(), what }));
+    }
+    found.sort();
+    found
+}
+
 fn kind_of(is_secret: bool, content: &[u8]) -> Option<LeakKind> {
     if is_secret {
         return Header::of(content).is_err().then_some(LeakKind::NotEncrypted);
@@ -98,9 +113,41 @@ fn is_plaintext(path: &Path, rules: &Rules) -> bool {
     })
 }
 
+impl LeakKind {
+    /// What is wrong, in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::NotEncrypted => "a secret that is not encrypted",
+            Self::Plaintext => "named as a secret's plaintext",
+            Self::PrivateKey => "has a private key in it",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_are_looked_at_by_their_names_and_by_what_they_hold() {
+        let rule = |path: &str| super::super::rules::Rule {
+            name: path.to_owned(),
+            path: path.into(),
+            recipients: Vec::new(),
+            armor: false,
+        };
+        let rules = Rules { file: "secrets.nix".into(), list: vec![rule("secrets/a.age"), rule("secrets/b.age")] };
+        let key = format!("AGE-SECRET-KEY-1{}", "Q".repeat(58));
+        let files = [("secrets/a.age", "plain"), ("secrets/b", "x"), ("key.txt", key.as_str()), ("a.nix", "{ }")];
+        let files = files.map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec())).into();
+        let found: Vec<_> = leaks_among(&files, &rules).into_iter().map(|leak| (leak.path, leak.what)).collect();
+        let expected = [
+            ("key.txt", LeakKind::PrivateKey),
+            ("secrets/a.age", LeakKind::NotEncrypted),
+            ("secrets/b", LeakKind::Plaintext),
+        ];
+        assert_eq!(found, expected.map(|(path, what)| (PathBuf::from(path), what)));
+    }
 
     #[test]
     fn a_private_key_is_told_from_a_word_about_one() {

@@ -19,7 +19,7 @@ mod vault;
 pub use error::SecretsError;
 pub use format::{Format, FormatError};
 pub use git::{InGit, git_state, state_dir};
-pub use guard::{Leak, LeakKind, leaks};
+pub use guard::{Leak, LeakKind, leaks, leaks_among};
 pub use hosts::{is_of_host, keys_of_host};
 pub use past::{ever_readable, ever_readable_sops};
 pub use rules::{Rule, Rules};

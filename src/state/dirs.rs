@@ -40,6 +40,11 @@ impl StateDirs {
         self.0.join("lint")
     }
 
+    /// What is known of flakes' own formatters, one file each.
+    pub fn formatters(&self) -> PathBuf {
+        self.0.join("formatters")
+    }
+
     /// The runs that go on, and those that ended of late.
     pub fn runs(&self) -> Runs {
         Runs::at(self.0.join("runs"))

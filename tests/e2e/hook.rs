@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
+use crate::format::with_own_formatter;
 use crate::support::{Finished, Hub};
 
 /// Commits what is staged, with the program under test on the search path.
@@ -117,4 +118,48 @@ fn a_flake_below_the_top_is_checked_as_one_at_the_top() {
     let plain = tempfile::tempdir().unwrap();
     fs::write(plain.path().join("flake.nix"), "{ }\n").unwrap();
     hub.run(&["--flake", plain.path().to_str().unwrap(), "hook", "install"]).exits(2).says("git init");
+}
+
+#[test]
+fn the_flakes_own_formatter_decides_where_it_is_at_hand() {
+    let hub = with_own_formatter();
+    hub.run(&["lint", "--baseline", "write"]).exits(0);
+    hub.run(&["hook", "install"]).exits(0);
+    hub.write("modules/a.nix", "{a=1;}\n");
+    hub.git(&["add", "--all"]);
+    commit(&hub, "").exits(0).says("formatter is not at hand");
+    hub.run(&["format"]).exits(0);
+    hub.git(&["add", "--all"]);
+    let ended = commit(&hub, "");
+    assert!(!ended.stderr.contains("at hand"), "{ended:?}");
+    ended.exits(0);
+    hub.write("modules/b.nix", "{a=1;}\n");
+    hub.git(&["add", "--all"]);
+    // What is staged counts, and nothing of it is changed.
+    hub.write("modules/b.nix", "# ours\n{ a = 1; }\n");
+    commit(&hub, "").exits(1).says("not formatted: modules/b.nix");
+    hub.git(&["add", "--all"]);
+    commit(&hub, "").exits(0);
+    hub.run(&["hook", "install", "--formatter", "rfc"]).exits(0);
+    hub.write("modules/b.nix", "# ours\n{a=1;}\n");
+    hub.git(&["add", "--all"]);
+    commit(&hub, "").exits(1).says("not formatted: modules/b.nix");
+}
+
+#[test]
+fn secrets_that_are_not_encrypted_are_not_committed() {
+    let hub = clean();
+    hub.run(&["hook", "install"]).exits(0);
+    let key = format!("AGE-SECRET-KEY-1{}\n", "Q".repeat(58));
+    hub.write("key.txt", &key);
+    hub.git(&["add", "key.txt"]);
+    // No Nix file is needed for that.
+    let ended = commit(&hub, "").exits(1).says("error[plain-secret]: has a private key in it").says("key.txt");
+    assert!(!ended.stderr.contains("QQQQ"), "{}", ended.stderr);
+    hub.git(&["rm", "--quiet", "--cached", "key.txt"]);
+    let rules = "{\n  \"secrets/a.age\".publicKeys = [\n    \"age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p\"\n  ];\n}\n";
+    hub.write("secrets.nix", rules);
+    hub.write("secrets/a", "hunter2\n");
+    hub.git(&["add", "secrets/a"]);
+    commit(&hub, "").exits(1).says("named as a secret's plaintext").says("secrets/a");
 }

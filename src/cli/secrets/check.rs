@@ -1,14 +1,25 @@
 //! `hubctl secrets check`.
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
 use clap::Args;
 use serde_json::json;
 
 use super::matrix::Matrix;
-use super::place::Place;
+use super::place::{Place, told};
 use crate::cli::hub::Hub;
 use crate::error::{Error, Exit, Kind, Result};
+use crate::lint::{Checked, Finding, Severity, Source};
 use crate::report::Output;
-use crate::secrets::{Leak, LeakKind, leaks};
+use crate::secrets::{Leak, Rules, SecretsError, leaks, leaks_among};
+use crate::state::StateDirs;
+
+/// The name under which files are told that should not be in git.
+const RULE: &str = "plain-secret";
+
+/// Files that the next commit has, by their paths below the root.
+type Staged = BTreeMap<String, Vec<u8>>;
 
 #[derive(Args, Debug)]
 pub(super) struct CheckArgs {
@@ -52,11 +63,35 @@ pub(super) async fn run(hub: &Hub, place: &Place, args: &CheckArgs) -> Result<Ex
     Ok(Exit::Failed)
 }
 
-fn line(leak: &Leak) -> String {
-    let what = match leak.what {
-        LeakKind::NotEncrypted => "a secret that is not encrypted",
-        LeakKind::Plaintext => "named as a secret's plaintext",
-        LeakKind::PrivateKey => "has a private key in it",
+/// What of the files that are staged for the next commit should not get into git, as findings.
+pub(in crate::cli) async fn staged_leaks(hub: &Hub, root: &Path, staged: &Staged) -> Result<Vec<Checked>> {
+    // No secret is a file of Nix: without any other, nobody has to know what the rules say.
+    let needs_rules = staged.keys().any(|path| !path.ends_with(".nix"));
+    let rules = if needs_rules { rules(hub, root).await? } else { None };
+    let rules = rules.unwrap_or_else(|| Rules { file: PathBuf::new(), list: Vec::new() });
+    Ok(leaks_among(staged, &rules).into_iter().map(of_leak).collect())
+}
+
+/// A file that should not be in git, as a finding. What is in it is not shown.
+pub(super) fn of_leak(leak: Leak) -> Checked {
+    let hint = "`git restore --staged FILE` takes it out of the next commit; what was committed has to be replaced";
+    let finding = Finding::other((RULE, Severity::Error), 0..0, leak.what.words().to_owned(), Some(hint.to_owned()));
+    Checked { source: Source::new(leak.path.to_string_lossy(), ""), findings: vec![finding] }
+}
+
+/// The rules of the repository; nothing where it has none.
+pub(super) async fn rules(hub: &Hub, root: &Path) -> Result<Option<Rules>> {
+    let file = match Rules::find(root) {
+        Err(SecretsError::NoRules(_)) => return Ok(None),
+        found => found.map_err(told)?,
     };
-    format!("{}: {what}", leak.path.display())
+    let dirs = StateDirs::of_user().ok().filter(|_| !hub.global.no_cache);
+    let cache = dirs.map(|dirs| dirs.root().join("rules"));
+    let rules = Rules::read(root, &file, cache.as_deref(), &hub.cancel).await;
+    hub.not_stopped()?;
+    rules.map(Some).map_err(told)
+}
+
+fn line(leak: &Leak) -> String {
+    format!("{}: {}", leak.path.display(), leak.what.words())
 }

@@ -24,3 +24,4 @@ mod sops_rules;
 mod status;
 
 pub(super) use args::{SecretsArgs, run};
+pub(super) use check::staged_leaks;
