@@ -41,6 +41,11 @@ pub(super) async fn files_of(hub: &Hub, config: &Config, paths: &[PathBuf]) -> R
     Ok((root, chosen))
 }
 
+/// Whether a file is one of Nix by its name.
+pub(super) fn is_nix(file: &Path) -> bool {
+    file.extension().is_some_and(|extension| extension == "nix")
+}
+
 /// Whether `hub.toml` has a file looked at.
 pub(super) fn is_wanted(config: &Config) -> Result<impl Fn(&Path) -> bool> {
     let mut globs = GlobSetBuilder::new();

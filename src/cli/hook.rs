@@ -10,7 +10,7 @@ use std::time::Instant;
 use clap::{Args, Subcommand};
 
 use super::config::Config;
-use super::findings::{aside, files_of, is_wanted, tell};
+use super::findings::{aside, files_of, is_nix, is_wanted, tell};
 use super::formatter::{self, Chosen, Which};
 use super::hub::Hub;
 use super::lint::{STATE_VERSION, cache_of, leave_out_known};
@@ -168,11 +168,8 @@ async fn check(hub: &Hub, how: How) -> Result<Exit> {
     let flake = hub.flake()?;
     let config = Config::of(&flake)?;
     let levels = levels_of(hub, &config);
-    let (listed, staged, cache) = tokio::join!(
-        files_of(hub, &config, &[]),
-        staged_files(&flake, &hub.cancel),
-        cache_of(hub, &flake, &levels)
-    );
+    let (listed, staged, cache) =
+        tokio::join!(files_of(hub, &config, &[]), staged_files(&flake, &hub.cancel), cache_of(hub, &flake, &levels));
     let ((root, files), cache) = (listed?, cache?);
     let staged = staged.map_err(|error| Error::new(Kind::Failed, error))?;
     let leaks = staged_leaks(hub, &root, &staged).await?;
@@ -199,7 +196,7 @@ async fn check(hub: &Hub, how: How) -> Result<Exit> {
 /// The texts of the Nix files that are looked at.
 fn texts(config: &Config, staged: &BTreeMap<String, Vec<u8>>) -> Result<Staged> {
     let wanted = is_wanted(config)?;
-    let nix = staged.iter().filter(|(file, _)| file.ends_with(".nix") && wanted(Path::new(file)));
+    let nix = staged.iter().filter(|(file, _)| is_nix(Path::new(file)) && wanted(Path::new(file)));
     Ok(nix.map(|(file, content)| (file.clone(), String::from_utf8_lossy(content).into_owned())).collect())
 }
 

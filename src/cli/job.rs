@@ -16,7 +16,7 @@ use crate::fleet::{Host, HostName};
 use crate::nix::{Source, StorePath, Validity, changed_files};
 use crate::plan::{Doubt, Drift, Goal, Rule, Waves};
 use crate::remote::{Connect, Elevation};
-use crate::report::{Event, EventSender, HostFinished, Outcome, Reporter, Summary, exit_of};
+use crate::report::{Event, EventSender, HostFinished, Outcome, Reporter, Summary, Ui, exit_of};
 use crate::run::{
     Builders, Context, Gate, HubCache, Job, LastSeen, Machines, Places, Wants, execute, plan as find_out,
 };
@@ -48,7 +48,17 @@ pub(super) struct Kept {
 }
 
 /// Carries out what a command wants.
-pub(super) async fn run(hub: &Hub, fleet: Fleet, mut wish: Wish) -> Result<Exit> {
+pub(super) async fn run(hub: &Hub, fleet: Fleet, wish: Wish) -> Result<Exit> {
+    let ui = if wish.dry_run { hub.ui.without_events() } else { hub.ui.clone() };
+    Ok(Box::pin(run_told(hub, fleet, wish, &ui)).await?.0)
+}
+
+/// As [`run`], as a part of another command: no event stands on stdout. Gives how each host ended as well.
+pub(super) async fn run_within(hub: &Hub, fleet: Fleet, wish: Wish) -> Result<(Exit, Vec<HostFinished>)> {
+    Box::pin(run_told(hub, fleet, wish, &hub.ui.without_events())).await
+}
+
+async fn run_told(hub: &Hub, fleet: Fleet, mut wish: Wish, ui: &Ui) -> Result<(Exit, Vec<HostFinished>)> {
     let connect = hub.connector(&fleet.config)?;
     let elevations = if wish.goal.needs_target() {
         hub.unless_stopped(passwords::elevations(hub, connect.as_ref(), &wish.hosts)).await?
@@ -65,8 +75,7 @@ pub(super) async fn run(hub: &Hub, fleet: Fleet, mut wish: Wish) -> Result<Exit>
     if let Some(hooks) = &hooks {
         hooks.before().await?;
     }
-    let ui = if wish.dry_run { hub.ui.without_events() } else { hub.ui.clone() };
-    let (reporter, events) = Reporter::start(&ui).map_err(|error| Error::new(Kind::Failed, error))?;
+    let (reporter, events) = Reporter::start(ui).map_err(|error| Error::new(Kind::Failed, error))?;
 
     let (dry_run, kept) = (wish.dry_run, std::mem::take(&mut wish.kept));
     let places = Places { logs: dirs.logs(&id), gcroots };
@@ -76,7 +85,7 @@ pub(super) async fn run(hub: &Hub, fleet: Fleet, mut wish: Wish) -> Result<Exit>
     if dry_run {
         let planned = find_out(&context).await;
         reporter.finish().await;
-        return plan::show(hub, &context.job.waves, &planned);
+        return Ok((plan::show(hub, &context.job.waves, &planned)?, Vec::new()));
     }
 
     let record = Record::begin(recorded, hub, &fleet, &context, kept, started).await;
@@ -100,7 +109,7 @@ pub(super) async fn run(hub: &Hub, fleet: Fleet, mut wish: Wish) -> Result<Exit>
     events.emit(Event::Summary(summary));
     reporter.finish().await;
     prune_logs(&dirs);
-    Ok(exit)
+    Ok((exit, finished))
 }
 
 /// Tells what begins; its id where it is recorded.

@@ -67,20 +67,15 @@ impl FormatCopy {
         if is_git {
             // Nothing of the files is read for this, so that no filter of git's is run.
             for words in [&["init", "--quiet", "--template="][..], &["add", "--intent-to-add", "--force", "."]] {
-                self.alone(git(&self.tree(), words)).output(cancel).await?;
+                alone(git(&self.tree(), words)).output(cancel).await?;
             }
         }
         for files in portions(&self.files) {
             let cmd = Cmd::new(program).args(files).current_dir(self.tree()).deadline(DEADLINE);
             // What it remembers of this copy is of no use to anybody.
-            self.alone(cmd).env("XDG_CACHE_HOME", self.dir.path().join("cache")).output(cancel).await?;
+            alone(cmd).env("XDG_CACHE_HOME", self.dir.path().join("cache")).output(cancel).await?;
         }
         Ok(())
-    }
-
-    /// A command that does not look at the repository that a hook is run for.
-    fn alone(&self, cmd: Cmd) -> Cmd {
-        ENVIRONMENT.iter().fold(cmd, |cmd, key| cmd.env_remove(*key))
     }
 
     /// What became of each text, by its path.
@@ -88,6 +83,11 @@ impl FormatCopy {
         let read = |file: &PathBuf| Ok((file.to_string_lossy().into_owned(), fs::read(self.tree().join(file))?));
         self.files.iter().map(read).collect()
     }
+}
+
+/// A command that does not look at the repository that a hook is run for.
+fn alone(cmd: Cmd) -> Cmd {
+    ENVIRONMENT.iter().fold(cmd, |cmd, key| cmd.env_remove(*key))
 }
 
 /// Copies a file, or a link as a link; nothing where there is neither, or a file that is large.

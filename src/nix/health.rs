@@ -36,6 +36,22 @@ const OUTPUTS: &str = "names: flake: builtins.mapAttrs (name: value: \
 /// The outputs that have a set for each kind of system.
 pub const BY_SYSTEM: &[&str] = &["apps", "checks", "devShells", "formatter", "legacyPackages", "packages"];
 
+/// How long a flake's own checks may take to be built.
+const CHECK_DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Evaluates what a flake has, and builds its checks: `nix flake check`. Each line that Nix prints goes to `on_line`.
+pub async fn flake_check(
+    nix: &Nix,
+    source: &Source,
+    cancel: &Cancel,
+    on_line: impl FnMut(&str) + Send,
+) -> Result<(), EvalError> {
+    let options = nix.build_options().iter().flat_map(|(name, value)| ["--option", name, value]);
+    let cmd = nix.flake_cmd(&["flake", "check", "--no-write-lock-file"]).args(options).arg(source.reference());
+    let cmd = nix.with_own_cache(cmd.deadline(CHECK_DEADLINE)).map_err(EvalError::Nix)?;
+    cmd.output_with(cancel, on_line).await.map(drop).map_err(EvalError::Nix)
+}
+
 /// The outputs of a flake by their names; each of [`BY_SYSTEM`] with the kinds of systems that it has.
 pub async fn outputs(nix: &Nix, source: &Source, cancel: &Cancel) -> Result<BTreeMap<String, Vec<String>>, EvalError> {
     let names: Vec<_> = BY_SYSTEM.iter().map(|name| format!("\"{name}\"")).collect();

@@ -21,7 +21,8 @@ const HALF_BROKEN: [(&str, &str); 4] =
 #[test]
 fn one_failure_among_parallel_tests_is_a_failure_and_each_is_told() {
     let hub = half_broken();
-    for words in [&["test-all", "--parallel"][..], &["test-all", "--parallel=2"], &["test-all"], &["quick-test"]] {
+    let parallel = [&["test-all", "--parallel"][..], &["test-all", "--parallel=2"], &["test-build-all-parallel"]];
+    for words in parallel.into_iter().chain([&["test-all"][..], &["quick-test"]]) {
         hub.json(words).exits(1).ends(&HALF_BROKEN);
         hub.run(words)
             .exits(1)
@@ -29,6 +30,38 @@ fn one_failure_among_parallel_tests_is_a_failure_and_each_is_told() {
             .says("the build was told to fail")
             .says("p510     eval-failed")
             .says("razer    build-failed");
+    }
+}
+
+#[test]
+fn a_check_that_finds_something_is_a_failure_by_each_of_its_words() {
+    let hub = Hub::offline();
+    hub.run(&["lint", "--baseline", "write"]).exits(0);
+    hub.commit("clean");
+    let words = [
+        "check-syntax",
+        "check-module modules/a.nix",
+        "lint-all",
+        "security-scan",
+        "check-deprecated",
+        "validate-quality",
+        "check-format",
+        "validate-quick",
+        "ci-quick",
+        "validate",
+        "check",
+        "pre-commit-run",
+    ];
+    hub.write("modules/a.nix", "{ }\n");
+    hub.git(&["add", "--all"]);
+    hub.run(&["format"]).exits(0);
+    for line in words {
+        hub.run(&line.split(' ').collect::<Vec<_>>()).exits(0);
+    }
+    hub.write("modules/a.nix", "{ a = 1 }\n");
+    hub.git(&["add", "--all"]);
+    for line in words {
+        hub.run(&line.split(' ').collect::<Vec<_>>()).exits(1);
     }
 }
 
@@ -189,7 +222,8 @@ fn words_without_a_command_are_told_and_never_pretend() {
         "start-microvm dev-vm",
         "quick-all",
         "deploy-interactive",
-        "test-all-secrets",
+        "test-modules",
+        "check-module-docs",
     ];
     for line in words {
         let words: Vec<_> = line.split(' ').collect();

@@ -141,3 +141,95 @@ fn outputs_that_nothing_looks_for_are_told() {
         .prints("did you mean `nixosConfigurations`?")
         .prints("`packages.x86_64-linus` is of no system that there is");
 }
+
+/// Has every host of the lab's fleet more attributes, as a function of `name`.
+fn with(hub: &Hub, attributes: &str) {
+    let flake = hub.committed("flake.nix");
+    let edited = flake.replace(
+        "      nixosConfigurations = hostsIn ./hosts (builtins.readDir ./hosts) ./lib/toplevel.nix;",
+        &format!(
+            "      nixosConfigurations = builtins.mapAttrs (name: host: host // {{ {attributes} }}) (\n        hostsIn ./hosts \
+             (builtins.readDir ./hosts) ./lib/toplevel.nix\n      );"
+        ),
+    );
+    assert_ne!(edited, flake);
+    hub.write("flake.nix", &edited);
+}
+
+#[test]
+fn features_that_do_not_go_together_are_told_with_their_chain() {
+    let hub = clean();
+    let feature = |name: &str, hosts: &str, said: &str| {
+        format!(
+            "options.features.{name}.enable = {{ _type = \"option\"; type.name = \"bool\"; value = builtins.elem name [ \
+             {hosts} ]; {said} }};"
+        )
+    };
+    let features = [
+        feature("docker", "\"p620\" \"p510\"", "requires = [ \"firewall\" ];"),
+        feature("firewall", "\"p620\"", "requires = [ \"network\" ];"),
+        feature("network", "\"p620\"", ""),
+    ];
+    with(&hub, &features.concat());
+    let ended = hub.run(&["validate"]).exits(1);
+    assert!(!ended.stdout.contains("p620: `"), "{}", ended.stdout);
+    let ended = ended.prints("p510: `firewall` is required and not enabled: docker requires firewall");
+    ended.prints("p510: `network` is required and not enabled: docker requires firewall requires network");
+    let told = hub.json(&["validate", "p510"]).exits(1).json();
+    assert_eq!(host(&told, "p510")["features"].as_array().unwrap().len(), 2, "{told}");
+
+    // A name that no feature has is wrong whoever has it, and so are features that nobody can read.
+    with(&hub, &feature("docker", "", "requires = [ \"dokcer\" ];"));
+    hub.run(&["validate"]).exits(1).prints("error[host-features]").prints("dokcer");
+    with(&hub, "options.features = if name == \"p510\" then throw \"no features here\" else { };");
+    hub.run(&["validate"]).exits(1).prints("p510: its features cannot be read").prints("no features here");
+}
+
+#[test]
+fn what_has_to_be_done_about_secrets_is_told() {
+    let hub = clean();
+    let key = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+    hub.write("secrets.nix", &format!("{{\n  \"secrets/a.age\".publicKeys = [ \"{key}\" ];\n}}\n"));
+    hub.run(&["validate", "p620"])
+        .exits(1)
+        .prints("error[secret-state]: secrets/a.age: it has no file")
+        .prints("secrets.nix:2:3");
+    hub.run(&["validate", "--quick"]).exits(0);
+    hub.write("secrets/a.age", "hunter2\n");
+    hub.run(&["validate", "p620"])
+        .exits(1)
+        .prints("error[secret-state]: secrets/a.age: damaged")
+        .prints("error[plain-secret]: a secret that is not encrypted");
+    hub.write("secrets.nix", "{ \"a.age\" = 1; }\n");
+    hub.run(&["validate", "p620"]).exits(1).prints("error[secret-state]").prints("publicKeys");
+}
+
+#[test]
+fn a_full_look_builds_hosts_and_checks() {
+    let hub = clean();
+    let flake = hub.committed("flake.nix");
+    let checks = "checks.x86_64-linux.own = import ./lib/derive.nix \"x86_64-linux\" \"own-check\" \"test -e ${./good.txt}; \
+                  read -r word <${./good.txt}; test $word = yes; echo >$out\" { };";
+    hub.write(
+        "flake.nix",
+        &flake.replace("      nixosConfigurations =", &format!("      {checks}\n      nixosConfigurations =")),
+    );
+    hub.write("good.txt", "yes\n");
+    hub.run(&["lint", "--baseline", "write"]).exits(0);
+    hub.run(&["validate", "--full"]).exits(0).says("4 hosts built");
+    hub.write("good.txt", "no\n");
+    hub.set_host("razer", "build.fail = true;");
+    hub.set_host("p510", "evalError = \"p510 is misconfigured\";");
+    // A host that does not evaluate is wrong for Nix too.
+    let told = hub.json(&["validate", "--full"]).exits(1).json();
+    let rules: Vec<_> = told["findings"].as_array().unwrap().iter().map(|one| one["rule"].clone()).collect();
+    assert!(rules.contains(&json!("flake-check")), "{rules:?}");
+    let built = |name: &str| (host(&told, name)["evaluates"].clone(), host(&told, name)["built"].clone());
+    assert_eq!(built("p620"), (json!(true), json!(true)));
+    assert_eq!(built("razer"), (json!(true), json!(false)));
+    assert_eq!(built("p510"), (json!(false), Value::Null));
+    assert!(host(&told, "razer")["build-error"].as_str().unwrap().contains("the build was told to fail"), "{told}");
+    hub.set_host("p510", "");
+    hub.run(&["validate-full", "p620"]).exits(1).prints("error[flake-check]").prints("own-check");
+    hub.run(&["validate", "--full", "--form", "junit"]).exits(1).prints("the build was told to fail");
+}

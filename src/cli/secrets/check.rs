@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::matrix::Matrix;
 use super::place::{Place, told};
+use crate::cli::findings::is_nix;
 use crate::cli::hub::Hub;
 use crate::error::{Error, Exit, Kind, Result};
 use crate::lint::{Checked, Finding, Severity, Source};
@@ -66,14 +67,14 @@ pub(super) async fn run(hub: &Hub, place: &Place, args: &CheckArgs) -> Result<Ex
 /// What of the files that are staged for the next commit should not get into git, as findings.
 pub(in crate::cli) async fn staged_leaks(hub: &Hub, root: &Path, staged: &Staged) -> Result<Vec<Checked>> {
     // No secret is a file of Nix: without any other, nobody has to know what the rules say.
-    let needs_rules = staged.keys().any(|path| !path.ends_with(".nix"));
+    let needs_rules = staged.keys().any(|path| !is_nix(Path::new(path)));
     let rules = if needs_rules { rules(hub, root).await? } else { None };
     let rules = rules.unwrap_or_else(|| Rules { file: PathBuf::new(), list: Vec::new() });
-    Ok(leaks_among(staged, &rules).into_iter().map(of_leak).collect())
+    Ok(leaks_among(staged, &rules).iter().map(of_leak).collect())
 }
 
 /// A file that should not be in git, as a finding. What is in it is not shown.
-pub(super) fn of_leak(leak: Leak) -> Checked {
+pub(super) fn of_leak(leak: &Leak) -> Checked {
     let hint = "`git restore --staged FILE` takes it out of the next commit; what was committed has to be replaced";
     let finding = Finding::other((RULE, Severity::Error), 0..0, leak.what.words().to_owned(), Some(hint.to_owned()));
     Checked { source: Source::new(leak.path.to_string_lossy(), ""), findings: vec![finding] }

@@ -9,6 +9,7 @@ mod create;
 mod edit;
 mod editor;
 mod exec;
+mod findings;
 mod grant;
 mod keys;
 mod matrix;
@@ -25,3 +26,4 @@ mod status;
 
 pub(super) use args::{SecretsArgs, run};
 pub(super) use check::staged_leaks;
+pub(super) use findings::troubles;

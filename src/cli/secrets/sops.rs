@@ -22,7 +22,7 @@ const KEY_COMMAND: Duration = Duration::from_secs(120);
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Row {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     recipients: usize,
     /// Those whom the rule names and who cannot read it yet.
     missing: Vec<String>,
@@ -38,6 +38,25 @@ pub(super) struct Row {
 impl Row {
     pub(super) fn is_well(&self) -> bool {
         self.missing.is_empty() && self.stale.is_empty() && self.to_rotate.is_empty() && self.problem.is_none()
+    }
+
+    /// What is wrong with who can read it, or with the file; nothing where that is as it should be.
+    pub(super) fn drifted(&self) -> Option<String> {
+        let words = |what: &str, names: &[String]| {
+            let ends: Vec<_> = names.iter().map(|name| end(name)).collect();
+            (!names.is_empty()).then(|| format!("{what} {}", ends.join(", ")))
+        };
+        let state = words("not yet for", &self.missing).into_iter().chain(words("still for", &self.stale));
+        let state: Vec<_> = state.chain(self.problem.clone()).collect();
+        (!state.is_empty()).then(|| state.join("; "))
+    }
+
+    /// Which values are to be replaced.
+    pub(super) fn due(&self) -> impl Iterator<Item = String> {
+        self.to_rotate.iter().map(|due| {
+            let value = due.value.as_deref().unwrap_or("it");
+            format!("{} could read {value} until {}: replace it", due.reader, due.since)
+        })
     }
 }
 
@@ -144,16 +163,7 @@ pub(super) fn rows(files: SopsFiles, list: &ToRotate) -> Vec<Row> {
 /// Puts the rows into the table of all secrets.
 pub(super) fn tabulate(rows: &[Row], table: &mut Table) {
     for row in rows {
-        let words = |what: &str, names: &[String]| {
-            let ends: Vec<_> = names.iter().map(|name| end(name)).collect();
-            (!names.is_empty()).then(|| format!("{what} {}", ends.join(", ")))
-        };
-        let state = words("not yet for", &row.missing).into_iter().chain(words("still for", &row.stale));
-        let due = |due: &Due| {
-            let value = due.value.as_deref().unwrap_or("it");
-            format!("{} could read {value} until {}: replace it", due.reader, due.since)
-        };
-        let state: Vec<_> = state.chain(row.problem.clone()).chain(row.to_rotate.iter().map(due)).collect();
+        let state: Vec<_> = row.drifted().into_iter().chain(row.due()).collect();
         let state = if state.is_empty() {
             Cell::styled(Style::Ok, "fine")
         } else {

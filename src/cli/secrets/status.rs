@@ -93,7 +93,7 @@ struct AllSecrets<'a> {
 }
 
 /// The names of the hosts, as far as `hub.toml` tells them.
-fn hosts(hub: &Hub) -> Result<BTreeSet<String>> {
+pub(super) fn hosts(hub: &Hub) -> Result<BTreeSet<String>> {
     let config = Config::of(&hub.flake()?)?;
     let inventory = config.file().map(Inventory::from_file_only);
     Ok(inventory.iter().flat_map(Inventory::iter).map(|host| host.name.to_string()).collect())
@@ -124,7 +124,7 @@ fn state(row: &Row) -> Cell {
     }
 }
 
-fn words(condition: &Condition) -> String {
+pub(super) fn words(condition: &Condition) -> String {
     match condition {
         Condition::Missing => "it has no file".to_owned(),
         Condition::Damaged { why } => format!("damaged: {why}"),

@@ -6,8 +6,9 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
+use crate::fleet::FeatureProblem;
 use crate::lint::{Checked, Finding, Severity, Source};
-use crate::nix::{BY_SYSTEM, LockTrouble, lock_troubles};
+use crate::nix::{BY_SYSTEM, EvalError, LockTrouble, lock_troubles};
 
 /// What is not well with the lock file of the flake at `root`.
 pub(super) fn of_lock(root: &Path, now: Timestamp) -> Option<Checked> {
@@ -84,7 +85,7 @@ const SYSTEMS: &[&str] = &[
 
 /// The outputs of the flake at `root` that nothing looks for, because their names are those of others but for a slip.
 pub(super) fn of_outputs(root: &Path, outputs: &BTreeMap<String, Vec<String>>) -> Option<Checked> {
-    let source = Source::new("flake.nix", fs::read_to_string(root.join("flake.nix")).unwrap_or_default());
+    let source = source_of(root);
     let of_name = outputs.keys().filter_map(|name| {
         let near = slip(name, OUTPUTS)?;
         Some((name, format!("nothing looks for the output `{name}`"), near))
@@ -103,6 +104,29 @@ pub(super) fn of_outputs(root: &Path, outputs: &BTreeMap<String, Vec<String>>) -
     (!findings.is_empty()).then_some(Checked { source, findings })
 }
 
+/// Names that features of the flake at `root` speak of, and that no feature has.
+pub(super) fn of_features(root: &Path, unknown: &[FeatureProblem]) -> Option<Checked> {
+    let hint = || "`hubctl features` shows which there are".to_owned();
+    let of = |source: &Source, problem: &FeatureProblem| {
+        finding(source, "outputs", ("host-features", Severity::Error), problem.to_string(), hint())
+    };
+    let source = source_of(root);
+    let findings: Vec<_> = unknown.iter().map(|problem| of(&source, problem)).collect();
+    (!findings.is_empty()).then_some(Checked { source, findings })
+}
+
+/// What Nix says of the flake at `root` as a whole.
+pub(super) fn of_check(root: &Path, error: &EvalError) -> Checked {
+    let hint = format!("`{}` shows the same", error.command());
+    let source = source_of(root);
+    let findings = vec![finding(&source, "outputs", ("flake-check", Severity::Error), error.to_string(), hint)];
+    Checked { source, findings }
+}
+
+fn source_of(root: &Path) -> Source {
+    Source::new("flake.nix", fs::read_to_string(root.join("flake.nix")).unwrap_or_default())
+}
+
 /// The one of `known` that was meant with a name that is none of them.
 fn slip(name: &str, known: &[&'static str]) -> Option<&'static str> {
     let is_near = |other: &&&str| name.len() > 3 && strsim::osa_distance(name, other) <= 2;
@@ -119,8 +143,7 @@ fn finding(
 ) -> Finding {
     let at = source.text().find(word).unwrap_or_default();
     let end = if source.text()[at..].starts_with(word) { at + word.len() } else { at };
-    let (related, hint) = (Vec::new(), Some(hint));
-    Finding { rule, severity, span: at..end, message, label: None, related, hint, fix: None, hidden: false }
+    Finding::other((rule, severity), at..end, message, Some(hint))
 }
 
 #[cfg(test)]

@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 use super::super::hub::{Fleet, Hub, indent};
 use crate::evaluate::{Evaluator, Whence};
-use crate::fleet::{FeatureProblem, Host};
+use crate::fleet::Host;
 use crate::lint::{Checked, Finding, Severity, Source, Suite};
 use crate::nix::{EvalError, Health, Missed};
 use crate::process::Cancel;
-use crate::report::{Palette, Style};
+use crate::report::{Failed, HostFinished, Palette, Style};
 use crate::run::fan_out;
 
 /// A host, and what became of its evaluation.
@@ -24,6 +24,8 @@ pub(super) struct Judged {
     error: Option<(String, Vec<String>)>,
     /// What is wrong with the features that it has.
     features: Vec<String>,
+    /// Whether it was built, or why not; nothing where that was not asked for.
+    build: Option<Result<(), String>>,
     /// Whether nothing that its evaluation reads has changed.
     is_kept: bool,
 }
@@ -60,6 +62,7 @@ fn missing_host(host: &Host) -> Judged {
         health: Health::default(),
         error: Some(error),
         features: Vec::new(),
+        build: None,
         is_kept: false,
     }
 }
@@ -71,12 +74,12 @@ async fn one(evaluator: Arc<Evaluator>, cancel: Cancel, host: Host) -> Judged {
         Err(error) => return failed(name, &evaluator, &cancel, &error).await,
     };
     if !health.assertions.is_empty() {
-        return Judged { host: name, health, error: None, features: Vec::new(), is_kept: false };
+        return Judged { host: name, health, error: None, features: Vec::new(), build: None, is_kept: false };
     }
     match evaluator.system(host.attribute(), &cancel, &mut |_| ()).await {
         Ok(answer) => {
             let is_kept = answer.whence == Whence::Kept;
-            Judged { host: name, health, error: None, features: Vec::new(), is_kept }
+            Judged { host: name, health, error: None, features: Vec::new(), build: None, is_kept }
         }
         Err(error) => Judged { health, ..failed(name, &evaluator, &cancel, &error).await },
     }
@@ -88,7 +91,7 @@ async fn failed(host: String, evaluator: &Evaluator, cancel: &Cancel, error: &Ev
     let command = format!("`{}` shows the same", error.command());
     let hints = missed.as_ref().map(Missed::hint).into_iter().chain([command]).collect();
     let error = Some((error.to_string(), hints));
-    Judged { host, health: Health::default(), error, features: Vec::new(), is_kept: false }
+    Judged { host, health: Health::default(), error, features: Vec::new(), build: None, is_kept: false }
 }
 
 impl Judged {
@@ -98,15 +101,24 @@ impl Judged {
     }
 
     /// Adds what is wrong with its features; gives that as lines for a person.
-    pub(super) fn add_features(&mut self, problems: &[FeatureProblem]) -> Vec<String> {
-        self.features = problems.iter().map(ToString::to_string).collect();
+    pub(super) fn add_features(&mut self, problems: impl Iterator<Item = String>) -> Vec<String> {
+        self.features = problems.collect();
         self.features.iter().map(|problem| format!("{}: {problem}", self.host)).collect()
+    }
+
+    /// Adds how its build ended.
+    pub(super) fn add_build(&mut self, ended: &HostFinished) {
+        let words = |failed: &Failed| [std::slice::from_ref(&failed.message), &failed.output].concat().join("\n");
+        let error = ended.error.as_ref().map(words);
+        let failed = (!ended.outcome.is_success()).then(|| error.unwrap_or_else(|| ended.outcome.to_string()));
+        self.build = Some(failed.map_or(Ok(()), Err));
     }
 
     /// Each thing that is wrong with it, in words.
     fn wrong(&self) -> Vec<String> {
         let errors = self.error.iter().map(|(error, _)| error);
-        errors.chain(&self.health.assertions).chain(&self.features).cloned().collect()
+        let build = self.build.iter().filter_map(|build| build.as_ref().err());
+        errors.chain(&self.health.assertions).chain(&self.features).chain(build).cloned().collect()
     }
 
     /// As lines for a person.
@@ -140,22 +152,16 @@ impl Judged {
             "assertions": self.health.assertions,
             "warnings": self.health.warnings,
             "features": self.features,
+            "built": self.build.as_ref().map(Result::is_ok),
+            "build-error": self.build.as_ref().and_then(|build| build.as_ref().err()),
         })
     }
 
     /// What is wrong with it, and what it warns of, as findings of `source`.
     fn findings(&self, source: &Source) -> Vec<Finding> {
         let at = source.text().find(&self.host).map_or(0..0, |at| at..at + self.host.len());
-        let finding = |rule, severity, text: &String, hint: Option<String>| Finding {
-            rule,
-            severity,
-            span: at.clone(),
-            message: format!("{}: {}", self.host, text.trim()),
-            label: None,
-            related: Vec::new(),
-            hint,
-            fix: None,
-            hidden: false,
+        let finding = |rule, severity, text: &String, hint: Option<String>| {
+            Finding::other((rule, severity), at.clone(), format!("{}: {}", self.host, text.trim()), hint)
         };
         let error = self.error.iter().map(|(error, hints)| {
             let hint = (!hints.is_empty()).then(|| hints.join("\n"));
@@ -166,7 +172,9 @@ impl Judged {
         let features = self.features.iter().map(|text| finding("host-features", Severity::Error, text, None));
         let warnings = self.health.warnings.iter();
         let warnings = warnings.map(|text| finding("host-warning", Severity::Warning, text, None));
-        error.chain(assertions).chain(features).chain(warnings).collect()
+        let build = self.build.iter().filter_map(|build| build.as_ref().err());
+        let build = build.map(|text| finding("host-build", Severity::Error, text, None));
+        error.chain(assertions).chain(features).chain(build).chain(warnings).collect()
     }
 }
 
