@@ -81,6 +81,12 @@ impl Policy {
         let of_host = if known.is_empty() { self.failed_units } else { FailedUnits::default() };
         of_units.unwrap_or(of_host)
     }
+
+    /// The same of a system that lacks `secrets` too: units need them, whichever these are, so that the host's policy counts.
+    pub fn on_lack(&self, new: &[String], known: &[String], secrets: &[String]) -> FailedUnits {
+        let of_units = self.on_failed(new, known);
+        if secrets.is_empty() { of_units } else { of_units.max(self.failed_units) }
+    }
 }
 
 /// Policies for single units: a name goes before a glob, and of two globs the longer one.
@@ -142,6 +148,8 @@ mod tests {
         assert_eq!(on(&["foo-db.service"], &[]), Rollback, "the longer glob says more");
         assert_eq!(on(&[], &["nginx.service"]), Tolerate, "it had failed before");
         assert_eq!(on(&[], &[]), Fail, "what failed is not known");
+        let lacks = |new: &[&str]| policy.on_lack(&names(new), &[], &names(&["wifi"]));
+        assert_eq!((lacks(&["foo-a.service"]), lacks(&["nginx.service"]), lacks(&[])), (Fail, Rollback, Fail));
     }
 
     #[test]

@@ -18,12 +18,14 @@ pub enum Verdict {
     RebootNeeded,
     /// The goal is reached, though not by the activation: the host went down under it and was booted with the wanted system.
     CameBack,
-    /// The wanted system is live, but units failed.
+    /// The wanted system is live, but units failed, or secrets are not there.
     UnitsFailed {
         /// Those that had not failed before.
         new: Vec<String>,
         /// Those that had.
         known: Vec<String>,
+        /// The secrets that it lacks.
+        secrets: Vec<String>,
     },
     /// The goal is not reached.
     Failed(Why),
@@ -111,7 +113,7 @@ pub fn verdict(verb: Goal, aim: Aim<'_>, ended: Ended, before: &Facts, after: &F
         Ended::Exited { stage: Stage::Profile, code } => Verdict::Failed(Why::Profile(code)),
         Ended::Exited { code: 0, .. } => match reached {
             // What was started well may have failed since.
-            Ok(()) if verb.makes_current() && !newly_failed(before, after).is_empty() => units_failed(before, after),
+            Ok(()) if verb.makes_current() && has_new_trouble(before, after) => units_failed(before, after),
             Ok(()) if verb.makes_current() && !after.reboot.is_empty() => Verdict::RebootNeeded,
             Ok(()) => Verdict::Reached,
             Err(why) => Verdict::Failed(why),
@@ -126,7 +128,7 @@ pub fn verdict(verb: Goal, aim: Aim<'_>, ended: Ended, before: &Facts, after: &F
             Verdict::Failed(Why::WentDown(after.current.clone()))
         }
         Ended::Vanished => match units_failed(before, after) {
-            Verdict::UnitsFailed { new, .. } if new.is_empty() => Verdict::CameBack,
+            Verdict::UnitsFailed { new, secrets, .. } if new.is_empty() && secrets.is_empty() => Verdict::CameBack,
             failed => failed,
         },
     }
@@ -155,7 +157,11 @@ fn check_reached(verb: Goal, aim: Aim<'_>, after: &Facts) -> Result<(), Why> {
 pub(super) fn units_failed(before: &Facts, after: &Facts) -> Verdict {
     let new = newly_failed(before, after);
     let known = after.failed_units.iter().filter(|unit| !new.contains(unit)).cloned().collect();
-    Verdict::UnitsFailed { new, known }
+    Verdict::UnitsFailed { new, known, secrets: after.missing_secrets.clone() }
+}
+
+fn has_new_trouble(before: &Facts, after: &Facts) -> bool {
+    !newly_failed(before, after).is_empty() || !after.missing_secrets.is_empty()
 }
 
 fn newly_failed(before: &Facts, after: &Facts) -> Vec<String> {
@@ -203,10 +209,13 @@ mod tests {
             verdict(Goal::Switch, aim(&path('w')), ended, &before, after)
         };
         let (new, known) = (vec!["new.service".to_owned()], vec!["old.service".to_owned()]);
-        let failed = Verdict::UnitsFailed { new, known };
+        let failed = Verdict::UnitsFailed { new, known, secrets: Vec::new() };
         assert_eq!(judge(4, &after), failed);
         assert_eq!(judge(0, &after), failed, "one that failed after it was started");
         assert_eq!(judge(0, &Facts { failed_units: before.failed_units.clone(), ..facts('w') }), Verdict::Reached);
+        let secrets = vec!["wifi".to_owned()];
+        let lacking = Facts { missing_secrets: secrets.clone(), ..facts('w') };
+        assert_eq!(judge(0, &lacking), Verdict::UnitsFailed { new: Vec::new(), known: Vec::new(), secrets });
     }
 
     #[test]
@@ -234,7 +243,8 @@ mod tests {
         assert_eq!(judge(Goal::Switch, &booted("two", facts('a'))), old);
         assert_eq!(judge(Goal::Test, &booted("two", facts('a'))), old);
         let failed = Facts { failed_units: vec!["web.service".to_owned()], ..facts('w') };
-        let units = Verdict::UnitsFailed { new: vec!["web.service".to_owned()], known: Vec::new() };
+        let new = vec!["web.service".to_owned()];
+        let units = Verdict::UnitsFailed { new, known: Vec::new(), secrets: Vec::new() };
         assert_eq!(judge(Goal::Switch, &booted("two", failed)), units);
     }
 

@@ -67,6 +67,9 @@ pub struct Facts {
     pub failed_units: Vec<String>,
     /// The last activation that was taken back since the boot, and that no later one was confirmed after.
     pub reverted: Option<TakenBack>,
+    /// The secrets of its system that it lacks, where somebody looked for them. Not asked here.
+    #[serde(skip)]
+    pub missing_secrets: Vec<String>,
     /// Its own ssh keys.
     #[serde(skip)]
     pub host_keys: Vec<HostKey>,

@@ -7,6 +7,7 @@ use super::guarded::activate_guarded;
 use super::health::{Tries, see_health, unhealthy};
 use super::host::{HostPart, Reached};
 use super::prepare::Prepared;
+use super::sealed::{LACK_HINT, lack, see_secrets};
 use super::stop::Stop;
 use crate::fleet::FailedUnits;
 use crate::plan::{Doubt, Goal, Verdict, Why, verdict};
@@ -52,7 +53,11 @@ pub(super) async fn activate_host(
     let (contact, ended) = begin(part, &activation, contact, &mut output).await?;
     let (events, cancel) = (part.events(), part.context.cancel.clone());
     let activations = [&activation];
-    let looking = events.step(StepName::Verify, look_and_forget(part, contact, &activations));
+    let looking = async {
+        let contact = if verb.makes_current() { see_secrets(part, prepared, contact).await? } else { contact };
+        look_and_forget(part, contact, &activations).await
+    };
+    let looking = events.step(StepName::Verify, looking);
     let (contact, after) = cancel.unless(Level::Hard, looking).await.unwrap_or_else(|| Err(unwaited()))?;
     let judged = verdict(verb, (&activation).into(), ended, &prepared.access.facts, &after);
     let ended = judge(part, verb, &activation, judged, &contact, &after, output).await;
@@ -119,10 +124,11 @@ pub(super) async fn look_and_forget(
     let ids: Vec<_> = activations.iter().map(|activation| activation.id.clone()).collect();
     let lock_id = part.lock.as_ref().map(|lock| lock.id().to_owned());
     let looked = contact.ask(part, Question::Forgetting(&ids, lock_id.as_deref())).await;
-    let (contact, after) =
+    let (contact, mut after) =
         looked.ok_or_else(|| unknown("the activation ended, but the host was not reached after it"))?;
     part.lock = None;
     part.generation = after.generation;
+    after.missing_secrets.clone_from(&part.missing_secrets);
     part.context.seen.note(&part.host.name, &after);
     Ok((contact, after))
 }
@@ -139,16 +145,16 @@ pub(super) async fn judge(
 ) -> Result<Reached, Stop> {
     match judged {
         Verdict::Failed(why) => Err(failed(&why, activation, output)),
-        Verdict::UnitsFailed { new, known } => {
-            let mut stop = if new.is_empty() && known.is_empty() {
+        Verdict::UnitsFailed { new, known, secrets } => {
+            let mut stop = if new.is_empty() && known.is_empty() && secrets.is_empty() {
                 let message = format!("the system is live, but {PART_FAILED}");
                 let command = activation.command(Stage::Switch);
                 Stop::failed(Outcome::Degraded, StepName::Activate, message).command(&command, output.into())
             } else {
-                degraded(&new, &known, &contact.remote).await
+                degraded(&new, &known, &secrets, &contact.remote).await
             };
             // Where it would have been taken back, there was nothing to do that with.
-            if part.host.policy.on_failed(&new, &known) > FailedUnits::Tolerate {
+            if part.host.policy.on_lack(&new, &known, &secrets) > FailedUnits::Tolerate {
                 stop.outcome = Outcome::Unhealthy;
             }
             Err(stop)
@@ -332,15 +338,19 @@ fn failed(why: &Why, activation: &Activation, output: VecDeque<String>) -> Stop 
 }
 
 /// The wanted system is live, and some of its units are not. What is new is looked into; where nothing is, all of it.
-async fn degraded(new: &[String], known: &[String], remote: &Remote) -> Stop {
-    let message = match (new, known) {
-        ([], known) => format!("the system is live, but units still fail: {}", known.join(", ")),
-        (new, []) => format!("the system is live, but units failed: {}", new.join(", ")),
-        (new, known) => {
-            format!("the system is live, but units failed: {} (and as before: {})", new.join(", "), known.join(", "))
-        }
+async fn degraded(new: &[String], known: &[String], secrets: &[String], remote: &Remote) -> Stop {
+    let units = match (new, known) {
+        ([], []) => None,
+        ([], known) => Some(format!("units still fail: {}", known.join(", "))),
+        (new, []) => Some(format!("units failed: {}", new.join(", "))),
+        (new, known) => Some(format!("units failed: {} (and as before: {})", new.join(", "), known.join(", "))),
     };
+    let wrong: Vec<_> = lack(secrets).into_iter().chain(units).collect();
+    let message = format!("the system is live, but {}", wrong.join("; "));
     let mut stop = Stop::failed(Outcome::Degraded, StepName::Activate, message);
+    if !secrets.is_empty() {
+        stop = stop.hint(Some(LACK_HINT));
+    }
     if let Some(failed) = &mut stop.failed {
         for unit in if new.is_empty() { known } else { new } {
             failed.output.push(format!("{unit}:"));

@@ -12,6 +12,7 @@ use super::activate::{
 use super::health::{Tries, complaint, see_health};
 use super::host::{HostPart, Reached};
 use super::prepare::Prepared;
+use super::sealed::{lack, see_secrets};
 use super::stop::Stop;
 use crate::fleet::{FailedUnits, Policy};
 use crate::plan::{Aim, Goal, Verdict, Why, verdict};
@@ -196,7 +197,7 @@ impl Undone {
 /// Looks at the host over a connection made anew, and has it keep what it runs or take it back. What is made the boot default next
 /// is confirmed with that.
 async fn verify(
-    part: &HostPart,
+    part: &mut HostPart,
     prepared: &Prepared,
     test: &Test<'_>,
     contact: Contact,
@@ -204,7 +205,11 @@ async fn verify(
 ) -> Result<Verified, Stop> {
     let lost = || unknown(LOST);
     let contact = contact.anew(part).await.ok_or_else(lost)?;
-    let (contact, after) = contact.look(part).await.ok_or_else(lost)?;
+    let (mut contact, mut after) = contact.look(part).await.ok_or_else(lost)?;
+    if after.current.as_ref() == Some(prepared.wanted.runs()) {
+        contact = see_secrets(part, prepared, contact).await?;
+        after.missing_secrets.clone_from(&part.missing_secrets);
+    }
     let before = &prepared.access.facts;
     let aim = Aim { runs: prepared.wanted.runs(), boots: &prepared.wanted.toplevel };
     let judged = verdict(Goal::Test, aim, ended, before, &after);
@@ -275,8 +280,12 @@ fn suffices(confirm: Duration, since: Duration, needed: Duration) -> bool {
 /// Why what runs must not stay, if it must not.
 fn objection(judged: &Verdict, verb: Goal, policy: &Policy) -> Option<String> {
     match judged {
-        Verdict::UnitsFailed { new, known } if policy.on_failed(new, known) == FailedUnits::Rollback => {
-            Some(if new.is_empty() { PART_FAILED.to_owned() } else { format!("units failed: {}", new.join(", ")) })
+        Verdict::UnitsFailed { new, known, secrets }
+            if policy.on_lack(new, known, secrets) == FailedUnits::Rollback =>
+        {
+            let units = (!new.is_empty()).then(|| format!("units failed: {}", new.join(", ")));
+            let wrong: Vec<_> = lack(secrets).into_iter().chain(units).collect();
+            Some(if wrong.is_empty() { PART_FAILED.to_owned() } else { wrong.join("; ") })
         }
         // Nothing was activated, and the boot default will be what only a boot brings.
         Verdict::Failed(Why::NeedsBoot) if verb.sets_profile() => None,

@@ -61,6 +61,8 @@ pub struct HostPart {
     pub(super) system: Option<String>,
     pub(super) generation: Option<u64>,
     pub(super) build_ms: Option<u64>,
+    /// The secrets that its new system lacks, once that was looked for.
+    pub(super) missing_secrets: Vec<String>,
     /// The host's lock, while it is ours.
     pub(super) lock: Option<HostLock>,
     begun: Instant,
@@ -91,7 +93,22 @@ impl HostPart {
         let (old, wanted, system, generation, build_ms) = (None, None, None, None, None);
         let (wants, wave) = (context.wants.clone(), context.job.waves.wave_of(&host.name));
         let (lock, begun) = (None, Instant::now());
-        Self { context, host, wants, suffix: "", wave, log, old, wanted, system, generation, build_ms, lock, begun }
+        Self {
+            context,
+            host,
+            wants,
+            suffix: "",
+            wave,
+            log,
+            old,
+            wanted,
+            system,
+            generation,
+            build_ms,
+            missing_secrets: Vec::new(),
+            lock,
+            begun,
+        }
     }
 
     /// The part that brings a host back to what it ran before its first part, which ended as `end` says. None where it ran

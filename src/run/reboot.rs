@@ -247,7 +247,7 @@ impl<'a> Trip<'a> {
     /// Why the host must not stay on what it booted, if it must not.
     fn objection(&self, part: &HostPart, after: &Facts, ailments: &[Ailment]) -> Option<String> {
         match units_after_boot(&self.prepared.access.facts, after) {
-            Verdict::UnitsFailed { new, known }
+            Verdict::UnitsFailed { new, known, .. }
                 if part.host.policy.on_failed(&new, &known) == FailedUnits::Rollback =>
             {
                 Some(format!("units failed: {}", new.join(", ")))

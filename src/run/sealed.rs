@@ -1,14 +1,18 @@
-//! Whether a host can decrypt what its new system will want to, found out before anything is built for it.
+//! Whether a host can decrypt what its new system will want to, found out before anything is built for it, and whether it has
+//! that once the system runs.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
 
+use super::activate::{Contact, unknown};
 use super::context::Wants;
 use super::host::HostPart;
 use super::prepare::{Origin, Prepared};
 use super::stop::Stop;
-use crate::nix::{Sealed, SealedValue};
-use crate::plan::{Action, Doubt, SealedFile, SopsSource, unreadable, unreadable_sops};
+use crate::nix::{Sealed, SealedSecret, SealedValue};
+use crate::plan::{Action, Doubt, SealedFile, SopsSource, held, unreadable, unreadable_sops};
+use crate::remote::{PATIENT, RunError, live_secrets};
 use crate::report::StepName;
 use crate::secrets::age::Header;
 use crate::secrets::sops::{Format, SopsFile};
@@ -58,4 +62,55 @@ fn sources(source: &Path, sealed: &Sealed) -> Vec<SopsSource> {
         Some(SopsSource { wanted: wanted.clone(), read: SopsFile::parse(format, &bytes), file })
     };
     sealed.sops.secrets.iter().filter_map(one).collect()
+}
+
+/// What helps where secrets are not there.
+pub(super) const LACK_HINT: &str =
+    "`hubctl secrets status --live` tells how they are now; the host's journal tells why, under agenix's name";
+
+/// What a host lacks, as part of a sentence.
+pub(super) fn lack(secrets: &[String]) -> Option<String> {
+    (!secrets.is_empty()).then(|| format!("secrets are missing: {}", secrets.join(", ")))
+}
+
+/// Looks whether the secrets of the system that a part's host runs by now are there, over as many connections as it takes. Which are
+/// not, the part knows then.
+pub(super) async fn see_secrets(
+    part: &mut HostPart,
+    prepared: &Prepared,
+    mut contact: Contact,
+) -> Result<Contact, Stop> {
+    let Origin::Flake(evaluation) = &prepared.wanted.origin else { return Ok(contact) };
+    let sealed = &evaluation.sealed;
+    let paths: BTreeSet<_> = sealed.secrets.iter().filter_map(|secret| secret.path.as_deref()).collect();
+    let is_overruled = part.context.job.overruled.contains(&Doubt::Secrets);
+    // A specialisation may have others.
+    if paths.is_empty() || is_overruled || prepared.wanted.runs() != &prepared.wanted.toplevel {
+        return Ok(contact);
+    }
+    let found = loop {
+        match live_secrets(&contact.remote, &paths, PATIENT, false).await {
+            Ok(found) => break found,
+            Err(RunError::Lost(_) | RunError::TimedOut(_)) => {
+                let lost = || unknown("the system is live, but the host was not reached again to look for its secrets");
+                contact = contact.regain(part).await.ok_or_else(lost)?;
+            }
+            // Whoever may not look does not know.
+            Err(RunError::NotElevated { .. }) => return Ok(contact),
+        }
+    };
+    let source = match &part.wants {
+        Wants::Flake(evaluator) => Some(evaluator.source().path.as_path().to_path_buf()),
+        _ => None,
+    };
+    let may_be_empty = |secret: &SealedSecret| {
+        let place = source.as_ref().zip(secret.file.as_ref()).map(|(source, file)| source.join(file));
+        let header = place.and_then(|file| File::open(file).ok()).and_then(|file| Header::read(file).ok());
+        header.is_none_or(|header| header.plaintext_len() == 0)
+    };
+    let lacking = held(sealed, found, may_be_empty)
+        .into_iter()
+        .filter(|one| one.problems.iter().any(|problem| problem.is_lack()));
+    part.missing_secrets = lacking.filter_map(|one| Some(format!("{} ({})", one.name?, one.live.path))).collect();
+    Ok(contact)
 }

@@ -34,6 +34,7 @@ mod hooks;
 mod hub_toml;
 mod kills;
 mod lint;
+mod live_secrets;
 mod lock;
 mod look;
 mod metrics;

@@ -151,6 +151,8 @@ const LINES: &[(&str, &str, How)] = &[
     ("docs/secrets.md", "hubctl secrets exec api-token -- printenv API_TOKEN", Elsewhere),
     ("docs/secrets.md", "hubctl secrets check --staged", Elsewhere),
     ("docs/secrets.md", "hubctl secrets status --matrix", Elsewhere),
+    // live_secrets.rs.
+    ("docs/secrets.md", "hubctl secrets status --live", Elsewhere),
     ("docs/secrets.md", "hubctl secrets check --hosts", Elsewhere),
     ("docs/secrets.md", "hubctl secrets exec api-token=TOKEN --file tls-key -- ./serve --port 80", Elsewhere),
     // update.rs.

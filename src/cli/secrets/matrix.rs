@@ -121,7 +121,7 @@ fn join(place: &Place, wanted: Vec<(HostName, Sealed)>) -> Result<Vec<HostSecret
 }
 
 /// The header of a file, where there is one.
-fn header(root: &Path, file: impl AsRef<Path>) -> Option<Header> {
+pub(super) fn header(root: &Path, file: impl AsRef<Path>) -> Option<Header> {
     // What is wrong with a file `secrets status` tells; nobody can read it anyway.
     File::open(root.join(file)).ok().and_then(|file| Header::read(file).ok())
 }

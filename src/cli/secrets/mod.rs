@@ -12,6 +12,7 @@ mod exec;
 mod findings;
 mod grant;
 mod keys;
+mod live;
 mod matrix;
 mod place;
 mod rekey;

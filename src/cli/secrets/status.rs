@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::both::Both;
 use super::matrix::Matrix;
 use super::place::{Place, told};
-use super::sops;
+use super::{live, sops};
 use crate::cli::config::Config;
 use crate::cli::hub::Hub;
 use crate::error::{Error, Exit, Kind, Result};
@@ -20,16 +20,22 @@ use crate::secrets::{Condition, Report, Row, ToRotate, git_state, report};
 pub(super) struct StatusArgs {
     /// Exits with 1 where something has to be done, for CI.
     #[arg(long)]
-    check: bool,
+    pub(super) check: bool,
     /// Tells instead which host needs which secret and can read what, by its configuration; that is evaluated where it changed.
     #[arg(long)]
     matrix: bool,
-    /// The matrix of these hosts alone: names, globs and tags.
+    /// Asks the hosts instead what secrets they have: names, modes and owners, and which are missing or empty.
+    #[arg(long, conflicts_with = "matrix")]
+    pub(super) live: bool,
+    /// These hosts alone: names, globs and tags. Without --live it is the matrix that is told of them.
     #[arg(long = "host", value_name = "HOST")]
-    hosts: Vec<String>,
+    pub(super) hosts: Vec<String>,
 }
 
 pub(super) async fn run(hub: &Hub, args: &StatusArgs) -> Result<Exit> {
+    if args.live {
+        return live::run(hub, args).await;
+    }
     if args.matrix || !args.hosts.is_empty() {
         return matrix(hub, &Place::of(hub).await?, args).await;
     }
