@@ -157,7 +157,7 @@ pub fn names_of_key(text: &str, key: &str) -> Vec<Who> {
 }
 
 /// The `let`s in front of the rules, outermost first.
-fn lets(text: &str) -> Vec<LetIn> {
+pub(super) fn lets(text: &str) -> Vec<LetIn> {
     let mut found = Vec::new();
     let mut expr = Root::parse(text).tree().expr();
     while let Some(now) = expr {
@@ -251,7 +251,7 @@ fn kind_of(value: &Expr, known: &[Who]) -> Option<bool> {
     }
 }
 
-fn name_of(one: &AttrpathValue) -> Option<String> {
+pub(super) fn name_of(one: &AttrpathValue) -> Option<String> {
     let path = one.attrpath()?;
     let mut attrs = path.attrs();
     let name = attrs.next()?;
@@ -262,7 +262,7 @@ fn attribute(name: &str) -> String {
     format!("{}.publicKeys", quoted(name))
 }
 
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace("${", "\\${"))
 }
 
@@ -283,13 +283,13 @@ fn expression(who: &[Who]) -> String {
     list.into_iter().chain(groups).collect::<Vec<_>>().join(" ++ ")
 }
 
-fn range(node: &rnix::SyntaxNode) -> Range<usize> {
+pub(super) fn range(node: &rnix::SyntaxNode) -> Range<usize> {
     debug_assert!(node.kind() != SyntaxKind::TOKEN_WHITESPACE);
     let range = node.text_range();
     range.start().into()..range.end().into()
 }
 
-fn line_start(text: &str, at: usize) -> usize {
+pub(super) fn line_start(text: &str, at: usize) -> usize {
     text[..at].rfind('\n').map_or(0, |end| end + 1)
 }
 

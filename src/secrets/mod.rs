@@ -1,6 +1,7 @@
 //! Secrets in the repository: who can read which, and how they change all at once or not at all.
 
 pub mod age;
+mod bind_rules;
 pub mod edit_rules;
 mod error;
 mod format;
@@ -16,6 +17,7 @@ mod to_rotate;
 pub mod transaction;
 mod vault;
 
+pub use bind_rules::{bind, identifier};
 pub use error::SecretsError;
 pub use format::{Format, FormatError};
 pub use git::{InGit, git_state, state_dir};

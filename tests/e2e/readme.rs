@@ -150,10 +150,14 @@ const LINES: &[(&str, &str, How)] = &[
     // secrets/exec.rs, readers.rs and matrix.rs.
     ("docs/secrets.md", "hubctl secrets exec api-token -- printenv API_TOKEN", Elsewhere),
     ("docs/secrets.md", "hubctl secrets check --staged", Elsewhere),
+    // secrets/hosts.rs.
+    ("docs/secrets.md", "hubctl secrets hosts", Elsewhere),
+    ("docs/secrets.md", "hubctl secrets hosts add razer", Elsewhere),
     ("docs/secrets.md", "hubctl secrets status --matrix", Elsewhere),
     // live_secrets.rs.
     ("docs/secrets.md", "hubctl secrets status --live", Elsewhere),
     ("docs/secrets.md", "hubctl secrets check --hosts", Elsewhere),
+    ("docs/secrets.md", "hubctl secrets hosts add razer --generate --yes >/dev/shm/key", Elsewhere),
     ("docs/secrets.md", "hubctl secrets exec api-token=TOKEN --file tls-key -- ./serve --port 80", Elsewhere),
     // update.rs.
     ("docs/updating.md", "hubctl update --check", Elsewhere),

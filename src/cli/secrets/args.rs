@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::place::Place;
-use super::{check, create, edit, exec, grant, keys, rekey, revoke, set, show, status};
+use super::{check, create, edit, exec, grant, hosts, keys, rekey, revoke, set, show, status};
 use crate::cli::hub::Hub;
 use crate::error::{Exit, Result};
 
@@ -47,6 +47,8 @@ pub(super) enum SecretsCommand {
     /// Looks for secrets that are in git as they are: plaintext beside a secret or in its place, and private keys; and for hosts that
     /// can read more or less than they need.
     Check(check::CheckArgs),
+    /// Holds the keys that the rules have for hosts against those that the hosts have, and adds hosts.
+    Hosts(hosts::HostsArgs),
     /// Lists the keys of the rules: their tags in files, what they are in the form of age, and how many secrets each can read.
     Keys(keys::KeysArgs),
 }
@@ -71,6 +73,7 @@ pub(in crate::cli) async fn run(hub: &Hub, args: SecretsArgs) -> Result<Exit> {
         SecretsCommand::Grant(args) => grant::run(hub, &args).await,
         SecretsCommand::Revoke(args) => revoke::run(hub, &args).await,
         SecretsCommand::Rekey(args) => rekey::run(hub, &args).await,
+        SecretsCommand::Hosts(args) => hosts::run(hub, args).await,
         // The others are about the rules of secrets.nix alone.
         SecretsCommand::Check(args) => check::run(hub, &Place::of(hub).await?, &args).await,
         SecretsCommand::Keys(args) => keys::run(hub, &Place::of(hub).await?, &args),

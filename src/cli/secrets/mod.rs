@@ -1,5 +1,6 @@
 //! `hubctl secrets`.
 
+mod add_host;
 mod args;
 mod ask;
 mod both;
@@ -11,6 +12,7 @@ mod editor;
 mod exec;
 mod findings;
 mod grant;
+mod hosts;
 mod keys;
 mod live;
 mod matrix;

@@ -37,7 +37,7 @@ pub(super) async fn run(hub: &Hub, args: &ShowArgs) -> Result<Exit> {
 }
 
 /// Makes sure that a content goes where it may.
-fn may_be_shown(hub: &Hub, stdout: &std::io::Stdout, reveal: bool) -> Result<()> {
+pub(super) fn may_be_shown(hub: &Hub, stdout: &std::io::Stdout, reveal: bool) -> Result<()> {
     if hub.ui.output() == Output::Json {
         return Err(Error::message(Kind::Usage, "the content of a secret is not told as JSON").hint("leave --json out"));
     }

@@ -4,6 +4,7 @@ mod age;
 mod commands;
 mod editing;
 mod exec;
+mod hosts;
 mod matrix;
 mod readers;
 mod sops;
