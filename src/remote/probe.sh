@@ -127,7 +127,15 @@ done
 say interrupted "$interrupted"
 if [ -d /run/systemd/system ]; then
   say systemd 1
-  systemctl list-units --plain --full --no-legend --no-pager 2>/dev/null | while read -r unit _ active _ description; do
+  # Who activates has units of these names, for as long as they are there. Without one the failed units are all that matters: to
+  # list a few is done much sooner than to list all, which the shell reads letter by letter.
+  which=--state=failed
+  for unit in /run/systemd/transient/nixos-rebuild-switch-to-configuration.service \
+    /run/systemd/transient/hubctl-revert-* /run/systemd/transient/hubctl-confirm-* \
+    /etc/systemd/system.attached/hubctl-confirm-* /run/systemd/system.attached/hubctl-confirm-*; do
+    [ -e "$unit" ] && which=''
+  done
+  systemctl list-units --plain --full --no-legend --no-pager $which 2>/dev/null | while read -r unit _ active _ description; do
     case $active:$unit in
       failed:*) say failed-unit "$unit" ;;
       # The description is what a user without rights sees of who began it.
