@@ -221,7 +221,7 @@ impl Hub {
             impure: self.global.impure,
             builders: self.global.builders.clone(),
         };
-        let detected = Nix::detect(settings, &self.cancel).await;
+        let detected = Nix::detect(settings, StateDirs::nix_version().ok().as_deref(), &self.cancel).await;
         self.not_stopped()?;
         detected.map_err(|error| {
             let hint = error.hint();

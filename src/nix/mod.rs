@@ -21,6 +21,7 @@ mod formatter;
 mod git;
 mod health;
 mod inputs;
+mod known_version;
 mod lock_file;
 mod lock_health;
 mod lock_update;

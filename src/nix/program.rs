@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
+use super::known_version::KnownVersion;
 use super::own_cache::own_cache;
 use super::store_db::StoreDb;
 use super::store_path::StorePath;
@@ -80,6 +81,19 @@ impl Settings {
     }
 }
 
+/// What `nix --version` prints.
+async fn printed_version(program: &Path, known: Option<&KnownVersion>, cancel: &Cancel) -> Result<String, NixError> {
+    if let Some(printed) = known.and_then(KnownVersion::read) {
+        return Ok(printed);
+    }
+    let version = Cmd::new(program).arg("--version").ends_by_itself().deadline(ANSWERS_WITHIN);
+    let printed = version.output(cancel).await.map_err(NixError::Failed)?.text();
+    if let Some(known) = known.filter(|_| Version::parse(&printed).is_some()) {
+        known.keep(&printed);
+    }
+    Ok(printed)
+}
+
 fn flags(options: &[(String, String)]) -> impl Iterator<Item = &str> {
     options.iter().flat_map(|(name, value)| ["--option", name, value])
 }
@@ -96,13 +110,15 @@ impl NixError {
 }
 
 impl Nix {
-    /// Finds `nix` on PATH and asks its version, and at the same time for its settings, which nearly every command wants next.
-    pub async fn detect(settings: Settings, cancel: &Cancel) -> Result<Self, NixError> {
+    /// Finds `nix` on PATH and asks its version, and at the same time for its settings, which nearly every command wants next. The
+    /// version is not asked again as long as `kept`, a file, has it of the same program.
+    pub async fn detect(settings: Settings, kept: Option<&Path>, cancel: &Cancel) -> Result<Self, NixError> {
         let program = which::which("nix").map_err(|_| NixError::NotFound)?;
-        let version = Cmd::new(&program).arg("--version").ends_by_itself().deadline(ANSWERS_WITHIN);
+        let known = kept.and_then(|kept| KnownVersion::new(kept, &program));
         let all_settings = bare_cmd(&program, Version::OLD_SHOW_CONFIG).args(settings.flags()).deadline(ANSWERS_WITHIN);
-        let (printed, all_settings) = tokio::join!(version.output(cancel), all_settings.output(cancel));
-        let printed = printed.map_err(NixError::Failed)?.text();
+        let (printed, all_settings) =
+            tokio::join!(printed_version(&program, known.as_ref(), cancel), all_settings.output(cancel));
+        let printed = printed?;
         // Where this did not work, they are asked for again when they are wanted, by the version's own name for them.
         let all_settings = all_settings.ok().map(|output| output.text());
         match Version::parse(&printed) {

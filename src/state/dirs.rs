@@ -56,6 +56,11 @@ impl StateDirs {
         Ok(below("XDG_CACHE_HOME", ".cache")?.join("options").join(format!("{key}.txt")))
     }
 
+    /// What is known of the version of Nix.
+    pub fn nix_version() -> io::Result<PathBuf> {
+        Ok(below("XDG_CACHE_HOME", ".cache")?.join("nix-version"))
+    }
+
     /// All of them.
     pub fn root(&self) -> &Path {
         &self.0

@@ -83,7 +83,7 @@ async fn without_a_view_of_its_own_an_evaluation_sees_no_less() {
 
 async fn footprints_with_and_without_a_view() -> Result<(), Unwatched> {
     let world = World::of(&three_hosts()).await;
-    let nix = Nix::detect(Settings::default(), &Cancel::never()).await.unwrap();
+    let nix = Nix::detect(Settings::default(), None, &Cancel::never()).await.unwrap();
     let flake = FlakeRef::resolve(".", &world.root()).unwrap();
     let source = lock(&nix, &flake, &Cancel::never()).await.unwrap();
     let tree = Tree::scan(source.path.as_path()).unwrap();

@@ -87,7 +87,7 @@ impl World {
         let dir = tempfile::Builder::new().prefix("hubctl-incremental-").tempdir().unwrap();
         fs::create_dir_all(dir.path().join("repo").join(below)).unwrap();
         let state = State::open(&dir.path().join("state/state.db"), |warning| panic!("{warning}")).unwrap();
-        let nix = Nix::detect(settings, &Cancel::never()).await.unwrap();
+        let nix = Nix::detect(settings, None, &Cancel::never()).await.unwrap();
         Self { dir, below, state: Arc::new(state), nix }
     }
 

@@ -78,7 +78,7 @@ impl Fleet {
             options: options.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
             ..Settings::default()
         };
-        let nix = Nix::detect(settings, &Cancel::never()).await.unwrap();
+        let nix = Nix::detect(settings, None, &Cancel::never()).await.unwrap();
         let world = Arc::new(World::new(dir.path().join("store")));
         let fleet = Self { dir, nix, world };
         let system = SYSTEM.replace("SYSTEM", &format!("{}-linux", std::env::consts::ARCH));
