@@ -17,7 +17,7 @@ use super::journal::{Entry, Journal, hex};
 use crate::secrets::error::SecretsError;
 
 /// How many files are made to last at once: what is waited for is the disk.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 32;
 
 type Result<T, E = SecretsError> = std::result::Result<T, E>;
 
