@@ -5,6 +5,7 @@
 
 mod nix_files;
 
+use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -189,17 +190,8 @@ impl Files {
 
     /// Whether Nix takes all of some files for right, which one run of it tells.
     fn nix(&self, which: &[usize]) -> Output {
-        let home = self.dir.path();
-        Command::new("nix-instantiate")
-            .arg("--parse")
-            .args(which.iter().map(|at| &self.names[*at]))
-            .current_dir(self.dir.path())
-            .env("HOME", home)
-            .env("NIX_STATE_DIR", home.join("state"))
-            .env("NIX_STORE_DIR", home.join("store"))
-            .env("NIX_PATH", "nixpkgs=/nowhere")
-            .output()
-            .unwrap()
+        let names = which.iter().map(|at| &self.names[*at]);
+        self.asked(Command::new("nix-instantiate").arg("--parse").args(names)).output().unwrap()
     }
 
     /// The files of which Nix does not say what `ours` say, with what it says.
@@ -207,12 +199,74 @@ impl Files {
         let (right, wrong): (Vec<_>, Vec<_>) = (0..ours.len()).partition(|at| ours[*at]);
         let mut found = Vec::new();
         self.not_all_right(&right, &mut found);
-        for at in wrong {
-            if self.nix(&[at]).status.success() {
-                found.push((at, "Nix reads it".to_owned()));
+        // The evaluator does read what is right, and would wait for the rest of what ends too soon.
+        assert_eq!(self.read_in_turn(&right).unwrap(), right);
+        let (cut, wrong): (Vec<_>, Vec<_>) = wrong.into_iter().partition(|at| self.ends_too_soon(*at));
+        for at in cut {
+            self.some_right(&[at], &mut found);
+        }
+        self.some_right(&wrong, &mut found);
+        found
+    }
+
+    /// Whether hubctl says of a file that it ends too soon.
+    fn ends_too_soon(&self, at: usize) -> bool {
+        let report = check_syntax(self.dir.path(), &self.names[at..=at]).unwrap();
+        report
+            .findings()
+            .any(|finding| ["end of the file", "not closed"].iter().any(|words| finding.message.contains(words)))
+    }
+
+    /// Adds those of `which` that Nix reads, with few runs of it: its interactive evaluator goes on behind a file that is wrong.
+    fn some_right(&self, which: &[usize], found: &mut Vec<(usize, String)>) {
+        let reads = |at: usize| (at, "Nix reads it".to_owned());
+        if let [one] = which {
+            found.extend(self.nix(&[*one]).status.success().then(|| reads(*one)));
+            return;
+        }
+        match self.read_in_turn(which) {
+            Some(right) => found.extend(right.into_iter().map(reads)),
+            None if which.is_empty() => {}
+            None => {
+                let (left, right) = which.split_at(which.len() / 2);
+                self.some_right(left, found);
+                self.some_right(right, found);
             }
         }
-        found
+    }
+
+    /// Those of `which` that the evaluator imports as the body of a function, which evaluates nothing of them; none where it did not
+    /// get to its end. A file that ends too soon has it wait for more.
+    fn read_in_turn(&self, which: &[usize]) -> Option<Vec<usize>> {
+        let mut lines = Vec::new();
+        for at in which {
+            let name = format!("function-{at}.nix");
+            let text = fs::read_to_string(self.dir.path().join(&self.names[*at])).unwrap();
+            fs::write(self.dir.path().join(&name), format!("__nobody:\n{text}")).unwrap();
+            // What is answered differs from what is asked, which some versions repeat.
+            lines.push(format!("builtins.seq (import ./{name}) (\"right \" + toString {at})\n"));
+        }
+        lines.push("\"the \" + \"end\"\n".to_owned());
+        fs::write(self.dir.path().join("lines"), lines.concat()).unwrap();
+        let output = self
+            .asked(Command::new("nix").args(["--extra-experimental-features", "nix-command", "repl"]))
+            .stdin(fs::File::open(self.dir.path().join("lines")).unwrap())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        let right = said.split("\"right ").skip(1).filter_map(|rest| rest.split('"').next()?.parse().ok());
+        said.contains("\"the end\"").then(|| right.collect())
+    }
+
+    /// A command of Nix's, with nothing of the machine's.
+    fn asked<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        let home = self.dir.path();
+        command
+            .current_dir(home)
+            .env("HOME", home)
+            .env("NIX_STATE_DIR", home.join("state"))
+            .env("NIX_STORE_DIR", home.join("store"))
+            .env("NIX_PATH", "nixpkgs=/nowhere")
     }
 
     /// Adds those of `which` that Nix does not read, with few runs of it where there are few.

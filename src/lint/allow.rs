@@ -3,6 +3,7 @@
 //! One behind code holds for its line, one on a line of its own for the next line with code, and `allow-file` for the whole file. A
 //! reason has to be given, and one that allows nothing is found itself.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use rnix::SyntaxKind::TOKEN_COMMENT;
@@ -34,6 +35,7 @@ pub(super) fn allows(source: &Source, tree: &ast::Root) -> (Vec<Allow>, Vec<Find
     if !source.text().contains("hubctl:") {
         return (allows, found);
     }
+    let code = Code::of(source);
     let tokens = tree.syntax().descendants_with_tokens().filter_map(rnix::NodeOrToken::into_token);
     for token in tokens.filter(|token| token.kind() == TOKEN_COMMENT) {
         let start = usize::from(token.text_range().start());
@@ -42,7 +44,7 @@ pub(super) fn allows(source: &Source, tree: &ast::Root) -> (Vec<Allow>, Vec<Find
             None => {}
             Some(Err(problem)) => found.push(warning(span, problem)),
             Some(Ok((is_for_file, names))) => {
-                let line = (!is_for_file).then(|| line_of(source, start));
+                let line = (!is_for_file).then(|| line_of(source, &code, start));
                 for name in names {
                     if rules::rule(name).is_none() {
                         found.push(unknown(span.clone(), name));
@@ -65,11 +67,16 @@ pub(super) fn apply(
 ) -> Vec<Finding> {
     let mut used = vec![false; allows.len()];
     let mut left = Vec::new();
+    let mut places = HashMap::new();
+    for (at, allow) in allows.iter().enumerate() {
+        // The first of several that say the same is the one that is needed.
+        places.entry((allow.rule.as_str(), allow.line)).or_insert(at);
+    }
     for finding in findings {
-        let line = source.position(finding.span.start).line;
-        let allowing = |allow: &Allow| allow.rule == finding.rule && allow.line.is_none_or(|of| of == line);
-        match allows.iter().position(allowing) {
-            Some(at) => used[at] = true,
+        let lines = [Some(source.line_of(finding.span.start)), None];
+        let allowing = lines.iter().filter_map(|line| places.get(&(finding.rule, *line)));
+        match allowing.min() {
+            Some(at) => used[*at] = true,
             None => left.push(finding),
         }
     }
@@ -108,19 +115,33 @@ fn read(comment: &str) -> Option<Read<'_>> {
     Some(Ok((is_for_file, names)))
 }
 
-/// The line that a comment holds for.
-fn line_of(source: &Source, start: usize) -> usize {
-    let line = source.position(start).line;
-    let alone = source.text()[source.line(line).start..start].trim().is_empty();
-    if !alone {
-        return line;
+/// For each line, the next one with code behind it.
+struct Code(Vec<Option<usize>>);
+
+impl Code {
+    fn of(source: &Source) -> Self {
+        let mut next = vec![None; source.lines() + 1];
+        let mut code = None;
+        for line in (1..=source.lines()).rev() {
+            next[line] = code;
+            let text = source.text()[source.line(line)].trim();
+            if !text.is_empty() && !text.starts_with('#') {
+                code = Some(line);
+            }
+        }
+        Self(next)
     }
-    let is_code = |line: &usize| {
-        let text = source.text()[source.line(*line)].trim();
-        !text.is_empty() && !text.starts_with('#')
-    };
-    let last = source.position(source.text().len()).line;
-    (line + 1..=last).find(is_code).unwrap_or(line)
+
+    fn behind(&self, line: usize) -> Option<usize> {
+        self.0.get(line).copied().flatten()
+    }
+}
+
+/// The line that a comment holds for.
+fn line_of(source: &Source, code: &Code, start: usize) -> usize {
+    let line = source.line_of(start);
+    let alone = source.text()[source.line(line).start..start].trim().is_empty();
+    if alone { code.behind(line).unwrap_or(line) } else { line }
 }
 
 fn warning(span: Range<usize>, message: String) -> Finding {

@@ -146,6 +146,20 @@ fn the_terminal_is_given_back_whatever_ends_the_view() {
 }
 
 #[test]
+fn a_panic_gives_the_terminal_back_and_is_told_on_it() {
+    let mut hub = Hub::offline();
+    let sign = hub.root().with_file_name("panic");
+    hub.set_env("HUBCTL_TEST_WATCH_PANIC", sign.to_str().unwrap());
+    let screen = watch(&hub, &["--no-eval", "p620"], 100, 24);
+    screen.reaches("the table", |text| text.contains("STATE") && !row(text, "p620").is_empty());
+    assert!(screen.is_taken() && screen.is_raw());
+    std::fs::write(&sign, "").unwrap();
+    screen.shows("HUBCTL_TEST_WATCH_PANIC says so");
+    assert_eq!(screen.exit(), 101);
+    screen.assert_given_back();
+}
+
+#[test]
 fn without_a_terminal_there_is_no_view() {
     let hub = Hub::offline();
     hub.run(&["status", "--watch"]).exits(2).says("--watch needs a terminal").says("hint: without --watch");

@@ -1,6 +1,6 @@
 //! Deployments drawn: how long they took, how hosts ended, and how each host fared.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::words::{milliseconds, took};
 use crate::report::units::local;
@@ -57,6 +57,16 @@ const fn weight(style: Style) -> u8 {
         Style::Warn => 1,
         _ => 0,
     }
+}
+
+/// What the signs for hosts mean, as far as the deployments have such; nothing where there is only one.
+pub(super) fn legend(found: &[Deployment]) -> Option<String> {
+    let outcomes = || found.iter().flat_map(|one| one.hosts.values()).map(|record| record.outcome);
+    let signs: BTreeSet<_> = outcomes().map(|outcome| outcome.map_or("?", mark)).collect();
+    let meanings = [("✓", "well"), ("!", "to look at"), ("✗", "failed"), ("?", "not ended")];
+    let known = meanings.iter().filter(|(sign, _)| signs.contains(sign));
+    let words: Vec<_> = known.map(|(sign, meaning)| format!("{sign} {meaning}")).collect();
+    (words.len() > 1).then(|| words.join("   "))
 }
 
 fn by_outcome(found: &[Deployment]) -> Table {
@@ -138,6 +148,18 @@ mod tests {
         assert!(rows[1].contains("✓?") && rows[1].contains(&"█".repeat(24)), "{time}");
         assert!(outcome.contains("✓ deployed") && outcome.contains("✗ build-failed"), "{outcome}");
         assert!(host.contains('▁') && host.contains('█'), "{host}");
+    }
+
+    #[test]
+    fn signs_are_explained_where_there_are_several() {
+        let ends = |ends: &[Option<Outcome>]| {
+            let hosts: Vec<_> = ends.iter().enumerate().map(|(at, end)| (format!("h{at}"), *end)).collect();
+            let hosts: Vec<_> = hosts.iter().map(|(name, end)| (name.as_str(), *end, 1)).collect();
+            legend(&[deployment(1, 1, &hosts)])
+        };
+        assert_eq!(ends(&[Some(Outcome::Deployed), Some(Outcome::Unchanged)]), None);
+        let all = ends(&[Some(Outcome::Deployed), Some(Outcome::BuildFailed), None]);
+        assert_eq!(all.unwrap(), "✓ well   ✗ failed   ? not ended");
     }
 
     #[test]

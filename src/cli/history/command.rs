@@ -1,6 +1,7 @@
 //! The deployments as a list.
 
 use std::collections::BTreeSet;
+use std::io;
 
 use clap::{Args, Subcommand};
 
@@ -108,6 +109,17 @@ fn outcomes_of(words: &[Ends]) -> Option<BTreeSet<Option<Outcome>>> {
     (!words.is_empty()).then(|| words.iter().flat_map(stands_for).collect())
 }
 
+fn charts(hub: &Hub, found: &[Deployment]) -> io::Result<()> {
+    let [times, outcomes, hosts] = chart::tables(found);
+    hub.ui.table(&times)?;
+    chart::legend(found).iter().try_for_each(|legend| hub.ui.data(legend))?;
+    for table in [outcomes, hosts] {
+        hub.ui.data("\n")?;
+        hub.ui.table(&table)?;
+    }
+    Ok(())
+}
+
 fn list(hub: &Hub, state: &State, filter: &Filter, draw: bool) -> Result<Exit> {
     let found = state.deployments(filter).map_err(|error| Error::new(Kind::Failed, error))?;
     let written = if hub.ui.output() == Output::Json {
@@ -118,7 +130,7 @@ fn list(hub: &Hub, state: &State, filter: &Filter, draw: bool) -> Result<Exit> {
         hub.ui.status(nothing);
         Ok(())
     } else if draw {
-        chart::tables(&found).iter().try_for_each(|table| hub.ui.table(table).and_then(|()| hub.ui.data("\n")))
+        charts(hub, &found)
     } else {
         hub.ui.table(&table(&found))
     };

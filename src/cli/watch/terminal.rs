@@ -68,6 +68,8 @@ impl Screen {
     }
 
     pub(super) fn draw(&mut self, model: &Model) -> io::Result<()> {
+        #[cfg(debug_assertions)]
+        fail_if_told();
         self.terminal.draw(|frame| draw(model, self.theme, frame)).map(drop)
     }
 
@@ -90,6 +92,13 @@ pub(super) fn give_back() {
     // One that is gone needs nothing given back.
     let _ = disable_raw_mode();
     let _ = execute!(stdout(), LeaveAlternateScreen, Show);
+}
+
+/// Panics where a program that is built for tests finds the file that `HUBCTL_TEST_WATCH_PANIC` names.
+#[cfg(debug_assertions)]
+fn fail_if_told() {
+    let told = std::env::var_os("HUBCTL_TEST_WATCH_PANIC").is_some_and(|file| std::path::Path::new(&file).exists());
+    assert!(!told, "the view fails because HUBCTL_TEST_WATCH_PANIC says so");
 }
 
 /// Has `work` done in a panic before it is told, for all time to come.
