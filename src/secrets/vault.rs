@@ -70,10 +70,13 @@ impl Vault {
         Ok((sealed, plain))
     }
 
-    /// Encrypts a content to those whom the rule names, and proves that it is what it should be before anybody sees it.
-    pub fn seal(&self, rule: &Rule, plain: &[u8], seen: Seen, identities: &Identities) -> Result<Change> {
+    /// Encrypts a content to those whom the rule names, and proves that it is what it should be before anybody sees it. `old` is the
+    /// file as it was read, where there is one: a file that is armored stays so.
+    pub fn seal(&self, rule: &Rule, plain: &[u8], old: Option<&[u8]>, identities: &Identities) -> Result<Change> {
         let of_age = |error| SecretsError::age(&rule.path, error);
-        let armor = if rule.armor { Armor::Ascii } else { Armor::Binary };
+        let was_armored = old.and_then(|old| Header::of(old).ok()).is_some_and(|header| header.armor() == Armor::Ascii);
+        let armor = if rule.armor || was_armored { Armor::Ascii } else { Armor::Binary };
+        let seen = old.map_or(Seen::Nothing, Seen::of);
         let content = encrypt(plain, &rule.recipients, armor, &self.ask).map_err(of_age)?;
         let header = Header::of(&content).map_err(of_age)?;
         let wrong = |what| SecretsError::NotVerified { path: rule.path.clone(), what };
@@ -143,6 +146,6 @@ impl Vault {
         if !forced && identities.are_locked_out(&rule.recipients) {
             return Err(SecretsError::LocksOut(rule.path.clone()));
         }
-        self.seal(rule, &plain, Seen::of(&sealed.bytes), identities)
+        self.seal(rule, &plain, Some(&sealed.bytes), identities)
     }
 }

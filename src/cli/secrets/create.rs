@@ -11,7 +11,6 @@ use super::{rules, set, sops};
 use crate::cli::hub::Hub;
 use crate::error::{Error, Exit, Kind, Result};
 use crate::secrets::sops::{SopsRules, SopsSecret};
-use crate::secrets::transaction::Seen;
 use crate::secrets::{SecretsError, edit_rules};
 
 #[derive(Args, Debug)]
@@ -73,7 +72,7 @@ async fn create_agenix(hub: &Hub, place: &Place, args: &CreateArgs) -> Result<Ex
         std::fs::create_dir_all(dir).map_err(|error| Error::new(Kind::Failed, error))?;
     }
     let (vault, identities, path) = (place.vault.clone(), place.identities(hub, &Keys::default())?, rule.path.clone());
-    let change = aside(hub, move || vault.seal(&rule, &plain, Seen::Nothing, &identities)).await?;
+    let change = aside(hub, move || vault.seal(&rule, &plain, None, &identities)).await?;
     store.commit(&[rules_change, change]).map_err(told)?;
     hub.ui.status(&format!("{} is created, and has a rule in {}", path.display(), place.rules.file.display()));
     hub.ui.status(&format!("a flake sees it once git knows it: `git add {}`", path.display()));

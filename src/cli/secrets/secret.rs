@@ -13,7 +13,7 @@ use crate::cli::hub::Hub;
 use crate::error::{Error, Kind, Result};
 use crate::secrets::age::{Ask, Header, Identities};
 use crate::secrets::sops::{SopsSecret, Step, steps};
-use crate::secrets::transaction::{Change, Seen};
+use crate::secrets::transaction::Change;
 use crate::secrets::{Format, Rule, SecretsError, ToRotate};
 
 /// A secret, as its file was when the command began.
@@ -139,8 +139,7 @@ impl Secret {
     ) -> std::result::Result<Vec<Change>, SecretsError> {
         let (change, list) = match &self.kind {
             Of::Agenix { place, rule, bytes } => {
-                let seen = bytes.as_deref().map_or(Seen::Nothing, Seen::of);
-                let change = place.vault.seal(rule, plain, seen, identities)?;
+                let change = place.vault.seal(rule, plain, bytes.as_deref(), identities)?;
                 (change, ToRotate::changed(&self.root, |list| list.remove(&rule.path))?)
             }
             Of::Sops { secret, ask } => {

@@ -157,6 +157,27 @@ fn only_what_drifted_is_encrypted_anew() {
 }
 
 #[test]
+fn a_file_that_is_armored_stays_so_and_a_rule_may_want_it() {
+    let secrets = Secrets::with(2);
+    let hub = &secrets.hub;
+    let file = |at: usize| hub.root().join(format!("secrets/s{at}.age"));
+    let is_armored = |at: usize| fs::read(file(at)).unwrap().starts_with(b"-----BEGIN AGE");
+    let mut age = Command::new("age");
+    age.args(["-a", "-r", &secrets.public(".ssh/id_ed25519"), "-o"]).arg(file(0)).stdin(Stdio::null());
+    assert!(age.status().unwrap().success());
+    secrets.set("s0", "armored").exits(0);
+    assert!(is_armored(0) && !is_armored(1));
+    hub.run(&["secrets", "rekey", "--all"]).exits(0);
+    assert!(is_armored(0) && !is_armored(1));
+    assert_eq!(secrets.by_age("p620", 0).as_deref(), Some("armored"));
+    let rules = fs::read_to_string(hub.root().join("secrets.nix")).unwrap();
+    let rule = "\"secrets/s1.age\".armor = true;\n  \"secrets/s1.age\".publicKeys";
+    hub.write("secrets.nix", &rules.replace("\"secrets/s1.age\".publicKeys", rule));
+    hub.run(&["secrets", "rekey"]).exits(0).says("secrets/s1.age is encrypted anew");
+    assert!(is_armored(1));
+}
+
+#[test]
 fn a_rekey_that_cannot_open_one_secret_changes_none() {
     let secrets = Secrets::with(4);
     let hub = &secrets.hub;
