@@ -28,4 +28,4 @@ pub use rules::{Rule, Rules};
 pub use scratch::{Scratch, ScratchError};
 pub use status::{Condition, Report, Row, report};
 pub use to_rotate::{Due, ToRotate};
-pub use vault::{Plan, Sealed, Vault};
+pub use vault::{Plan, Sealed, Vault, WHOLE};

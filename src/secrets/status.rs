@@ -125,16 +125,16 @@ pub fn report(
 fn row(vault: &Vault, rule: &Rule, git: Option<&InGit>, hosts: &BTreeSet<String>) -> Result<Row, SecretsError> {
     let mut conditions = Vec::new();
     let mut bytes = None;
-    match vault.sealed(rule) {
+    match vault.header(rule) {
         Ok(None) => conditions.push(Condition::Missing),
         Err(SecretsError::Age { error, .. }) => conditions.push(match error {
             AgeError::Empty => Condition::Empty,
             error => Condition::Damaged { why: error.to_string() },
         }),
         Err(error) => return Err(error),
-        Ok(Some(sealed)) => {
-            bytes = Some(sealed.header.plaintext_len());
-            conditions.extend(of_header(&sealed.header, rule));
+        Ok(Some(header)) => {
+            bytes = Some(header.plaintext_len());
+            conditions.extend(of_header(&header, rule));
             conditions.extend(git.and_then(|git| of_git(git, &rule.path)));
         }
     }

@@ -73,7 +73,7 @@ impl ToRotate {
         let (old, seen) = Self::seen(root, &path)?;
         let mut new = old.clone();
         edit(&mut new);
-        Ok((new != old).then(|| Change { path, seen, content: new.render().into_bytes() }))
+        Ok((new != old).then(|| Change { path, seen, content: new.render().into_bytes().into() }))
     }
 
     fn seen(root: &Path, path: &Path) -> Result<(Self, Seen), SecretsError> {

@@ -1,5 +1,8 @@
 //! Secrets as their rules want them: read, sealed and sealed anew.
 
+mod long;
+
+use std::fs::{File, Metadata};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,10 +10,12 @@ use std::thread::available_parallelism;
 
 use zeroize::Zeroizing;
 
+pub use self::long::WHOLE;
+use self::long::is_long;
 use super::age::{Armor, Ask, Compared, Header, Identities, RecipientKind, encrypt};
 use super::error::SecretsError;
 use super::rules::Rule;
-use super::transaction::{Change, Seen, read_file};
+use super::transaction::{Change, Seen, open_file, read_file};
 
 type Result<T, E = SecretsError> = std::result::Result<T, E>;
 
@@ -55,6 +60,27 @@ impl Vault {
         Ok(Some(Sealed { bytes, header }))
     }
 
+    /// The header of a secret's file, of which no more is read than it takes; nothing where there is none.
+    pub fn header(&self, rule: &Rule) -> Result<Option<Header>> {
+        let Some((file, about)) = self.file(&rule.path)? else { return Ok(None) };
+        Header::of_file(&file, about.len()).map(Some).map_err(|error| SecretsError::age(&rule.path, error))
+    }
+
+    /// Whether a secret has a file.
+    pub fn is_there(&self, path: &Path) -> Result<bool> {
+        self.file(path).map(|file| file.is_some())
+    }
+
+    /// Whether the file of a secret is too long to be held in memory.
+    pub fn is_long(&self, path: &Path) -> Result<bool> {
+        Ok(self.file(path)?.is_some_and(|(_, about)| is_long(&about)))
+    }
+
+    fn file(&self, path: &Path) -> Result<Option<(File, Metadata)>> {
+        let unreadable = |error| SecretsError::Unreadable { path: path.to_path_buf(), error };
+        open_file(&self.root.join(path)).map_err(unreadable)
+    }
+
     /// The bytes of a secret's file, whatever they are; nothing where there is none.
     pub fn bytes(&self, path: &Path) -> Result<Option<Vec<u8>>> {
         match read_file(&self.root.join(path)) {
@@ -75,33 +101,27 @@ impl Vault {
     pub fn seal(&self, rule: &Rule, plain: &[u8], old: Option<&[u8]>, identities: &Identities) -> Result<Change> {
         let of_age = |error| SecretsError::age(&rule.path, error);
         let was_armored = old.and_then(|old| Header::of(old).ok()).is_some_and(|header| header.armor() == Armor::Ascii);
-        let armor = if rule.armor || was_armored { Armor::Ascii } else { Armor::Binary };
+        let armor = form(rule, was_armored);
         let seen = old.map_or(Seen::Nothing, Seen::of);
         let content = encrypt(plain, &rule.recipients, armor, &self.ask).map_err(of_age)?;
         let header = Header::of(&content).map_err(of_age)?;
-        let wrong = |what| SecretsError::NotVerified { path: rule.path.clone(), what };
-        if header.plaintext_len() != plain.len() as u64 {
-            return Err(wrong("its length differs"));
-        }
-        if !header.compare(&rule.recipients).is_same() {
-            return Err(wrong("its recipients differ"));
-        }
+        prove(rule, &header, plain.len() as u64)?;
         if identities.open_unasked(&header) && **identities.decrypt(&content).map_err(of_age)? != *plain {
-            return Err(wrong("its content differs"));
+            return Err(not_verified(rule, "its content differs"));
         }
-        Ok(Change { path: rule.path.clone(), seen, content })
+        Ok(Change { path: rule.path.clone(), seen, content: content.into() })
     }
 
     /// What has to be encrypted anew so that the rules hold: what drifted, or with `all` everything.
     pub fn plan<'a>(&self, rules: &[&'a Rule], all: bool) -> Result<Plan<'a>> {
         let mut plan = Plan::default();
         for rule in rules {
-            let Some(sealed) = self.sealed(rule)? else {
+            let Some(header) = self.header(rule)? else {
                 plan.missing.push(rule);
                 continue;
             };
-            let compared = sealed.header.compare(&rule.recipients);
-            let armor_differs = rule.armor && sealed.header.armor() == Armor::Binary;
+            let compared = header.compare(&rule.recipients);
+            let armor_differs = rule.armor && header.armor() == Armor::Binary;
             if all || armor_differs || !compared.is_same() {
                 plan.rekey.push((rule, compared));
             } else if compared.certain {
@@ -142,10 +162,35 @@ impl Vault {
     }
 
     fn rekey_one(&self, rule: &Rule, identities: &Identities, forced: bool) -> Result<Change> {
+        // Whoever cannot read it now is told that, rather than what they could not read later.
+        let locks_out = !forced && identities.are_locked_out(&rule.recipients);
+        if !locks_out && self.is_long(&rule.path)? {
+            return self.rekey_long(rule, identities);
+        }
         let (sealed, plain) = self.open(rule, identities)?;
-        if !forced && identities.are_locked_out(&rule.recipients) {
+        if locks_out {
             return Err(SecretsError::LocksOut(rule.path.clone()));
         }
         self.seal(rule, &plain, Some(&sealed.bytes), identities)
     }
+}
+
+/// The form that a file is to have: one that is armored stays so.
+fn form(rule: &Rule, was_armored: bool) -> Armor {
+    if rule.armor || was_armored { Armor::Ascii } else { Armor::Binary }
+}
+
+/// Whether a header is that of a content of this length, and of those whom the rule names.
+fn prove(rule: &Rule, header: &Header, length: u64) -> Result<()> {
+    if header.plaintext_len() != length {
+        return Err(not_verified(rule, "its length differs"));
+    }
+    if !header.compare(&rule.recipients).is_same() {
+        return Err(not_verified(rule, "its recipients differ"));
+    }
+    Ok(())
+}
+
+fn not_verified(rule: &Rule, what: &'static str) -> SecretsError {
+    SecretsError::NotVerified { path: rule.path.clone(), what }
 }

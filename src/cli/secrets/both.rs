@@ -15,7 +15,7 @@ use crate::error::{Error, Kind, Result, nearest};
 use crate::secrets::age::{Identities, Recipient};
 use crate::secrets::edit_rules::{self, Who};
 use crate::secrets::sops::{SopsRules, SopsSecret};
-use crate::secrets::transaction::{Change, Seen};
+use crate::secrets::transaction::Change;
 use crate::secrets::{Rule, Rules, SecretsError};
 
 /// The secrets of a repository.
@@ -181,7 +181,7 @@ pub(super) async fn anew(hub: &Hub, both: &Both, anew: Anew, keys: &Keys) -> Res
         if let Some(vault) = vault {
             let mut there = Vec::new();
             for rule in &chosen.rules {
-                if vault.bytes(&rule.path)?.is_some() {
+                if vault.is_there(&rule.path)? {
                     there.push(rule);
                 }
             }
@@ -192,7 +192,7 @@ pub(super) async fn anew(hub: &Hub, both: &Both, anew: Anew, keys: &Keys) -> Res
             let change = secret.rekey(all, forced, &identities, &ask, now);
             changes.push(change.map_err(|error| SecretsError::sops(&secret.path, error))?);
         }
-        changes.retain(|change| Seen::of(&change.content) != change.seen);
+        changes.retain(Change::changes);
         Ok(changes)
     })
     .await

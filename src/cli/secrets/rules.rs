@@ -67,7 +67,7 @@ pub(super) async fn checked(hub: &Hub, place: &Place, old: &str, new: &str) -> R
     hub.not_stopped()?;
     let mut rules = rules.map_err(told)?;
     rules.file.clone_from(file);
-    let change = Change { path: file.clone(), seen: Seen::of(old.as_bytes()), content: new.as_bytes().to_vec() };
+    let change = Change { path: file.clone(), seen: Seen::of(old.as_bytes()), content: new.as_bytes().to_vec().into() };
     Ok((rules, change))
 }
 

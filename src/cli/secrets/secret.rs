@@ -1,5 +1,6 @@
 //! One secret of either format, as a command names it: what it holds, and the changes that give it another content.
 
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,8 +25,16 @@ pub(super) struct Secret {
 
 /// Of which format it is.
 enum Of {
-    Agenix { place: Box<Place>, rule: Rule, bytes: Option<Vec<u8>> },
+    Agenix { place: Box<Place>, rule: Rule, file: Sealed },
     Sops { secret: Box<SopsSecret>, ask: Arc<dyn Ask> },
+}
+
+/// The file of a secret of agenix.
+enum Sealed {
+    Nothing,
+    Bytes(Vec<u8>),
+    /// More than is held in memory.
+    Long,
 }
 
 impl Secret {
@@ -37,8 +46,17 @@ impl Secret {
         }
         let place = Place::of(hub).await?;
         let rule = place.rules.get(name).map_err(told)?.clone();
-        let bytes = place.vault.bytes(&rule.path).map_err(told)?;
-        Ok(Self { root, kind: Of::Agenix { place: Box::new(place), rule, bytes } })
+        Self::of_agenix(place, rule)
+    }
+
+    /// The secret of a rule of agenix.
+    pub(super) fn of_agenix(place: Place, rule: Rule) -> Result<Self> {
+        let file = if place.vault.is_long(&rule.path).map_err(told)? {
+            Sealed::Long
+        } else {
+            place.vault.bytes(&rule.path).map_err(told)?.map_or(Sealed::Nothing, Sealed::Bytes)
+        };
+        Ok(Self { root: place.root.clone(), kind: Of::Agenix { place: Box::new(place), rule, file } })
     }
 
     /// A file of SOPS below `root`.
@@ -57,7 +75,7 @@ impl Secret {
     /// Whether it has a file.
     pub(super) fn is_there(&self) -> bool {
         match &self.kind {
-            Of::Agenix { bytes, .. } => bytes.is_some(),
+            Of::Agenix { file, .. } => !matches!(file, Sealed::Nothing),
             Of::Sops { secret, .. } => secret.file().is_some(),
         }
     }
@@ -106,8 +124,13 @@ impl Secret {
         identities: &Identities,
     ) -> std::result::Result<Zeroizing<Vec<u8>>, SecretsError> {
         match &self.kind {
-            Of::Agenix { rule, bytes, .. } => {
-                let bytes = bytes.as_deref().ok_or_else(|| SecretsError::Missing(rule.path.clone()))?;
+            Of::Agenix { place, rule, file } => {
+                let long = match file {
+                    Sealed::Long => place.vault.bytes(&rule.path)?,
+                    _ => None,
+                };
+                let bytes = if let Sealed::Bytes(bytes) = file { Some(bytes) } else { long.as_ref() };
+                let bytes = bytes.ok_or_else(|| SecretsError::Missing(rule.path.clone()))?;
                 let of_age = |error| SecretsError::age(&rule.path, error);
                 Header::of(bytes).map_err(of_age)?;
                 identities.decrypt(bytes).map_err(of_age)
@@ -116,6 +139,25 @@ impl Secret {
                 secret.open(value, identities).map_err(|error| SecretsError::sops(&secret.path, error))
             }
         }
+    }
+
+    /// Writes its content, or one value of it, to `to`. What is written of one that is long holds only when this succeeds.
+    pub(super) fn show(
+        &self,
+        value: Option<&[Step]>,
+        identities: &Identities,
+        mut to: impl Write,
+    ) -> std::result::Result<(), SecretsError> {
+        if let Of::Agenix { place, rule, file: Sealed::Long } = &self.kind {
+            return place.vault.show_long(rule, identities, to);
+        }
+        let plain = self.open(value, identities)?;
+        to.write_all(&plain).map_err(|error| SecretsError::age(self.path(), error.into()))
+    }
+
+    /// Whether any content may be one, so that nobody has to look at it.
+    pub(super) fn takes_anything(&self) -> bool {
+        matches!(&self.kind, Of::Agenix { rule, .. } if Format::of_name(&rule.name).is_none())
     }
 
     /// Whether a new content may be one.
@@ -138,14 +180,18 @@ impl Secret {
         identities: &Identities,
     ) -> std::result::Result<Vec<Change>, SecretsError> {
         let (change, list) = match &self.kind {
-            Of::Agenix { place, rule, bytes } => {
-                let change = place.vault.seal(rule, plain, bytes.as_deref(), identities)?;
+            Of::Agenix { place, rule, file } => {
+                let change = match file {
+                    Sealed::Nothing => place.vault.seal(rule, plain, None, identities)?,
+                    Sealed::Bytes(bytes) => place.vault.seal(rule, plain, Some(bytes), identities)?,
+                    Sealed::Long => place.vault.seal_long(rule, plain, identities)?,
+                };
                 (change, ToRotate::changed(&self.root, |list| list.remove(&rule.path))?)
             }
             Of::Sops { secret, ask } => {
                 let wrong = |error| SecretsError::sops(&secret.path, error);
                 let change = secret.set(plain, value, identities, ask, Timestamp::now()).map_err(wrong)?;
-                let replaced = secret.replaced_by(&change.content).map_err(wrong)?;
+                let replaced = secret.replaced_by(change.content.bytes().unwrap_or_default()).map_err(wrong)?;
                 let done = |list: &mut ToRotate| {
                     for value in &replaced {
                         list.remove_value(&secret.path, value);
@@ -154,6 +200,18 @@ impl Secret {
                 (change, ToRotate::changed(&self.root, done)?)
             }
         };
+        Ok([change].into_iter().chain(list).collect())
+    }
+
+    /// As [`Secret::set`], for a content of any length, of a secret that takes anything.
+    pub(super) fn set_long(
+        &self,
+        from: impl Read,
+        identities: &Identities,
+    ) -> std::result::Result<Vec<Change>, SecretsError> {
+        let Of::Agenix { place, rule, .. } = &self.kind else { return Ok(Vec::new()) };
+        let change = place.vault.seal_long(rule, from, identities)?;
+        let list = ToRotate::changed(&self.root, |list| list.remove(&rule.path))?;
         Ok([change].into_iter().chain(list).collect())
     }
 }

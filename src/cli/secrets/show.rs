@@ -1,5 +1,7 @@
 //! `hubctl secrets show`.
 
+use std::io::ErrorKind;
+
 use clap::Args;
 
 use super::args::Keys;
@@ -9,30 +11,39 @@ use super::secret::Secret;
 use crate::cli::hub::Hub;
 use crate::error::{Error, Exit, Kind, Result};
 use crate::report::Output;
+use crate::secrets::SecretsError;
+use crate::secrets::age::AgeError;
 
 #[derive(Args, Debug)]
 pub(super) struct ShowArgs {
     /// The secret, as its rule names it; the end of its path without `.age` will do.
     #[arg(value_name = "NAME")]
-    name: String,
+    pub(super) name: String,
     /// Only this value of a SOPS file, such as `database/password`; elements of lists count from 0.
     #[arg(long, value_name = "PATH")]
-    value: Option<String>,
+    pub(super) value: Option<String>,
     /// Shows it on a terminal too, where others may see it, and where it stays.
     #[arg(long)]
-    reveal: bool,
+    pub(super) reveal: bool,
     #[command(flatten)]
-    keys: Keys,
+    pub(super) keys: Keys,
 }
 
 pub(super) async fn run(hub: &Hub, args: &ShowArgs) -> Result<Exit> {
-    let stdout = std::io::stdout();
-    may_be_shown(hub, &stdout, args.reveal)?;
-    let secret = Secret::named(hub, &args.name).await?;
+    may_be_shown(hub, &std::io::stdout(), args.reveal)?;
+    show(hub, Secret::named(hub, &args.name).await?, args).await
+}
+
+/// Prints the content of a secret.
+pub(super) async fn show(hub: &Hub, secret: Secret, args: &ShowArgs) -> Result<Exit> {
     let value = secret.steps(args.value.as_deref())?;
     let identities = secret.identities(hub, &args.keys).await?;
-    let plain = aside(hub, move || secret.open(value.as_deref(), &identities)).await?;
-    content::write(&stdout, &plain).map_err(|error| Error::new(Kind::Failed, error))?;
+    aside(hub, move || match secret.show(value.as_deref(), &identities, content::Out(std::io::stdout())) {
+        // Whoever reads it went away, and wants no more.
+        Err(SecretsError::Age { error: AgeError::Io(error), .. }) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        shown => shown,
+    })
+    .await?;
     Ok(Exit::Success)
 }
 

@@ -26,7 +26,7 @@ impl NewRules {
             return;
         }
         let seen = Seen::of(old.text().as_bytes());
-        self.changes.push(Change { path: file.to_path_buf(), seen, content: new.text().as_bytes().to_vec() });
+        self.changes.push(Change { path: file.to_path_buf(), seen, content: new.text().as_bytes().to_vec().into() });
         let of_file = both.sops.secrets.iter().filter(|secret| secret.rules() == Some(file));
         let changed = of_file.filter_map(|secret| {
             let after = secret.ruled_by(new);

@@ -70,7 +70,14 @@ pub enum AgeError {
     },
     /// Reading or writing failed.
     #[error(transparent)]
-    Io(#[from] io::Error),
+    Io(io::Error),
+}
+
+impl From<io::Error> for AgeError {
+    fn from(error: io::Error) -> Self {
+        // One of age's own that went through a reader is the same again.
+        error.downcast().unwrap_or_else(Self::Io)
+    }
 }
 
 /// An identity that was tried in vain.

@@ -3,7 +3,8 @@
 //! The `age` crate reads headers for itself, keeps what it finds, and has no limit. This reader comes first, so that what it
 //! refuses never gets there.
 
-use std::io::{BufRead, BufReader, Cursor, Read, sink};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Cursor, Read, Seek as _, sink};
 
 use age::armor::ArmoredReader;
 use base64::Engine as _;
@@ -59,6 +60,19 @@ impl Header {
         let (armor, mut from) = unarmored(from)?;
         let (stanzas, _) = begin(&mut from)?;
         let payload = std::io::copy(&mut from, &mut sink()).map_err(|error| broken(armor, error))?;
+        Ok(Self { stanzas, armor, plaintext_len: plaintext_len(payload).ok_or(AgeError::Payload)? })
+    }
+
+    /// Reads no more than the header of a file that has `length` bytes, unless it is armored.
+    pub fn of_file(file: &File, length: u64) -> Result<Self, AgeError> {
+        let (armor, mut from) = unarmored(file)?;
+        if armor == Armor::Ascii {
+            drop(from);
+            (&*file).rewind()?;
+            return Self::read(file);
+        }
+        let (stanzas, text) = begin(&mut from)?;
+        let payload = length.checked_sub(text.len() as u64).ok_or(AgeError::Payload)?;
         Ok(Self { stanzas, armor, plaintext_len: plaintext_len(payload).ok_or(AgeError::Payload)? })
     }
 

@@ -92,6 +92,11 @@ impl Identities {
     /// The same for what may be too large for the memory; gives the number of bytes that were decrypted. What was written holds
     /// only when this succeeds.
     pub fn decrypt_stream(&self, from: impl Read, mut to: impl Write) -> Result<u64, AgeError> {
+        Ok(copy(&mut self.open_stream(from)?, &mut to)?)
+    }
+
+    /// The content of a file, to be read piece by piece. What was read holds only when its end is reached without an error.
+    pub fn open_stream<'a, R: Read + 'a>(&self, from: R) -> Result<impl Read + use<'a, R>, AgeError> {
         let (armor, mut from) = unarmored(from)?;
         let (stanzas, header) = begin(&mut from)?;
         if stanzas.iter().any(|stanza| stanza.kind == "scrypt") {
@@ -100,8 +105,23 @@ impl Identities {
         let choice = Choice { identities: self, tried: RefCell::default() };
         let opened = Decryptor::new_buffered(rejoined(header, from))
             .and_then(|decryptor| decryptor.decrypt(std::iter::once(&choice as &dyn age::Identity)));
-        let mut plain = opened.map_err(|error| failed(armor, error, choice.tried.into_inner()))?;
-        copy(&mut plain, &mut to).map_err(|error| broken(armor, error))
+        let plain = opened.map_err(|error| failed(armor, error, choice.tried.into_inner()))?;
+        Ok(Plain { armor, plain })
+    }
+}
+
+/// A content as it is decrypted, whose errors are those of age.
+struct Plain<R> {
+    armor: Armor,
+    plain: R,
+}
+
+impl<R: Read> Read for Plain<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.plain.read(buffer).map_err(|error| match error.kind() {
+            io::ErrorKind::Interrupted => error,
+            _ => io::Error::other(broken(self.armor, error)),
+        })
     }
 }
 

@@ -219,7 +219,7 @@ impl SopsSecret {
     }
 
     fn change(&self, text: String) -> Change {
-        Change { path: self.path.clone(), seen: self.seen, content: text.into_bytes() }
+        Change { path: self.path.clone(), seen: self.seen, content: text.into_bytes().into() }
     }
 }
 

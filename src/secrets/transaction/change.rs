@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use sha2::{Digest as _, Sha256};
 
+use super::spool::Spooled;
+
 /// The hash of a file's content.
 pub(super) type Hash = [u8; 32];
 
@@ -24,16 +26,55 @@ impl Seen {
 }
 
 /// A file that is to get another content.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Change {
     /// The file, below the root.
     pub path: PathBuf,
     /// What it was when this was made up.
     pub seen: Seen,
-    /// What it is to be. Nothing of this is secret.
-    pub content: Vec<u8>,
+    /// What it is to be.
+    pub content: Content,
 }
 
-pub(super) fn hash(bytes: &[u8]) -> Hash {
+impl Change {
+    /// Whether the file would not be what it is already.
+    pub fn changes(&self) -> bool {
+        self.seen != Seen::Content(self.content.hash())
+    }
+}
+
+/// What a file is to consist of. Nothing of this is secret.
+#[derive(Debug)]
+pub enum Content {
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// What is too long for the memory, and lies in a file already.
+    Spooled(Spooled),
+}
+
+impl From<Vec<u8>> for Content {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Bytes(bytes)
+    }
+}
+
+impl Content {
+    /// All of it, where it is in memory.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::Bytes(bytes) => Some(bytes),
+            Self::Spooled(_) => None,
+        }
+    }
+
+    pub(super) fn hash(&self) -> Hash {
+        match self {
+            Self::Bytes(bytes) => hash(bytes),
+            Self::Spooled(spooled) => spooled.hash(),
+        }
+    }
+}
+
+fn hash(bytes: &[u8]) -> Hash {
     Sha256::digest(bytes).into()
 }

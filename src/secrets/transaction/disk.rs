@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-/// How large a file of secrets may be that is read into memory, in bytes.
+/// How large a file may be that is read into memory, in bytes.
 pub(crate) const MAX_FILE: u64 = 256 * 1024 * 1024;
 
 /// What is to come of an operation before it is done.
@@ -73,6 +73,29 @@ impl Disk {
 
     /// Makes a file that was not there, with the mode and owner of `like`, and makes its content last.
     pub(super) fn create(&self, path: &Path, content: &[u8], like: Option<&fs::Metadata>) -> Result<()> {
+        self.write_new(path, like, |file| file.write_all(content))
+    }
+
+    /// Gives a file that is written already a name that nothing has, with the mode and owner of `like`, and makes its content last.
+    pub(super) fn take(&self, from: &Path, path: &Path, like: Option<&fs::Metadata>) -> Result<()> {
+        let file = File::open(from)?;
+        take_after(&file, like)?;
+        self.step("sync")?;
+        file.sync_all()?;
+        self.step("rename")?;
+        match renameat_with(CWD, from, CWD, path, RenameFlags::NOREPLACE) {
+            // Names do not reach from one file system to another.
+            Err(Errno::XDEV) => self.write_new(path, like, |to| io::copy(&mut &file, to).map(drop)),
+            done => done.map_err(|error| Broken::Failed(error.into())),
+        }
+    }
+
+    fn write_new(
+        &self,
+        path: &Path,
+        like: Option<&fs::Metadata>,
+        write: impl FnOnce(&mut File) -> io::Result<()>,
+    ) -> Result<()> {
         self.step("create")?;
         let mut file = OpenOptions::new()
             .write(true)
@@ -80,16 +103,9 @@ impl Disk {
             .mode(0o644)
             .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
             .open(path)?;
-        if let Some(like) = like {
-            file.set_permissions(fs::Permissions::from_mode(like.mode() & 0o777))?;
-            let mine = file.metadata()?;
-            if (mine.uid(), mine.gid()) != (like.uid(), like.gid()) {
-                // Who may not give files away leaves this one to be theirs.
-                let _ = std::os::unix::fs::fchown(&file, Some(like.uid()), Some(like.gid()));
-            }
-        }
+        take_after(&file, like)?;
         self.step("write")?;
-        file.write_all(content)?;
+        write(&mut file)?;
         self.step("sync")?;
         file.sync_all()?;
         Ok(())
@@ -135,8 +151,20 @@ impl Disk {
     }
 }
 
-/// The content of a file, and what it is; nothing where there is none. A link is an error, and so is what is no file.
-pub(crate) fn read(path: &Path) -> io::Result<Option<(Vec<u8>, fs::Metadata)>> {
+/// Gives a file the mode and the owner of another.
+fn take_after(file: &File, like: Option<&fs::Metadata>) -> io::Result<()> {
+    let Some(like) = like else { return Ok(()) };
+    file.set_permissions(fs::Permissions::from_mode(like.mode() & 0o777))?;
+    let mine = file.metadata()?;
+    if (mine.uid(), mine.gid()) != (like.uid(), like.gid()) {
+        // Who may not give files away leaves this one to be theirs.
+        let _ = std::os::unix::fs::fchown(file, Some(like.uid()), Some(like.gid()));
+    }
+    Ok(())
+}
+
+/// A file to be read, and what it is; nothing where there is none. A link is an error, and so is what is no file.
+pub(crate) fn open(path: &Path) -> io::Result<Option<(File, fs::Metadata)>> {
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
     let file = match OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path) {
         Ok(file) => file,
@@ -150,6 +178,12 @@ pub(crate) fn read(path: &Path) -> io::Result<Option<(Vec<u8>, fs::Metadata)>> {
     if !about.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file"));
     }
+    Ok(Some((file, about)))
+}
+
+/// As [`open`], with the content of the file.
+pub(crate) fn read(path: &Path) -> io::Result<Option<(Vec<u8>, fs::Metadata)>> {
+    let Some((file, about)) = open(path)? else { return Ok(None) };
     if about.len() > MAX_FILE {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is larger than 256 MiB"));
     }

@@ -7,11 +7,13 @@
 mod change;
 mod disk;
 mod journal;
+mod spool;
 mod store;
 #[cfg(test)]
 mod tests;
 
-pub use change::{Change, Seen};
-pub(crate) use disk::read as read_file;
+pub use change::{Change, Content, Seen};
 pub use disk::{Disk, Step};
-pub use store::{Recovered, Store};
+pub(crate) use disk::{open as open_file, read as read_file};
+pub use spool::{Spool, Spooled};
+pub use store::{Recovered, Store, seen};

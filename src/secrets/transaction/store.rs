@@ -10,10 +10,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rand::RngCore as _;
 use rustix::fs::{FlockOperation, flock};
+use sha2::{Digest as _, Sha256};
 
-use super::change::{Change, Seen, hash};
-use super::disk::{Broken, Disk, read};
+use super::change::{Change, Content, Seen};
+use super::disk::{Broken, Disk, open, read};
 use super::journal::{Entry, Journal, hex};
+use super::spool;
 use crate::secrets::error::SecretsError;
 
 /// How many files are made to last at once: what is waited for is the disk.
@@ -56,6 +58,7 @@ impl Store {
             recovered: Recovered::Nothing,
         };
         store.recovered = store.recover()?;
+        spool::sweep(state).map_err(|error| failed(state, error))?;
         Ok(store)
     }
 
@@ -147,7 +150,11 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error.into()),
         };
-        self.disk.create(&self.root.join(&entry.beside), &change.content, like.as_ref())
+        let beside = self.root.join(&entry.beside);
+        match &change.content {
+            Content::Bytes(bytes) => self.disk.create(&beside, bytes, like.as_ref()),
+            Content::Spooled(spooled) => self.disk.take(spooled.path(), &beside, like.as_ref()),
+        }
     }
 
     /// Gives a file its new content; the old one goes beside it.
@@ -267,20 +274,27 @@ fn entry(change: &Change, id: &str) -> Entry {
         Seen::Nothing => None,
         Seen::Content(hash) => Some(hash),
     };
-    Entry::new(&change.path, old, &hash(&change.content), id)
+    Entry::new(&change.path, old, &change.content.hash(), id)
+}
+
+/// What is seen of a file, however long it is.
+pub fn seen(path: &Path) -> io::Result<Seen> {
+    let Some((mut file, _)) = open(path)? else { return Ok(Seen::Nothing) };
+    let mut hash = Sha256::new();
+    io::copy(&mut file, &mut hash)?;
+    Ok(Seen::Content(hash.finalize().into()))
 }
 
 /// The hash of a file's content; nothing where there is none.
 fn hash_of(path: &Path) -> std::result::Result<Option<String>, Broken> {
-    Ok(read(path)?.map(|(content, _)| hex(&hash(&content))))
-}
-
-fn is_as_seen(path: &Path, seen: Seen) -> std::result::Result<(), Broken> {
-    let seen = match seen {
+    Ok(match seen(path)? {
         Seen::Nothing => None,
         Seen::Content(hash) => Some(hex(&hash)),
-    };
-    if hash_of(path)? == seen { Ok(()) } else { Err(changed().into()) }
+    })
+}
+
+fn is_as_seen(path: &Path, was: Seen) -> std::result::Result<(), Broken> {
+    if seen(path)? == was { Ok(()) } else { Err(changed().into()) }
 }
 
 fn changed() -> io::Error {
@@ -293,13 +307,17 @@ fn new_id() -> String {
 
 /// Takes the repository's lock, or tells that another has it.
 fn lock(state: &Path) -> Result<File> {
-    let failed = |error: io::Error| SecretsError::NotWritten { path: state.to_path_buf(), error, left: None };
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(state).map_err(failed)?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(state).map_err(|error| failed(state, error))?;
     let path = state.join("lock");
-    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(failed)?;
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
+    let file = file.map_err(|error| failed(state, error))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(SecretsError::Busy),
-        Err(error) => Err(failed(error.into())),
+        Err(error) => Err(failed(state, error.into())),
     }
+}
+
+fn failed(state: &Path, error: io::Error) -> SecretsError {
+    SecretsError::NotWritten { path: state.to_path_buf(), error, left: None }
 }

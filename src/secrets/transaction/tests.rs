@@ -37,7 +37,11 @@ impl Tree {
                 fs::write(tree.dir.path().join(&path), &old).unwrap();
                 tree.old.insert(path.clone(), old);
             }
-            tree.changes.push(Change { path: path.strip_prefix("root").unwrap().to_path_buf(), seen, content });
+            tree.changes.push(Change {
+                path: path.strip_prefix("root").unwrap().to_path_buf(),
+                seen,
+                content: content.into(),
+            });
         }
         tree
     }
@@ -247,7 +251,7 @@ fn links_and_paths_that_lead_elsewhere_are_not_followed() {
     let store = tree.open(Disk::default()).unwrap();
     let error = store.commit(&tree.changes).unwrap_err().to_string();
     assert!(error.contains("it is a link"), "{error}");
-    let change = |path: &str| Change { path: path.into(), seen: Seen::Nothing, content: Vec::new() };
+    let change = |path: &str| Change { path: path.into(), seen: Seen::Nothing, content: Vec::new().into() };
     for path in ["../outside", "/etc/x", "a/../../outside"] {
         assert!(matches!(store.commit(&[change(path)]), Err(SecretsError::Outside { .. })), "{path}");
     }

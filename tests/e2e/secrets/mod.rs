@@ -5,6 +5,7 @@ mod commands;
 mod editing;
 mod exec;
 mod hosts;
+mod long;
 mod matrix;
 mod readers;
 mod sops;
