@@ -25,6 +25,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     if let Some(code) = complete::answer(&args) {
         return code;
     }
+    if secrets::Agenix::is_called(&args) {
+        return as_agenix(&args);
+    }
     let described = command();
     let Rewritten { args, bare } = aliases::rewrite(args, &described);
     let cli = match described.try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches)) {
@@ -35,33 +38,44 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
             return if error.use_stderr() { Exit::Usage.code() } else { Exit::Success.code() };
         }
     };
-    let ui = ui_of(&cli.global);
+    let Cli { global, command } = cli;
+    run(global, bare, async |hub| Box::pin(dispatch(hub, command)).await).code()
+}
+
+/// Does `work` with a hub, tells the error that it ends with, and hears the user's signals meanwhile.
+fn run(global: Global, bare: Option<String>, work: impl AsyncFnOnce(&Hub) -> Result<Exit>) -> Exit {
+    let ui = ui_of(&global);
     log_to(&ui);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = match runtime {
         Ok(runtime) => {
-            let ended = runtime.block_on(run(ui.clone(), cli, bare));
+            let ended = runtime.block_on(async {
+                let (canceller, cancel) = Canceller::new();
+                let _signals = Signals::listen(canceller).map_err(|error| Error::new(Kind::Failed, error))?;
+                work(&Hub::new(ui.clone(), global, bare, cancel)).await
+            });
             // What the user did not wait for is not waited for here either.
             runtime.shutdown_background();
             ended
         }
         Err(error) => Err(Error::new(Kind::Failed, error)),
     };
-    match ended {
-        Ok(exit) => exit.code(),
-        Err(error) => {
-            ui.error(&error);
-            error.exit().code()
-        }
-    }
+    ended.unwrap_or_else(|error| {
+        ui.error(&error);
+        error.exit()
+    })
 }
 
-/// Hears the user's signals from here on, whatever the command is.
-async fn run(ui: Ui, cli: Cli, bare: Option<String>) -> Result<Exit> {
-    let (canceller, cancel) = Canceller::new();
-    let _signals = Signals::listen(canceller).map_err(|error| Error::new(Kind::Failed, error))?;
-    let hub = Hub::new(ui, cli.global, bare, cancel);
-    Box::pin(dispatch(&hub, cli.command)).await
+/// Runs the program as `agenix`, with agenix's exit codes: 0, and 1 for all else.
+fn as_agenix(args: &[OsString]) -> u8 {
+    match secrets::Agenix::parse(args) {
+        Ok(agenix) => u8::from(run(agenix.global(), None, async |hub| agenix.run(hub).await) != Exit::Success),
+        Err(told) => {
+            // A reader of the help that went away is no error.
+            let _ = told.print();
+            u8::from(told.use_stderr())
+        }
+    }
 }
 
 async fn dispatch(hub: &Hub, command: Command) -> Result<Exit> {

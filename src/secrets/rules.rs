@@ -75,8 +75,14 @@ impl Rules {
         }
     }
 
-    /// Reads the rules in `file`, which is below `root`. The answer of a file that reads no other is kept in `cache`.
+    /// Reads the rules in `file`, which is below `root`, and whose names are paths below its own directory. The answer of a file that
+    /// reads no other is kept in `cache`.
     pub async fn read(root: &Path, file: &Path, cache: Option<&Path>, cancel: &Cancel) -> Result<Self> {
+        Self::read_for(root, file, file.parent().unwrap_or(Path::new("")), cache, cancel).await
+    }
+
+    /// As [`Rules::read`], of rules whose names are paths below `dir`, which is below `root` too.
+    pub async fn read_for(root: &Path, file: &Path, dir: &Path, cache: Option<&Path>, cancel: &Cancel) -> Result<Self> {
         let unreadable = |error| SecretsError::Unreadable { path: file.to_path_buf(), error };
         let text = read_file(&root.join(file)).map_err(unreadable)?;
         let Some((text, _)) = text else { return Err(unreadable(std::io::ErrorKind::NotFound.into())) };
@@ -87,14 +93,14 @@ impl Rules {
         let text = String::from_utf8(text).map_err(|_| wrong("it is no text".to_owned()))?;
         let kept = cache
             .filter(|_| stands_alone(&text))
-            .map(|dir| dir.join(format!("{}.json", blake3::hash(text.as_bytes()))));
+            .map(|kept| kept.join(format!("{}.json", blake3::hash(text.as_bytes()))));
         if let Some(answer) = kept.as_deref().and_then(|kept| fs::read_to_string(kept).ok())
-            && let Ok(rules) = Self::of_answer(root, file, &answer)
+            && let Ok(rules) = Self::of_answer(root, file, dir, &answer)
         {
             return Ok(rules);
         }
         let answer = evaluate(root, file, cancel).await?;
-        let rules = Self::of_answer(root, file, &answer)?;
+        let rules = Self::of_answer(root, file, dir, &answer)?;
         if let Some(kept) = kept {
             // What is not kept is asked again.
             let _ = keep(&kept, &answer);
@@ -102,7 +108,7 @@ impl Rules {
         Ok(rules)
     }
 
-    fn of_answer(root: &Path, file: &Path, answer: &str) -> Result<Self> {
+    fn of_answer(root: &Path, file: &Path, dir: &Path, answer: &str) -> Result<Self> {
         let wrong = |line: u32, what: String| SecretsError::Rules {
             file: file.to_path_buf(),
             line: (line > 0).then_some(line),
@@ -116,7 +122,6 @@ impl Rules {
             Ok(Answer::Type(kind)) => return Err(wrong(0, format!("it is a {kind}, and should be a set of secrets"))),
             Err(_) => return Err(wrong(0, "it is not a set of secrets with their `publicKeys`".to_owned())),
         };
-        let dir = file.parent().unwrap_or(Path::new(""));
         let mut list = Vec::with_capacity(told.len());
         for (name, told) in told {
             let line = told.line;
@@ -279,7 +284,7 @@ mod tests {
         std::os::unix::fs::symlink("/etc", dir.path().join("link")).unwrap();
         let one = |name: &&str| ((*name).to_owned(), serde_json::json!({ "line": 3, "keys": [KEY], "armor": false }));
         let answer: BTreeMap<_, _> = names.iter().map(one).collect();
-        Rules::of_answer(dir.path(), Path::new("secrets.nix"), &serde_json::to_string(&answer).unwrap())
+        Rules::of_answer(dir.path(), Path::new("secrets.nix"), Path::new(""), &serde_json::to_string(&answer).unwrap())
     }
 
     #[test]
@@ -316,8 +321,9 @@ mod tests {
 
     #[test]
     fn what_is_no_rule_is_told() {
-        let of =
-            |answer: &str| Rules::of_answer(Path::new("/"), Path::new("secrets.nix"), answer).unwrap_err().to_string();
+        let none = Path::new("");
+        let read = |answer: &str| Rules::of_answer(Path::new("/"), Path::new("secrets.nix"), none, answer);
+        let of = |answer: &str| read(answer).unwrap_err().to_string();
         assert!(of("\"lambda\"").contains("it is a lambda"));
         assert!(of("3").contains("not a set of secrets"));
         for (keys, expected) in [

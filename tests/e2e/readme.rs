@@ -159,6 +159,11 @@ const LINES: &[(&str, &str, How)] = &[
     ("docs/secrets.md", "hubctl secrets check --hosts", Elsewhere),
     ("docs/secrets.md", "hubctl secrets hosts add razer --generate --yes >/dev/shm/key", Elsewhere),
     ("docs/secrets.md", "hubctl secrets exec api-token=TOKEN --file tls-key -- ./serve --port 80", Elsewhere),
+    // secrets/agenix.rs.
+    ("docs/secrets.md", r#"ln -s "$(command -v hubctl)" ~/.local/bin/agenix"#, Elsewhere),
+    ("docs/secrets.md", "agenix -e api-token.age", Elsewhere),
+    ("docs/secrets.md", "agenix -d api-token.age -i ~/.ssh/id_ed25519", Elsewhere),
+    ("docs/secrets.md", "agenix -r", Elsewhere),
     // update.rs.
     ("docs/updating.md", "hubctl update --check", Elsewhere),
     ("docs/updating.md", "hubctl update --dry-run", Elsewhere),

@@ -18,19 +18,26 @@ use crate::secrets::{Scratch, ScratchError};
 pub(super) struct EditArgs {
     /// The secret, as its rule names it, or the path of a SOPS file; the end of its path without `.age` will do.
     #[arg(value_name = "NAME")]
-    name: String,
+    pub(super) name: String,
     /// Takes a content that is nothing but white space.
     #[arg(long)]
-    allow_empty: bool,
+    pub(super) allow_empty: bool,
     /// Edits it in the directory for temporary files where nothing is in memory: what is written there may stay on the disk.
     #[arg(long)]
-    allow_disk_temp: bool,
+    pub(super) allow_disk_temp: bool,
     #[command(flatten)]
-    keys: Keys,
+    pub(super) keys: Keys,
 }
 
 pub(super) async fn run(hub: &Hub, args: &EditArgs) -> Result<Exit> {
-    let secret = Arc::new(Secret::named(hub, &args.name).await?);
+    let secret = Secret::named(hub, &args.name).await?;
+    let editors = secret.editors();
+    by_editor(hub, secret, args, editors).await
+}
+
+/// Has the editor that `variables` say change the content of a secret.
+pub(super) async fn by_editor(hub: &Hub, secret: Secret, args: &EditArgs, variables: &[&str]) -> Result<Exit> {
+    let secret = Arc::new(secret);
     let (store, path) = (store(hub, &secret.root)?, secret.path().to_path_buf());
     let identities = Arc::new(secret.identities(hub, &args.keys).await?);
     let old = {
@@ -38,7 +45,7 @@ pub(super) async fn run(hub: &Hub, args: &EditArgs) -> Result<Exit> {
         let open = move || if secret.is_there() { secret.open(None, &identities) } else { Ok(Zeroizing::default()) };
         aside(hub, open).await?
     };
-    let Some(new) = edited(hub, &secret, &old, args).await? else {
+    let Some(new) = edited(hub, &secret, &old, args, variables).await? else {
         hub.ui.status(&format!("{} is unchanged", path.display()));
         return Ok(Exit::Success);
     };
@@ -49,7 +56,13 @@ pub(super) async fn run(hub: &Hub, args: &EditArgs) -> Result<Exit> {
 }
 
 /// What the user made of a content; nothing where they left it as it was.
-async fn edited(hub: &Hub, secret: &Secret, old: &[u8], args: &EditArgs) -> Result<Option<Zeroizing<Vec<u8>>>> {
+async fn edited(
+    hub: &Hub,
+    secret: &Secret,
+    old: &[u8],
+    args: &EditArgs,
+    variables: &[&str],
+) -> Result<Option<Zeroizing<Vec<u8>>>> {
     Scratch::sweep();
     if args.allow_disk_temp {
         hub.ui.warning("what is edited may be written to a disk, and stay there", None);
@@ -62,7 +75,7 @@ async fn edited(hub: &Hub, secret: &Secret, old: &[u8], args: &EditArgs) -> Resu
     })?;
     warn_of_swap(hub);
     loop {
-        let editor = editor::command(scratch.file(), scratch.dir(), secret.editors())?;
+        let editor = editor::command(scratch.file(), scratch.dir(), variables)?;
         editor.foreground().await.map_err(|failure| {
             Error::message(Kind::Failed, format!("the editor failed: {failure}")).hint("nothing was changed")
         })?;

@@ -23,7 +23,12 @@ const IMPATIENT: &[(&[&str], &[&str])] = &[
 pub(super) fn command(file: &Path, dir: &Path, variables: &[&str]) -> Result<Cmd> {
     let set = |name: &&str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
     let Some(line) = variables.iter().find_map(set) else {
-        return Err(Error::message(Kind::Usage, "there is no editor: neither VISUAL nor EDITOR is set")
+        let unset = match variables {
+            [one] => format!("{one} is not set"),
+            [.., one, other] => format!("neither {one} nor {other} is set"),
+            [] => String::new(),
+        };
+        return Err(Error::message(Kind::Usage, format!("there is no editor: {unset}"))
             .hint("set one, such as `EDITOR=vim`, or use `hubctl secrets set`"));
     };
     let words = shlex::split(&line).filter(|words| !words.is_empty());

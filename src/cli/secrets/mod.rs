@@ -1,6 +1,7 @@
 //! `hubctl secrets`.
 
 mod add_host;
+mod agenix;
 mod args;
 mod ask;
 mod both;
@@ -27,6 +28,7 @@ mod sops;
 mod sops_rules;
 mod status;
 
+pub(super) use agenix::Agenix;
 pub(super) use args::{SecretsArgs, run};
 pub(super) use check::staged_leaks;
 pub(super) use findings::troubles;

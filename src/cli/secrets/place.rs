@@ -22,15 +22,22 @@ pub(super) struct Place {
 impl Place {
     /// Finds the repository and reads its rules, after what an earlier run left half-done was seen to.
     pub(super) async fn of(hub: &Hub) -> Result<Self> {
-        let root = &repository(hub)?;
+        let root = repository(hub)?;
+        let file = Rules::find(&root).map_err(told)?;
+        let dir = file.parent().map(Path::to_path_buf).unwrap_or_default();
+        Self::with_rules(hub, root, &file, &dir).await
+    }
+
+    /// As [`Place::of`], with the rules in `file`, which name paths below `dir`. Both are below `root`, in which nothing is left
+    /// half-done.
+    pub(super) async fn with_rules(hub: &Hub, root: PathBuf, file: &Path, dir: &Path) -> Result<Self> {
         let ask = ask(hub);
-        let file = Rules::find(root).map_err(told)?;
         let cache = hub.state()?.1.root().join("rules");
         let cache = (!hub.global.no_cache).then_some(cache.as_path());
-        let rules = Rules::read(root, &file, cache, &hub.cancel).await;
+        let rules = Rules::read_for(&root, file, dir, cache, &hub.cancel).await;
         hub.not_stopped()?;
-        let vault = Vault::new(root, ask.clone());
-        Ok(Self { root: root.clone(), rules: rules.map_err(told)?, vault, ask })
+        let vault = Vault::new(&root, ask.clone());
+        Ok(Self { root, rules: rules.map_err(told)?, vault, ask })
     }
 
     /// The files, to be changed by nobody else meanwhile.
@@ -84,16 +91,22 @@ pub(super) async fn aside<T: Send + 'static>(
 
 /// The root of the repository, after what an earlier run left half-done was seen to.
 pub(super) fn repository(hub: &Hub) -> Result<PathBuf> {
-    harden();
     let flake = hub.flake()?;
     let Some(root) = flake.root() else {
         return Err(Error::message(Kind::Usage, format!("{flake} is no directory on this machine"))
             .hint("fetch it, and name the directory with --flake"));
     };
+    begin(hub, root)?;
+    Ok(root.to_path_buf())
+}
+
+/// Makes this process fit to hold secrets, and sees to what an earlier run left half-done below `root`.
+pub(super) fn begin(hub: &Hub, root: &Path) -> Result<()> {
+    harden();
     if Store::is_left(&state_dir(root)) {
         store(hub, root)?;
     }
-    Ok(root.to_path_buf())
+    Ok(())
 }
 
 /// The files below `root`, to be changed by nobody else meanwhile.

@@ -1,6 +1,7 @@
 //! Secrets: the format, and what is done with them.
 
 mod age;
+mod agenix;
 mod commands;
 mod editing;
 mod exec;
