@@ -16,11 +16,13 @@
 //! process               the only place that spawns children
 //! lint                  what can be known of Nix files without evaluating them
 //! error                 kinds, hints, exit codes
+//! files                 files that are written whole or not at all
 //! ```
 
 pub mod cli;
 pub mod error;
 pub mod evaluate;
+pub mod files;
 pub mod fleet;
 pub mod lint;
 pub mod nix;

@@ -1,7 +1,7 @@
 //! Which formatter Nix files are formatted with: the flake's own one, or that of RFC 166 which is a part of hubctl.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::findings::aside;
 use super::hub::Hub;
 use crate::error::{Error, Kind, Result};
+use crate::files;
 use crate::lint::Staged;
 use crate::nix::{FormatCopy, Formatter, GcRoot, Nix, all_files, build};
 use crate::state::StateDirs;
@@ -188,13 +189,7 @@ impl Known {
     }
 
     fn write(&self, root: &Path) -> io::Result<()> {
-        let place = Self::place(root)?;
-        let directory = place.parent().unwrap_or(root);
-        fs::create_dir_all(directory)?;
-        let mut new = tempfile::NamedTempFile::new_in(directory)?;
-        new.write_all(&serde_json::to_vec(self)?)?;
-        new.persist(place)?;
-        Ok(())
+        files::keep(&Self::place(root)?, &serde_json::to_vec(self)?)
     }
 }
 

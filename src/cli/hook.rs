@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -17,6 +16,7 @@ use super::lint::{STATE_VERSION, cache_of, leave_out_known};
 use super::options::levels_of;
 use super::secrets::staged_leaks;
 use crate::error::{Error, Exit, Kind, Result};
+use crate::files::{self, Mode};
 use crate::lint::{Before, Staged, lint_staged, nix_among, unformatted};
 use crate::nix::{FilesError, HooksPlace, changed_texts, hooks_place, staged_files};
 use crate::process::shell_quote;
@@ -113,7 +113,8 @@ async fn install(hub: &Hub, how: How) -> Result<Exit> {
         "#!/bin/sh\n{MARK}\nhubctl=$(command -v hubctl) || hubctl={}\nexec \"$hubctl\" {words}\n",
         shell_quote(&program)
     );
-    write(&file, &text)
+    fs::create_dir_all(&place.hooks)
+        .and_then(|()| files::write(&file, text.as_bytes(), Mode::Is(0o755)))
         .map_err(|error| Error::message(Kind::Failed, format!("{} cannot be written: {error}", file.display())))?;
     hub.ui.status(&format!(
         "{} checks what is committed from now on; `git commit --no-verify` does without",
@@ -134,17 +135,6 @@ fn words(hub: &Hub, place: &HooksPlace, how: How) -> Result<String> {
         How { .. } => String::new(),
     };
     Ok(format!("--flake {} hook run{format}", shell_quote(&inside)))
-}
-
-/// Writes a program, whole or not at all.
-fn write(file: &Path, text: &str) -> io::Result<()> {
-    let directory = file.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf);
-    fs::create_dir_all(&directory)?;
-    let mut new = tempfile::NamedTempFile::new_in(&directory)?;
-    new.write_all(text.as_bytes())?;
-    new.as_file().set_permissions(fs::Permissions::from_mode(0o755))?;
-    new.persist(file)?;
-    Ok(())
 }
 
 async fn uninstall(hub: &Hub) -> Result<Exit> {

@@ -1,8 +1,6 @@
 //! `hubctl metrics`, and the metrics that runs leave for a monitoring system.
 
-use std::fs::{self, Permissions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,6 +9,7 @@ use clap::Args;
 use super::config::Config;
 use super::hub::{Hub, this_machine};
 use crate::error::{Error, Exit, Kind, Result};
+use crate::files::{self, Mode};
 use crate::plan::Drift;
 use crate::process::Cmd;
 use crate::report::FamilyKind::{Counter, Gauge, Summary};
@@ -67,12 +66,8 @@ pub(super) async fn publish(hub: &Hub, config: &Config, state: &State) -> Vec<St
 
 /// Writes a file that is always whole, and that others may read: whoever collects it is another user.
 fn write(file: &Path, text: &str) -> io::Result<()> {
-    let directory = file.parent().unwrap_or(Path::new("/"));
-    // Collectors take files that end in `.prom`, which this one does not until it is whole.
-    let mut new = tempfile::Builder::new().prefix(".hubctl-metrics-").tempfile_in(directory)?;
-    new.write_all(text.as_bytes())?;
-    fs::set_permissions(new.path(), Permissions::from_mode(0o644))?;
-    new.persist(file).map(drop).map_err(|error| error.error)
+    // Collectors take files that end in `.prom`, which it does not until it is whole.
+    files::write(file, text.as_bytes(), Mode::Is(0o644))
 }
 
 async fn push(hub: &Hub, url: &str, text: String) -> std::result::Result<(), String> {
@@ -215,6 +210,9 @@ fn of_sightings(sightings: &[(String, String, Sighting)]) -> Vec<Family> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]

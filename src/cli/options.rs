@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -13,6 +13,7 @@ use super::config::Config;
 use super::hub::Hub;
 use crate::error::{Error, Exit, Kind, Result};
 use crate::evaluate::Evaluator;
+use crate::files;
 use crate::fleet::{Host, Inventory, Kind as HostKind};
 use crate::lint::{Found, Index, Levels, Listed, Options, index};
 use crate::nix::{FlakeRef, Query, ask};
@@ -113,7 +114,7 @@ async fn update(hub: &Hub, words: &[String]) -> Result<Exit> {
     let source = format!("{} of {}, {}", names.join(", "), fleet.flake, Timestamp::now().strftime("%Y-%m-%d"));
     let unwritten = |error| Error::new(Kind::Failed, anyhow::Error::new(error).context("the index cannot be kept"));
     let file = index_file(&fleet.flake).map_err(unwritten)?;
-    write(&file, &index(&source, &listed)).map_err(unwritten)?;
+    files::keep(&file, index(&source, &listed).as_bytes()).map_err(unwritten)?;
     hub.ui.status(&format!("{count} options are known until flake.lock changes"));
     Ok(Exit::Success)
 }
@@ -164,16 +165,6 @@ fn add_shipped(listed: &mut Listed) {
             listed.entry(name.clone()).or_default().insert(kind, type_name);
         }
     }
-}
-
-/// Writes a file whole, or not at all.
-fn write(file: &Path, text: &str) -> io::Result<()> {
-    let directory = file.parent().unwrap_or_else(|| Path::new("."));
-    fs::create_dir_all(directory)?;
-    let mut new = tempfile::NamedTempFile::new_in(directory)?;
-    new.write_all(text.as_bytes())?;
-    new.persist(file)?;
-    Ok(())
 }
 
 fn told(found: &Found<'_>) -> serde_json::Value {

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -21,6 +21,7 @@ use super::rules::rule;
 use super::scope::UNDEFINED;
 use super::syntax::SYNTAX;
 use super::tree::Facts;
+use crate::files;
 
 /// Raised with each change of the form of the file.
 const FORM: u32 = 1;
@@ -111,12 +112,7 @@ impl Cache {
 }
 
 fn write(file: &Path, stored: &impl Serialize) -> io::Result<()> {
-    let directory = file.parent().unwrap_or_else(|| Path::new("."));
-    fs::create_dir_all(directory)?;
-    let mut new = tempfile::NamedTempFile::new_in(directory)?;
-    new.write_all(&serde_json::to_vec(stored)?)?;
-    new.persist(file)?;
-    Ok(())
+    files::keep(file, &serde_json::to_vec(stored)?)
 }
 
 /// What tells this program from any other that may find something else. None where that cannot be told.

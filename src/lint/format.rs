@@ -5,9 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::finding::Finding;
-use super::run::{Checked, Report, Staged, Text, in_parallel, read_all, report, text_of, unread, write};
+use super::run::{Checked, Report, Staged, Text, in_parallel, read_all, report, text_of, unread};
 use super::source::Source;
 use super::{guard, parse, syntax};
+use crate::files::{self, Mode};
 
 /// The name of what the formatter cannot do.
 const FORMAT: &str = "format";
@@ -47,7 +48,7 @@ pub fn format(root: &Path, files: &[PathBuf], layout: Layout) -> io::Result<Form
             Ok(text) => {
                 let path = PathBuf::from(source.path());
                 if layout == Layout::Write {
-                    write(&root.join(&path), &text)?;
+                    files::write(&root.join(&path), text.as_bytes(), Mode::AsBefore)?;
                 }
                 Ok(Looked::Changed(path))
             }
@@ -112,7 +113,7 @@ pub fn take(root: &Path, before: &Staged, made: &[(String, Vec<u8>)], layout: La
             return Ok(Err(Checked { source: Source::new(path, ""), findings: vec![refused(0..0, message)] }));
         };
         if layout == Layout::Write {
-            write(&root.join(path), text)?;
+            files::write(&root.join(path), text.as_bytes(), Mode::AsBefore)?;
         }
         Ok(Ok(PathBuf::from(path)))
     })?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -19,6 +19,7 @@ use super::rulebook::{Levels, Rulebook};
 use super::source::Source;
 use super::tree::{self, Facts, Tree};
 use super::{allow, parse, rules};
+use crate::files::{self, Mode};
 
 /// What a file that is nested as deeply as is allowed takes, several times over.
 pub(super) const STACK: usize = 64 << 20;
@@ -253,7 +254,7 @@ pub fn fix(root: &Path, files: &[PathBuf], levels: &Levels, fixing: Fixing) -> i
             return Ok(None);
         };
         let Some((mended, count)) = mend(path, &text, &book, fixing) else { return Ok(None) };
-        write(&whole, &mended)?;
+        files::write(&whole, mended.as_bytes(), Mode::AsBefore)?;
         Ok(Some((path.clone(), count)))
     })?;
     mended.into_iter().filter_map(Result::transpose).collect()
@@ -276,16 +277,6 @@ pub(super) fn mend(path: &Path, text: &str, book: &Rulebook, fixing: Fixing) -> 
         (mended, count) = (next, count + made);
     }
     (count > 0).then_some((mended, count))
-}
-
-/// Replaces a file whole, or not at all.
-pub(super) fn write(path: &Path, text: &str) -> io::Result<()> {
-    let directory = path.parent().unwrap_or_else(|| Path::new("."));
-    let mut new = tempfile::NamedTempFile::new_in(directory)?;
-    new.write_all(text.as_bytes())?;
-    new.as_file().set_permissions(fs::metadata(path)?.permissions())?;
-    new.persist(path)?;
-    Ok(())
 }
 
 /// All that is found in one file by itself.

@@ -2,9 +2,11 @@
 //! command that finds nothing to do.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+
+use crate::files;
 
 /// What a version is kept of, and where.
 #[derive(Debug)]
@@ -34,12 +36,7 @@ impl KnownVersion {
     }
 
     fn write(&self, printed: &str) -> io::Result<()> {
-        let directory = self.file.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(directory)?;
-        let mut new = tempfile::NamedTempFile::new_in(directory)?;
-        write!(new, "{}\n{printed}", self.of)?;
-        new.persist(&self.file)?;
-        Ok(())
+        files::keep(&self.file, format!("{}\n{printed}", self.of).as_bytes())
     }
 }
 

@@ -11,6 +11,7 @@ use super::age::Recipient;
 use super::error::SecretsError;
 use super::transaction::read_file;
 use crate::error::nearest;
+use crate::files;
 use crate::process::{Cancel, Cmd};
 
 /// What Nix is asked.
@@ -103,7 +104,7 @@ impl Rules {
         let rules = Self::of_answer(root, file, dir, &answer)?;
         if let Some(kept) = kept {
             // What is not kept is asked again.
-            let _ = keep(&kept, &answer);
+            let _ = files::keep(&kept, answer.as_bytes());
         }
         Ok(rules)
     }
@@ -263,14 +264,6 @@ fn stands_alone(text: &str) -> bool {
             Kind::TOKEN_PATH_ABS | Kind::TOKEN_PATH_REL | Kind::TOKEN_PATH_HOME | Kind::TOKEN_PATH_SEARCH => false,
             _ => true,
         })
-}
-
-fn keep(file: &Path, answer: &str) -> std::io::Result<()> {
-    let Some(dir) = file.parent() else { return Ok(()) };
-    fs::create_dir_all(dir)?;
-    let new = tempfile::NamedTempFile::new_in(dir)?;
-    fs::write(new.path(), answer)?;
-    new.persist(file).map(drop).map_err(|error| error.error)
 }
 
 #[cfg(test)]
