@@ -32,7 +32,7 @@ pub(super) struct AddArgs {
     /// The host, as the flake names it.
     #[arg(value_name = "HOST")]
     host: HostName,
-    /// Its public key, such as `ssh-ed25519 AAAA…`. Without it the host is asked for its own.
+    /// Its public key, such as `ssh-ed25519 AAAA..`. Without it the host is asked for its own.
     #[arg(long, value_name = "KEY", conflicts_with = "generate")]
     key: Option<String>,
     /// Makes a key for a host that is yet to be installed: the private one is printed, to be put to `/etc/ssh/ssh_host_ed25519_key` there.
