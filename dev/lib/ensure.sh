@@ -28,6 +28,8 @@ ensure_package_of() {
     ip) echo iproute2 ;;
     flock | nsenter | mount | umount | setsid) echo util-linux ;;
     python3) echo python3-minimal ;;
+    wg) echo wireguard-tools ;;
+    htpasswd) echo apache2-utils ;;
     chpasswd) echo passwd ;;
     awk) echo mawk ;;
     groff) echo groff-base ;;

@@ -6,7 +6,7 @@
 TRIXIE_SUITE=trixie
 TRIXIE_MIRROR=${HUBCTL_TRIXIE_MIRROR:-http://deb.debian.org/debian}
 TRIXIE_PACKAGES="nix-bin git openssh-client openssh-server systemd systemd-sysv dbus systemd-container iproute2 sudo"
-TRIXIE_PACKAGES+=" libpam-systemd ca-certificates procps age"
+TRIXIE_PACKAGES+=" libpam-systemd ca-certificates procps age openssl wireguard-tools apache2-utils"
 TRIXIE_STAMP="recipe 1: $TRIXIE_PACKAGES"
 TRIXIE_STAMP_FILE=etc/hubctl-trixie
 

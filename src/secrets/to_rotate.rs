@@ -41,7 +41,7 @@ impl fmt::Display for Due {
 pub struct ToRotate(pub Vec<Due>);
 
 /// What stands at the beginning of the file.
-const HEAD: &str = "# Secrets whose values were readable by keys that were revoked: path, reader, day, value. `hubctl secrets set` and `edit` take them out.\n";
+const HEAD: &str = "# Secrets whose values were readable by keys that were revoked: path, reader, day, value. `hubctl secrets rotate`, `set` and `edit` take them out.\n";
 
 impl ToRotate {
     /// Where the list is, beside these rules.

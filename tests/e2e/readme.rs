@@ -157,7 +157,12 @@ const LINES: &[(&str, &str, How)] = &[
     // live_secrets.rs.
     ("docs/secrets.md", "hubctl secrets status --live", Elsewhere),
     ("docs/secrets.md", "hubctl secrets check --hosts", Elsewhere),
+    // secrets/rotate.rs.
+    ("docs/secrets.md", "hubctl secrets rotate api-token --generate password:length=40", Elsewhere),
+    ("docs/secrets.md", "hubctl secrets rotate --due --dry-run", Elsewhere),
+    ("docs/secrets.md", "hubctl secrets history", Elsewhere),
     ("docs/secrets.md", "hubctl secrets hosts add razer --generate --yes >/dev/shm/key", Elsewhere),
+    // secrets/exec.rs.
     ("docs/secrets.md", "hubctl secrets exec api-token=TOKEN --file tls-key -- ./serve --port 80", Elsewhere),
     // secrets/agenix.rs.
     ("docs/secrets.md", r#"ln -s "$(command -v hubctl)" ~/.local/bin/agenix"#, Elsewhere),

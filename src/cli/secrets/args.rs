@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::place::Place;
-use super::{check, create, edit, exec, grant, hosts, keys, rekey, revoke, set, show, status};
+use super::{check, create, edit, exec, grant, history, hosts, keys, rekey, revoke, rotate, set, show, status};
 use crate::cli::hub::Hub;
 use crate::error::{Exit, Result};
 
@@ -37,6 +37,13 @@ pub(super) enum SecretsCommand {
     Exec(exec::ExecArgs),
     /// Encrypts secrets to those whom their rules name by now: those that drifted, all at once or none.
     Rekey(rekey::RekeyArgs),
+    /// Gives secrets new values, made as hub.toml or --generate says, or read from standard input; copies of them get the same.
+    ///
+    /// Everything that changes along changes at once: copies in both formats, the file of a public key, the secret that keeps the
+    /// password of a hash, the record of when it was done, and the list of values that have to be replaced.
+    Rotate(rotate::RotateArgs),
+    /// Tells when secrets got new values and how, as far as that is on record; no value is.
+    History(history::HistoryArgs),
     /// Lets somebody read secrets: changes their rules in secrets.nix and .sops.yaml, and encrypts them anew.
     Grant(grant::GrantArgs),
     /// Takes secrets away from somebody: changes their rules, encrypts them anew, and lists the values that have to be replaced.
@@ -74,6 +81,8 @@ pub(in crate::cli) async fn run(hub: &Hub, args: SecretsArgs) -> Result<Exit> {
         SecretsCommand::Revoke(args) => revoke::run(hub, &args).await,
         SecretsCommand::Rekey(args) => rekey::run(hub, &args).await,
         SecretsCommand::Hosts(args) => hosts::run(hub, args).await,
+        SecretsCommand::Rotate(args) => rotate::run(hub, &args).await,
+        SecretsCommand::History(args) => history::run(hub, &args).await,
         // The others are about the rules of secrets.nix alone.
         SecretsCommand::Check(args) => check::run(hub, &Place::of(hub).await?, &args).await,
         SecretsCommand::Keys(args) => keys::run(hub, &Place::of(hub).await?, &args),

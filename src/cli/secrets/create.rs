@@ -5,12 +5,17 @@ use std::path::Path;
 use clap::Args;
 
 use super::args::Keys;
-use super::place::{Place, aside, repository, store, told};
-use super::secret::{Secret, checked};
+use super::generated::{Generated, tell_generated};
+use super::place::{Place, repository, store, told};
+use super::rotate::Turn;
+use super::values::{Renewed, Values, agenix};
 use super::{rules, set, sops};
 use crate::cli::hub::Hub;
 use crate::error::{Error, Exit, Kind, Result};
+use crate::secrets::generate::Generator;
+use crate::secrets::rotation::Target;
 use crate::secrets::sops::{SopsRules, SopsSecret};
+use crate::secrets::transaction::{Change, Store};
 use crate::secrets::{SecretsError, edit_rules};
 
 #[derive(Args, Debug)]
@@ -22,6 +27,13 @@ pub(super) struct CreateArgs {
     /// Who can read it: names that secrets.nix binds to keys or lists of them, or keys.
     #[arg(long = "for", value_name = "WHO,..", value_delimiter = ',')]
     who: Vec<String>,
+    /// Makes the content, as `secrets rotate` does: password, passphrase, hex, base64, ssh-key, age-key, wireguard, htpasswd or mkpasswd,
+    /// with options as in `password:length=40`. Without it, it is read from standard input.
+    #[arg(long, value_name = "KIND", conflicts_with_all = ["trim", "allow_empty"])]
+    generate: Option<Generator>,
+    /// Shows a password, of which the secret is the hash, on a terminal too.
+    #[arg(long, requires = "generate")]
+    reveal: bool,
     /// Leaves out a line break at the end of what is read.
     #[arg(long)]
     trim: bool,
@@ -65,18 +77,46 @@ async fn create_agenix(hub: &Hub, place: &Place, args: &CreateArgs) -> Result<Ex
         return Err(Error::message(Kind::Refused, format!("{} is there already, without a rule", rule.path.display()))
             .hint("remove it, or write its rule by hand"));
     }
-    let plain = set::read(hub, &rule.name, args.trim).await?;
-    checked(&rule, &plain, args.allow_empty)?;
-    let dir = place.root.join(&rule.path);
-    if let Some(dir) = dir.parent() {
-        std::fs::create_dir_all(dir).map_err(|error| Error::new(Kind::Failed, error))?;
+    let values = Values::of(hub, &place.root, Some((place, &after)))?;
+    let path = rule.path.display().to_string();
+    let done = format!("{path} is created, and has a rule in {}", place.rules.file.display());
+    fill(hub, args, &values, Target::file(&rule.path), (&store, Some(rules_change))).await?.tell(hub, &path, &done)
+}
+
+/// What was made beside a new secret.
+struct Filled(Vec<Generated>);
+
+impl Filled {
+    fn tell(&self, hub: &Hub, path: &str, done: &str) -> Result<Exit> {
+        hub.ui.status(done);
+        hub.ui.status(&format!("a flake sees it once git knows it: `git add {path}`"));
+        tell_generated(hub, &self.0)?;
+        Ok(Exit::Success)
     }
-    let (vault, identities, path) = (place.vault.clone(), place.identities(hub, &Keys::default())?, rule.path.clone());
-    let change = aside(hub, move || vault.seal(&rule, &plain, None, &identities)).await?;
-    store.commit(&[rules_change, change]).map_err(told)?;
-    hub.ui.status(&format!("{} is created, and has a rule in {}", path.display(), place.rules.file.display()));
-    hub.ui.status(&format!("a flake sees it once git knows it: `git add {}`", path.display()));
-    Ok(Exit::Success)
+}
+
+/// Gives a new secret its content, which is generated or read, together with `more` that changes.
+async fn fill(
+    hub: &Hub,
+    args: &CreateArgs,
+    values: &Values<'_>,
+    secret: Target,
+    (store, more): (&Store, Option<Change>),
+) -> Result<Filled> {
+    let identities = values.identities(hub, &[&secret], &Keys::default()).await?;
+    let (mut renewed, mut generated) = (Vec::new(), Vec::new());
+    if let Some(generator) = &args.generate {
+        Turn::of(values, secret, Some(generator.clone()))?.renew(&mut renewed, &mut generated);
+    } else {
+        let plain = set::read(hub, &args.name, args.trim).await?;
+        renewed.push(Renewed { secret, plain, how: "create", allow_empty: args.allow_empty });
+    }
+    Generated::may_be_told(hub, &generated, args.reveal)?;
+    let mut changes = values.changes(hub, renewed, &identities).await?;
+    changes.extend(Generated::files(values.root, &generated)?);
+    changes.extend(more);
+    store.commit(&changes).map_err(told)?;
+    Ok(Filled(generated))
 }
 
 /// Makes a file of SOPS, whose readers a rule of `.sops.yaml` names.
@@ -93,23 +133,16 @@ async fn create_sops(hub: &Hub, args: &CreateArgs) -> Result<Exit> {
             .hint(format!("`hubctl secrets edit {0}` or `set {0}` changes a file of SOPS", path.display())));
     }
     let found = SopsSecret::at(&root, &path).map_err(|error| told(SecretsError::sops(&path, error)))?;
-    let Some(secret) = found else {
+    if found.is_none() {
         let pattern = regex::escape(&path.display().to_string());
         return Err(Error::message(Kind::Usage, format!("no rule of .sops.yaml is for {}", path.display())).hint(format!(
             "add one below `creation_rules`: `- path_regex: ^{pattern}$` and `  age: age1…`; or --for for a secret of agenix"
         )));
-    };
-    let store = store(hub, &root)?;
-    let secret = Secret::of_sops(hub, root.clone(), secret);
-    let plain = set::read(hub, &args.name, args.trim).await?;
-    secret.check(&plain, args.allow_empty)?;
-    if let Some(dir) = root.join(&path).parent() {
-        std::fs::create_dir_all(dir).map_err(|error| Error::new(Kind::Failed, error))?;
     }
-    let identities = secret.identities(hub, &Keys::default()).await?;
-    let changes = aside(hub, move || secret.set(&plain, None, &identities)).await?;
-    store.commit(&changes).map_err(told)?;
-    hub.ui.status(&format!("{} is created, for those whom its rule in .sops.yaml names", path.display()));
-    hub.ui.status(&format!("a flake sees it once git knows it: `git add {}`", path.display()));
-    Ok(Exit::Success)
+    let store = store(hub, &root)?;
+    let place = agenix(hub, &root).await?;
+    let values = Values::of(hub, &root, place.as_ref().map(|place| (place, &place.rules)))?;
+    let (secret, path) = (Target::file(&path), path.display().to_string());
+    let done = format!("{path} is created, for those whom its rule in .sops.yaml names");
+    fill(hub, args, &values, secret, (&store, None)).await?.tell(hub, &path, &done)
 }

@@ -9,6 +9,7 @@ use super::args::Keys;
 use super::editor;
 use super::place::{aside, store, told};
 use super::secret::Secret;
+use super::values::{Renewed, Values, agenix_of};
 use crate::cli::confirm::confirm;
 use crate::cli::hub::Hub;
 use crate::error::{Error, Exit, Kind, Result};
@@ -38,20 +39,28 @@ pub(super) async fn run(hub: &Hub, args: &EditArgs) -> Result<Exit> {
 /// Has the editor that `variables` say change the content of a secret.
 pub(super) async fn by_editor(hub: &Hub, secret: Secret, args: &EditArgs, variables: &[&str]) -> Result<Exit> {
     let secret = Arc::new(secret);
-    let (store, path) = (store(hub, &secret.root)?, secret.path().to_path_buf());
-    let identities = Arc::new(secret.identities(hub, &args.keys).await?);
+    let store = store(hub, &secret.root)?;
+    let place = agenix_of(hub, &secret).await?;
+    let values = Values::of(hub, &secret.root, place.as_deref().map(|place| (place, &place.rules)))?;
+    let target = secret.target(None);
+    let identities = values.identities(hub, &[&target], &args.keys).await?;
     let old = {
         let (secret, identities) = (secret.clone(), identities.clone());
         let open = move || if secret.is_there() { secret.open(None, &identities) } else { Ok(Zeroizing::default()) };
         aside(hub, open).await?
     };
     let Some(new) = edited(hub, &secret, &old, args, variables).await? else {
-        hub.ui.status(&format!("{} is unchanged", path.display()));
+        hub.ui.status(&format!("{target} is unchanged"));
         return Ok(Exit::Success);
     };
-    let changes = aside(hub, move || secret.set(&new, None, &identities)).await?;
+    let new = Renewed { secret: target.clone(), plain: new, how: "edit", allow_empty: args.allow_empty };
+    let mut changes = values.changes(hub, vec![new], &identities).await?;
+    // Held against the file as it was opened, also when the editor was open for a day.
+    if let Some(seen) = secret.seen() {
+        changes.iter_mut().filter(|change| change.path == target.path).for_each(|change| change.seen = seen);
+    }
     store.commit(&changes).map_err(told)?;
-    hub.ui.status(&format!("{} is changed", path.display()));
+    hub.ui.status(&format!("{target} is changed{}", values.and_copies(&target)));
     Ok(Exit::Success)
 }
 

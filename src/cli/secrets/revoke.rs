@@ -197,7 +197,7 @@ fn tell(hub: &Hub, who: &str, revoked: &[PathBuf], due: &[Due]) -> Result<Exit> 
     if !due.is_empty() {
         hub.ui.warning(
             &format!("{who} could read the values of these {} and may have kept them: git has the old files", due.len()),
-            Some("replace each where it is used, then `hubctl secrets set`; `hubctl secrets status` lists them until then"),
+            Some("replace each where it is used, by `hubctl secrets rotate` or `set`; `hubctl secrets status` lists them until then"),
         );
     }
     Ok(Exit::Success)

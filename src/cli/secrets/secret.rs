@@ -1,21 +1,20 @@
-//! One secret of either format, as a command names it: what it holds, and the changes that give it another content.
+//! One secret of either format, as a command names it: what it holds, and what it may hold.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use jiff::Timestamp;
 use zeroize::Zeroizing;
 
 use super::args::Keys;
-use super::place::{Place, ask, repository, told};
+use super::place::{Place, repository, told};
 use super::{content, sops};
 use crate::cli::hub::Hub;
 use crate::error::{Error, Kind, Result};
-use crate::secrets::age::{Ask, Header, Identities};
+use crate::secrets::age::{Header, Identities};
+use crate::secrets::rotation::Target;
 use crate::secrets::sops::{SopsSecret, Step, steps};
-use crate::secrets::transaction::Change;
-use crate::secrets::{Format, Rule, SecretsError, ToRotate};
+use crate::secrets::transaction::Seen;
+use crate::secrets::{Format, Rule, SecretsError};
 
 /// A secret, as its file was when the command began.
 pub(super) struct Secret {
@@ -26,7 +25,7 @@ pub(super) struct Secret {
 /// Of which format it is.
 enum Of {
     Agenix { place: Box<Place>, rule: Rule, file: Sealed },
-    Sops { secret: Box<SopsSecret>, ask: Arc<dyn Ask> },
+    Sops { secret: Box<SopsSecret> },
 }
 
 /// The file of a secret of agenix.
@@ -42,7 +41,7 @@ impl Secret {
     pub(super) async fn named(hub: &Hub, name: &str) -> Result<Self> {
         let root = repository(hub)?;
         if let Some(secret) = sops::named(&root, name)? {
-            return Ok(Self::of_sops(hub, root, secret));
+            return Ok(Self::of_sops(root, secret));
         }
         let place = Place::of(hub).await?;
         let rule = place.rules.get(name).map_err(told)?.clone();
@@ -60,15 +59,15 @@ impl Secret {
     }
 
     /// A file of SOPS below `root`.
-    pub(super) fn of_sops(hub: &Hub, root: PathBuf, secret: SopsSecret) -> Self {
-        Self { root, kind: Of::Sops { secret: Box::new(secret), ask: ask(hub) } }
+    pub(super) fn of_sops(root: PathBuf, secret: SopsSecret) -> Self {
+        Self { root, kind: Of::Sops { secret: Box::new(secret) } }
     }
 
     /// Its file, below the root.
     pub(super) fn path(&self) -> &Path {
         match &self.kind {
             Of::Agenix { rule, .. } => &rule.path,
-            Of::Sops { secret, .. } => &secret.path,
+            Of::Sops { secret } => &secret.path,
         }
     }
 
@@ -76,7 +75,7 @@ impl Secret {
     pub(super) fn is_there(&self) -> bool {
         match &self.kind {
             Of::Agenix { file, .. } => !matches!(file, Sealed::Nothing),
-            Of::Sops { secret, .. } => secret.file().is_some(),
+            Of::Sops { secret } => secret.file().is_some(),
         }
     }
 
@@ -113,7 +112,7 @@ impl Secret {
     pub(super) async fn identities(&self, hub: &Hub, keys: &Keys) -> Result<Identities> {
         match &self.kind {
             Of::Agenix { place, .. } => place.identities(hub, keys),
-            Of::Sops { secret, .. } => sops::identities(hub, &self.root, keys, Some(secret)).await,
+            Of::Sops { secret } => sops::identities(hub, &self.root, keys, Some(secret)).await,
         }
     }
 
@@ -135,7 +134,7 @@ impl Secret {
                 Header::of(bytes).map_err(of_age)?;
                 identities.decrypt(bytes).map_err(of_age)
             }
-            Of::Sops { secret, .. } => {
+            Of::Sops { secret } => {
                 secret.open(value, identities).map_err(|error| SecretsError::sops(&secret.path, error))
             }
         }
@@ -164,55 +163,31 @@ impl Secret {
     pub(super) fn check(&self, new: &[u8], allow_empty: bool) -> Result<()> {
         match &self.kind {
             Of::Agenix { rule, .. } => checked(rule, new, allow_empty),
-            Of::Sops { secret, .. } => {
-                let wrong = secret.check(new).err().map(|wrong| wrong.to_string());
-                checked_as(&secret.path, new, allow_empty, wrong)
-            }
+            Of::Sops { secret } => checked_sops(secret, new, allow_empty),
         }
     }
 
-    /// The changes that give it another content, or another text to one value. What was to be replaced, and is now, is not listed
-    /// any more.
-    pub(super) fn set(
-        &self,
-        plain: &[u8],
-        value: Option<&[Step]>,
-        identities: &Identities,
-    ) -> std::result::Result<Vec<Change>, SecretsError> {
-        let (change, list) = match &self.kind {
-            Of::Agenix { place, rule, file } => {
-                let change = match file {
-                    Sealed::Nothing => place.vault.seal(rule, plain, None, identities)?,
-                    Sealed::Bytes(bytes) => place.vault.seal(rule, plain, Some(bytes), identities)?,
-                    Sealed::Long => place.vault.seal_long(rule, plain, identities)?,
-                };
-                (change, ToRotate::changed(&self.root, |list| list.remove(&rule.path))?)
-            }
-            Of::Sops { secret, ask } => {
-                let wrong = |error| SecretsError::sops(&secret.path, error);
-                let change = secret.set(plain, value, identities, ask, Timestamp::now()).map_err(wrong)?;
-                let replaced = secret.replaced_by(change.content.bytes().unwrap_or_default()).map_err(wrong)?;
-                let done = |list: &mut ToRotate| {
-                    for value in &replaced {
-                        list.remove_value(&secret.path, value);
-                    }
-                };
-                (change, ToRotate::changed(&self.root, done)?)
-            }
-        };
-        Ok([change].into_iter().chain(list).collect())
+    /// What was seen of its file; nothing where it is too long to be looked at.
+    pub(super) fn seen(&self) -> Option<Seen> {
+        match &self.kind {
+            Of::Agenix { file: Sealed::Nothing, .. } => Some(Seen::Nothing),
+            Of::Agenix { file: Sealed::Bytes(bytes), .. } => Some(Seen::of(bytes)),
+            Of::Agenix { file: Sealed::Long, .. } => None,
+            Of::Sops { secret } => Some(secret.seen()),
+        }
     }
 
-    /// As [`Secret::set`], for a content of any length, of a secret that takes anything.
-    pub(super) fn set_long(
-        &self,
-        from: impl Read,
-        identities: &Identities,
-    ) -> std::result::Result<Vec<Change>, SecretsError> {
-        let Of::Agenix { place, rule, .. } = &self.kind else { return Ok(Vec::new()) };
-        let change = place.vault.seal_long(rule, from, identities)?;
-        let list = ToRotate::changed(&self.root, |list| list.remove(&rule.path))?;
-        Ok([change].into_iter().chain(list).collect())
+    /// It, or one value of it, as what gets a new value.
+    pub(super) fn target(&self, value: Option<&str>) -> Target {
+        Target { path: self.path().to_path_buf(), value: value.map(str::to_owned) }
+    }
+
+    /// The secrets of agenix of its repository, where it is one of them.
+    pub(super) fn place(&self) -> Option<&Place> {
+        match &self.kind {
+            Of::Agenix { place, .. } => Some(place),
+            Of::Sops { .. } => None,
+        }
     }
 }
 
@@ -220,6 +195,12 @@ impl Secret {
 pub(super) fn checked(rule: &Rule, new: &[u8], allow_empty: bool) -> Result<()> {
     let wrong = Format::of_name(&rule.name).and_then(|format| format.check(new).err());
     checked_as(&rule.path, new, allow_empty, wrong.map(|wrong| wrong.to_string()))
+}
+
+/// Whether a new content of a file of SOPS may be one.
+pub(super) fn checked_sops(secret: &SopsSecret, new: &[u8], allow_empty: bool) -> Result<()> {
+    let wrong = secret.check(new).err().map(|wrong| wrong.to_string());
+    checked_as(&secret.path, new, allow_empty, wrong)
 }
 
 fn checked_as(path: &Path, new: &[u8], allow_empty: bool, wrong: Option<String>) -> Result<()> {

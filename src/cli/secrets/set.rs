@@ -6,8 +6,9 @@ use zeroize::Zeroizing;
 
 use super::args::Keys;
 use super::content::{self, Given};
-use super::place::{aside, store, told};
+use super::place::{store, told};
 use super::secret::Secret;
+use super::values::{Renewed, Values, agenix_of};
 use crate::cli::hub::Hub;
 use crate::error::{Error, Exit, Kind, Result};
 
@@ -35,12 +36,15 @@ pub(super) async fn run(hub: &Hub, args: &SetArgs) -> Result<Exit> {
 pub(super) async fn set(hub: &Hub, secret: Secret, args: &SetArgs) -> Result<Exit> {
     let value = secret.steps(args.value.as_deref())?;
     let given = given(hub, &args.name, args.trim).await?;
-    let identities = secret.identities(hub, &Keys::default()).await?;
-    let path = secret.path().to_path_buf();
-    let (store, changes) = match given {
-        Given::Long(long) if secret.takes_anything() && !long.begins_blank() => {
-            let store = store(hub, &secret.root)?;
-            (store, aside(hub, move || secret.set_long(long.reader(), &identities)).await?)
+    let place = agenix_of(hub, &secret).await?;
+    let values = Values::of(hub, &secret.root, place.as_deref().map(|place| (place, &place.rules)))?;
+    let target = secret.target(args.value.as_deref());
+    let identities = values.identities(hub, &[&target], &Keys::default()).await?;
+    let store = store(hub, &secret.root)?;
+    let changes = match given {
+        // What copies get has to be in memory.
+        Given::Long(long) if secret.takes_anything() && !long.begins_blank() && !values.has_copies(&target) => {
+            values.long_changes(hub, &target, long.reader(), &identities).await?
         }
         given => {
             let plain = given.whole()?;
@@ -48,12 +52,12 @@ pub(super) async fn set(hub: &Hub, secret: Secret, args: &SetArgs) -> Result<Exi
             if value.is_none() || content::is_blank(&plain) {
                 secret.check(&plain, args.allow_empty)?;
             }
-            let store = store(hub, &secret.root)?;
-            (store, aside(hub, move || secret.set(&plain, value.as_deref(), &identities)).await?)
+            let new = Renewed { secret: target.clone(), plain, how: "set", allow_empty: args.allow_empty };
+            values.changes(hub, vec![new], &identities).await?
         }
     };
     store.commit(&changes).map_err(told)?;
-    hub.ui.status(&format!("{} is set", path.display()));
+    hub.ui.status(&format!("{target} is set{}", values.and_copies(&target)));
     Ok(Exit::Success)
 }
 

@@ -160,18 +160,19 @@ pub(super) fn rows(files: SopsFiles, list: &ToRotate) -> Vec<Row> {
     rows
 }
 
-/// Puts the rows into the table of all secrets.
-pub(super) fn tabulate(rows: &[Row], table: &mut Table) {
+/// Puts the rows into the table of all secrets; `more` is about their values.
+pub(super) fn tabulate(rows: &[Row], table: &mut Table, more: &mut impl FnMut(&Path) -> Vec<String>) {
     for row in rows {
-        let state: Vec<_> = row.drifted().into_iter().chain(row.due()).collect();
-        let state = if state.is_empty() {
-            Cell::styled(Style::Ok, "fine")
-        } else {
-            Cell::styled(Style::Fail, state.join("; "))
-        };
+        let words: Vec<_> = row.drifted().into_iter().chain(row.due()).chain(more(&row.path)).collect();
+        let state = state_of(&words);
         let name = Cell::styled(Style::Bold, row.path.display().to_string());
         table.row([name, row.recipients.to_string().into(), "".into(), state]);
     }
+}
+
+/// What is wrong, or that nothing is.
+pub(super) fn state_of(words: &[String]) -> Cell {
+    if words.is_empty() { Cell::styled(Style::Ok, "fine") } else { Cell::styled(Style::Fail, words.join("; ")) }
 }
 
 /// A key cut to what tells it from others.

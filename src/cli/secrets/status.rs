@@ -1,6 +1,7 @@
 //! `hubctl secrets status`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use clap::Args;
 use serde::Serialize;
@@ -8,12 +9,14 @@ use serde::Serialize;
 use super::both::Both;
 use super::matrix::Matrix;
 use super::place::{Place, told};
+use super::values::{self, Values};
 use super::{live, sops};
 use crate::cli::config::Config;
 use crate::cli::hub::Hub;
 use crate::error::{Error, Exit, Kind, Result};
 use crate::fleet::Inventory;
 use crate::report::{Cell, Output, Style, Table};
+use crate::secrets::rotation::{Standing, Target};
 use crate::secrets::{Condition, Report, Row, ToRotate, git_state, report};
 
 #[derive(Args, Debug)]
@@ -45,24 +48,15 @@ pub(super) async fn run(hub: &Hub, args: &StatusArgs) -> Result<Exit> {
         Some(place) => Some(of_agenix(hub, place).await?),
         None => None,
     };
-    let sops = sops::rows(both.sops, &list);
-    let told = AllSecrets { report: report.as_ref(), sops: &sops };
-    let written = if hub.ui.output() == Output::Json {
-        hub.ui.data_json(&told)
-    } else {
-        let mut table = Table::with_header(["SECRET", "RECIPIENTS", "BYTES", "STATE"]).right(1).right(2);
-        if let Some(report) = &report {
-            fill(&mut table, report);
-        }
-        sops::tabulate(&sops, &mut table);
-        hub.ui.table(&table)
-    };
-    written.map_err(|error| Error::new(Kind::Failed, error))?;
-    if let Some(report) = &report {
-        hub.ui.status(&summary(report));
+    let values = Values::of(hub, &both.root, both.agenix.as_ref().map(|place| (place, &place.rules)))?;
+    for name in values.care.unknown() {
+        hub.ui.warning(&format!("hub.toml: there is no secret for {name}"), None);
     }
-    let well = report.is_none_or(|report| report.is_well()) && sops.iter().all(sops::Row::is_well);
-    Ok(if args.check && !well { Exit::Failed } else { Exit::Success })
+    let rotation = values.standing(hub, &both.sops.secrets).await?;
+    let sops = sops::rows(both.sops, &list);
+    let told = AllSecrets { report: report.as_ref(), sops: &sops, rotation: &rotation };
+    told.tell(hub)?;
+    Ok(if args.check && !told.is_well() { Exit::Failed } else { Exit::Success })
 }
 
 async fn matrix(hub: &Hub, place: &Place, args: &StatusArgs) -> Result<Exit> {
@@ -96,6 +90,46 @@ struct AllSecrets<'a> {
     report: Option<&'a Report>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     sops: &'a [sops::Row],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    rotation: &'a [Standing],
+}
+
+impl AllSecrets<'_> {
+    fn is_well(&self) -> bool {
+        self.report.is_none_or(Report::is_well)
+            && self.sops.iter().all(sops::Row::is_well)
+            && self.rotation.iter().all(Standing::is_well)
+    }
+
+    fn tell(&self, hub: &Hub) -> Result<()> {
+        let json = hub.ui.output() == Output::Json;
+        let written = if json { hub.ui.data_json(self) } else { hub.ui.table(&self.table()) };
+        written.map_err(|error| Error::new(Kind::Failed, error))?;
+        if let Some(report) = self.report {
+            hub.ui.status(&summary(report));
+        }
+        let due = self.rotation.iter().filter(|one| one.due).count();
+        if due > 0 {
+            hub.ui.status(&format!("{due} older than they may become: `hubctl secrets rotate --due`"));
+        }
+        Ok(())
+    }
+
+    fn table(&self) -> Table {
+        let mut table = Table::with_header(["SECRET", "RECIPIENTS", "BYTES", "STATE"]).right(1).right(2);
+        let mut others: BTreeMap<&Target, &Standing> = self.rotation.iter().map(|one| (&one.secret, one)).collect();
+        let mut of = |path: &Path| others.remove(&Target::file(path)).map(values::words).unwrap_or_default();
+        if let Some(report) = self.report {
+            fill(&mut table, report, &mut of);
+        }
+        sops::tabulate(self.sops, &mut table, &mut of);
+        // Values within files, which have no rows of their own otherwise.
+        for (secret, standing) in others {
+            let name = Cell::styled(Style::Bold, secret.to_string());
+            table.row([name, "".into(), "".into(), sops::state_of(&values::words(standing))]);
+        }
+        table
+    }
 }
 
 /// The names of the hosts, as far as `hub.toml` tells them.
@@ -105,14 +139,15 @@ pub(super) fn hosts(hub: &Hub) -> Result<BTreeSet<String>> {
     Ok(inventory.iter().flat_map(Inventory::iter).map(|host| host.name.to_string()).collect())
 }
 
-fn fill(table: &mut Table, report: &Report) {
+/// Puts the secrets of agenix into the table; `more` is about their values.
+fn fill(table: &mut Table, report: &Report, more: &mut impl FnMut(&Path) -> Vec<String>) {
     for row in &report.secrets {
         let bytes = row.bytes.map(|bytes| bytes.to_string()).unwrap_or_default();
         table.row([
             Cell::styled(Style::Bold, row.name.clone()),
             row.recipients.to_string().into(),
             bytes.into(),
-            state(row),
+            state(row, more(&row.path)),
         ]);
     }
     for orphan in &report.orphans {
@@ -121,11 +156,12 @@ fn fill(table: &mut Table, report: &Report) {
     }
 }
 
-fn state(row: &Row) -> Cell {
-    let words: Vec<_> = row.conditions.iter().map(words).collect();
+fn state(row: &Row, more: Vec<String>) -> Cell {
+    let is_well = row.is_well() && more.is_empty();
+    let words: Vec<_> = row.conditions.iter().map(words).chain(more).collect();
     match row {
         _ if words.is_empty() => Cell::styled(Style::Ok, "fine"),
-        row if row.is_well() => Cell::styled(Style::Dim, words.join("; ")),
+        _ if is_well => Cell::styled(Style::Dim, words.join("; ")),
         _ => Cell::styled(Style::Fail, words.join("; ")),
     }
 }

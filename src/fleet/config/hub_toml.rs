@@ -12,7 +12,7 @@ use super::errors::{ConfigErrors, Source};
 use super::keys;
 use super::problem::Problem;
 use super::reader::read_table;
-use super::settings::{Cache, Deploy, HostSettings, Lint, Metrics, Nix, Ssh};
+use super::settings::{Cache, Deploy, HostSettings, Lint, Metrics, Nix, Secrets, Ssh};
 use crate::fleet::{HostName, KeepPolicy, Kind};
 
 /// What the tables of a `hub.toml` hold.
@@ -29,6 +29,7 @@ pub(super) struct Content {
     pub(super) gc: KeepPolicy,
     pub(super) metrics: Metrics,
     pub(super) lint: Lint,
+    pub(super) secrets: Secrets,
 }
 
 /// A `hub.toml` that was read and found right in itself. What it says of hosts becomes an
@@ -94,6 +95,11 @@ impl HubToml {
     /// `[lint]`.
     pub fn lint(&self) -> &Lint {
         &self.content.lint
+    }
+
+    /// `[secrets]`.
+    pub fn secrets(&self) -> &Secrets {
+        &self.content.secrets
     }
 
     /// The hosts with a table of their own, or nothing if the file has no `[hosts]`.

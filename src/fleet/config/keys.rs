@@ -8,12 +8,14 @@ use super::health::{self, HEALTH};
 use super::hub_toml::Content;
 use super::problem::Problem;
 use super::reader::{Entry, Key};
-use super::settings::{Cache, Deploy, Hooks, HostSettings, Lint, Metrics, Nix, Ssh};
+use super::settings::{Cache, Deploy, Hooks, HostSettings, Lint, Metrics, Nix, Secrets, Ssh};
 use super::shapes;
 use crate::error::nearest;
+use crate::fleet::selector::is_glob;
 use crate::fleet::shown::toml_key;
 use crate::fleet::{HostName, KeepPolicy, UnitPolicies};
 use crate::lint::{self, Levels};
+use crate::secrets::rotation::Policy as SecretPolicy;
 
 pub(super) const ROOT: &[Key<Content>] = &[
     Key { name: "defaults", set: |hub, entry| entry.table("defaults", HOST, &mut hub.defaults) },
@@ -32,6 +34,7 @@ pub(super) const ROOT: &[Key<Content>] = &[
     Key { name: "gc", set: |hub, entry| entry.table("gc", GC, &mut hub.gc) },
     Key { name: "metrics", set: |hub, entry| entry.table("metrics", METRICS, &mut hub.metrics) },
     Key { name: "lint", set: |hub, entry| entry.table("lint", LINT, &mut hub.lint) },
+    Key { name: "secrets", set: |hub, entry| entry.named("secrets", |entry| secret(&mut hub.secrets, entry)) },
 ];
 
 const HOST: &[Key<HostSettings>] = &[
@@ -140,6 +143,14 @@ const LINT: &[Key<Lint>] = &[
     Key { name: "severity", set: |lint, entry| entry.nested_named(|entry| level(&mut lint.levels, entry)) },
 ];
 
+const SECRET: &[Key<SecretPolicy>] = &[
+    Key { name: "generate", set: |secret, entry| secret.generate = entry.read(&shapes::GENERATOR) },
+    Key { name: "max-age", set: |secret, entry| secret.max_age = entry.read(&shapes::AGE) },
+    Key { name: "copies", set: |secret, entry| secret.copies = entry.each(&shapes::SECRETS, &shapes::SECRET) },
+    Key { name: "public-key", set: |secret, entry| secret.public_key = entry.read(&shapes::BELOW_ROOT) },
+    Key { name: "clear", set: |secret, entry| secret.clear = entry.read(&shapes::SECRET) },
+];
+
 /// A key that `hub.toml` may hold.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct KnownKey {
@@ -160,6 +171,7 @@ pub fn known_keys() -> impl Iterator<Item = KnownKey> {
         .chain(known("gc", GC))
         .chain(known("metrics", METRICS))
         .chain(known("lint", LINT))
+        .chain(known("secrets.<name>", SECRET))
         .chain(health::known_keys())
 }
 
@@ -197,6 +209,20 @@ fn role(roles: &mut BTreeMap<String, HostSettings>, entry: &mut Entry<'_>) {
         entry.refuse(role.span(), Problem::RoleOfRole);
     }
     roles.insert(entry.key.to_owned(), settings);
+}
+
+/// What is said of a secret. What one secret alone can have is a mistake for those that a glob names.
+fn secret(secrets: &mut Secrets, entry: &mut Entry<'_>) {
+    if !shapes::is_secret(entry.key) {
+        return entry.refuse_name("secret");
+    }
+    let mut policy = SecretPolicy::default();
+    entry.table(&format!("secrets.{}", toml_key(entry.key)), SECRET, &mut policy);
+    let of_one = !policy.copies.is_empty() || policy.public_key.is_some() || policy.clear.is_some();
+    if of_one && is_glob(entry.key) {
+        return entry.refuse(entry.key_span.clone(), Problem::OneSecret { glob: entry.key.to_owned() });
+    }
+    secrets.push((entry.key.to_owned(), policy));
 }
 
 fn unit_policy(units: &mut UnitPolicies, entry: &mut Entry<'_>) {

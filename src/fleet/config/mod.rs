@@ -20,4 +20,4 @@ pub use hub_toml::HubToml;
 pub use keys::{KnownKey, known_keys};
 pub use problem::Problem;
 pub(in crate::fleet) use settings::HostSettings;
-pub use settings::{Cache, Deploy, Hooks, Lint, Metrics, Nix, Ssh};
+pub use settings::{Cache, Deploy, Hooks, Lint, Metrics, Nix, Secrets, Ssh};

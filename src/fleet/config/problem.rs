@@ -83,6 +83,12 @@ pub enum Problem {
         /// The hosts in the order in which each waits for the next, and the last for the first.
         hosts: Vec<HostName>,
     },
+    /// What one secret alone can have, for those that a glob names.
+    #[error("`[secrets.\"{}\"]` is for several secrets, and only one can have `copies`, `public-key` or `clear`", shown(.glob))]
+    OneSecret {
+        /// The glob as written.
+        glob: String,
+    },
     /// A rule that is none.
     #[error("there is no rule `{}`", shown(.rule))]
     UnknownRule {
@@ -112,6 +118,9 @@ impl Problem {
             Self::Unfit { advice, .. } => Some(advice.clone()),
             Self::Missing { key, .. } => Some(format!("say what is checked: `{key} = ...`")),
             Self::Name { of, .. } => Some(format!("a {of} is made of {}", name_rule(of))),
+            Self::OneSecret { .. } => {
+                Some("give the secret a table of its own; what the glob says holds for it too".into())
+            }
             Self::RoleOfRole => {
                 Some("give the role to the hosts themselves, in `[hosts.<name>]` or `[defaults]`".into())
             }
@@ -153,6 +162,9 @@ fn name_rule(of: &str) -> &'static str {
         "Nix option" => "lower-case letters, digits and `-`, with a letter in front",
         "unit" => {
             "letters, digits and `:-_.\\@`, and its kind stands behind it, as in `nginx.service`; or it is a glob, such as `nginx*`"
+        }
+        "secret" => {
+            "any text without control characters; `*`, `?`, `[` and `{` make it a glob, which has to be a right one"
         }
         _ => "letters, digits, `-`, `_` and `.`, with neither `-` nor `.` in front",
     }

@@ -13,6 +13,7 @@ use crate::fleet::{BuildOn, FailedUnits, Host, HostName, Kind, Policy, Reboots, 
 use crate::lint::Levels;
 use crate::nix::CacheUrl;
 use crate::remote::{Elevate, HostKeys};
+use crate::secrets::rotation::Policy as SecretPolicy;
 
 /// What one table says of a host; what it leaves unsaid, a more general table may say.
 #[derive(Clone, Debug, Default)]
@@ -226,6 +227,9 @@ pub struct Metrics {
     /// The push gateway, or a group of its metrics.
     pub push: Option<String>,
 }
+
+/// `[secrets]`: names of secrets and globs for such, each with what is said of them.
+pub type Secrets = Vec<(String, SecretPolicy)>;
 
 /// `[lint]`: what is looked for in files.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

@@ -1,7 +1,7 @@
 //! What the values of `hub.toml` look like.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Component, PathBuf};
 use std::time::Duration;
 
 use globset::{Glob, GlobBuilder};
@@ -16,6 +16,7 @@ use crate::fleet::{Batch, BuildOn, FailedUnits, HostName, Kind, OnFailure, Reboo
 use crate::lint::{Level, Severity};
 use crate::nix::CacheUrl;
 use crate::remote::{Elevate, HostKeys, Place};
+use crate::secrets::generate::{Generator, GeneratorError};
 
 type Read<T> = Result<T, Misfit>;
 
@@ -359,6 +360,39 @@ pub(super) const PATH_GLOB: Shape<Glob> = Shape {
     },
 };
 
+pub(super) const GENERATOR: Shape<Generator> = Shape {
+    wanted: "a generator, such as \"password\" or \"hex:bytes=16\"",
+    example: "\"password:length=40\"",
+    read: |value| text(value)?.parse().map_err(|error: GeneratorError| Misfit::Slip(error.to_string())),
+};
+
+pub(super) const SECRETS: Shape<()> = Shape {
+    wanted: "a list of secrets",
+    example: "[\"secrets/web.yaml#database/password\"]",
+    read: |_| Err(Misfit::Plain),
+};
+
+pub(super) const SECRET: Shape<String> = Shape {
+    wanted: "names of secrets, or a file of SOPS with the place of a value behind `#`",
+    example: "\"secrets/web.yaml#database/password\"",
+    read: |value| match text(value)? {
+        name if is_secret(name) && !is_glob(name) => Ok(name.to_owned()),
+        _ => Err(Misfit::Plain),
+    },
+};
+
+/// A file of the repository, and none that a link or a `..` leads to.
+pub(super) const BELOW_ROOT: Shape<PathBuf> = Shape {
+    wanted: "the path of a file, from the hub's root and below it",
+    example: "\"hosts/p620/wireguard.pub\"",
+    read: |value| {
+        let path = PathBuf::from(text(value)?);
+        let is_plain = path.components().all(|part| matches!(part, Component::Normal(_)));
+        let fits = is_plain && path.file_name().is_some() && !path.starts_with(".git");
+        if fits && !path.to_string_lossy().contains(char::is_control) { Ok(path) } else { Err(Misfit::Plain) }
+    },
+};
+
 pub(super) const LEVEL: Shape<Level> = Shape {
     wanted: "\"off\", \"note\", \"warning\" or \"error\"",
     example: "\"off\"",
@@ -396,6 +430,12 @@ pub(super) const NIX_VALUE: Shape<String> = Shape {
 /// Whether `text` can be a role or a tag: what can be a host's name, so that selectors can name it.
 pub(super) fn is_label(text: &str) -> bool {
     is_word(text)
+}
+
+/// Whether `text` can name a secret, or several.
+pub(super) fn is_secret(text: &str) -> bool {
+    let is_name = !text.is_empty() && !text.contains(char::is_control) && !text.starts_with('#');
+    is_name && (!is_glob(text) || Glob::new(text).is_ok())
 }
 
 /// The units that `text` names: one with its kind, such as `nginx.service`, or those that match a glob.

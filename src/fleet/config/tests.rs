@@ -104,6 +104,18 @@ push = "http://gateway:9091"
 [lint]
 exclude = ["vendor/", "hosts/*/generated.nix"]
 severity = { nested-with = "off", unused-with = "error" }
+
+[secrets."secrets/*"]
+max-age = "90d"
+
+[secrets."secrets/wireguard.age"]
+generate = "wireguard"
+copies = ["secrets/web.yaml#wireguard/key"]
+public-key = "hosts/p620/wireguard.pub"
+
+[secrets.password-hash]
+generate = "mkpasswd"
+clear = "password"
 "#;
 
 fn parse(text: &str) -> Result<HubToml, ConfigErrors> {

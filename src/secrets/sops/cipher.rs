@@ -81,6 +81,12 @@ impl<'a> Sealed<'a> {
     }
 }
 
+/// How many bytes an encrypted value has in the clear, which its text tells without a key; nothing where it is not encrypted.
+pub fn sealed_length(text: &str) -> Option<u64> {
+    let sealed = Sealed::parse(text)?;
+    u64::try_from(sealed.data.len() - TAG).ok()
+}
+
 /// Whether a text looks like an encrypted value.
 pub(super) fn is_sealed(text: &str) -> bool {
     text.starts_with(PREFIX)

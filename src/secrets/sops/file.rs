@@ -81,26 +81,24 @@ impl SopsFile {
         Ok(values.map(|content| (shown(&content.steps), content.encrypted)).collect())
     }
 
+    /// Its values as they stand in the file, by their addresses; no key is needed for that.
+    pub fn sealed(&self) -> Result<BTreeMap<String, String>, SopsError> {
+        let found = contents(&self.document, &self.metadata.rule)?;
+        let value = |content: &Content<'_>| match &content.kind {
+            Kind::Value { plain, .. } => {
+                Some((shown(&content.steps), String::from_utf8_lossy(&plain.bytes()).into_owned()))
+            }
+            Kind::Comment { .. } => None,
+        };
+        Ok(found.iter().filter_map(value).collect())
+    }
+
     /// The addresses of the values that stand there otherwise than in `new`, or that it has no more. Under the same data key those are
     /// the ones that are others.
     pub fn replaced_by(&self, new: &Self) -> Result<Vec<String>, SopsError> {
-        let texts = |file: &Self| -> Result<BTreeMap<String, Zeroizing<Vec<u8>>>, SopsError> {
-            let found = contents(&file.document, &file.metadata.rule)?;
-            Ok(found
-                .into_iter()
-                .filter_map(|content| match content.kind {
-                    Kind::Value { plain, .. } => Some((shown(&content.steps), plain.bytes())),
-                    Kind::Comment { .. } => None,
-                })
-                .collect())
-        };
-        let new = texts(new)?;
-        let old = texts(self)?;
-        Ok(old
-            .into_iter()
-            .filter(|(address, text)| new.get(address) != Some(text))
-            .map(|(address, _)| address)
-            .collect())
+        let new = new.sealed()?;
+        let others = self.sealed()?.into_iter().filter(|(address, text)| new.get(address) != Some(text));
+        Ok(others.map(|(address, _)| address).collect())
     }
 
     /// Its data key.

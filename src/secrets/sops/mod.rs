@@ -24,7 +24,7 @@ mod yaml;
 mod yaml_scalar;
 mod yaml_write;
 
-pub use cipher::DataKey;
+pub use cipher::{DataKey, sealed_length};
 pub use error::SopsError;
 pub use file::{Settings, SopsFile, Variables, create};
 pub use format::Format;

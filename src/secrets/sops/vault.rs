@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
+use super::cipher::DataKey;
 use super::error::SopsError;
 use super::file::{SopsFile, Variables, create};
 use super::format::Format;
@@ -70,6 +71,11 @@ impl SopsSecret {
     /// The file, once there is one.
     pub fn file(&self) -> Option<&SopsFile> {
         self.file.as_ref()
+    }
+
+    /// What was seen of its file.
+    pub fn seen(&self) -> Seen {
+        self.seen
     }
 
     /// The rule that is for it.
@@ -166,6 +172,51 @@ impl SopsSecret {
             }
         };
         Ok(self.change(text))
+    }
+
+    /// The file with another content, where there is one, and then with other texts in the places of some values.
+    pub fn renewed(
+        &self,
+        whole: Option<&[u8]>,
+        values: &[(Vec<Step>, Zeroizing<Vec<u8>>)],
+        identities: &Identities,
+        ask: &Arc<dyn Ask>,
+        now: Timestamp,
+    ) -> Result<Change, SopsError> {
+        let mut change = match (whole, &self.file) {
+            (Some(plain), _) => self.set(plain, None, identities, ask, now)?,
+            (None, Some(file)) => self.change(file.text().to_owned()),
+            (None, None) => return Err(SopsError::Missing),
+        };
+        for (place, plain) in values {
+            let file = SopsFile::parse(self.format, change.content.bytes().unwrap_or_default())?;
+            let text = file.set(&file.data_key(identities)?, place, Plain::Text(plain.clone()), now)?;
+            change.content = text.into_bytes().into();
+        }
+        Ok(change)
+    }
+
+    /// The values in these places that are others, or new, in a change of the file.
+    pub fn differing(
+        &self,
+        change: &Change,
+        places: &[Vec<Step>],
+        identities: &Identities,
+    ) -> Result<Vec<Option<Zeroizing<Vec<u8>>>>, SopsError> {
+        let new = SopsFile::parse(self.format, change.content.bytes().unwrap_or_default())?;
+        let (old_key, key) = (self.file.as_ref().map(|file| file.data_key(identities)), new.data_key(identities)?);
+        let old_key = old_key.transpose()?;
+        let value = |file: &SopsFile, key: &DataKey, place: &[Step]| match file.value(key, place) {
+            Ok(value) => Ok(Some(value.bytes())),
+            Err(SopsError::NoSuchKey(_)) => Ok(None),
+            Err(error) => Err(error),
+        };
+        let differing = |place: &Vec<Step>| {
+            let old = self.file.as_ref().zip(old_key.as_ref());
+            let old = old.map(|(file, key)| value(file, key, place)).transpose()?.flatten();
+            Ok(value(&new, &key, place)?.filter(|new| old.as_ref() != Some(new)))
+        };
+        places.iter().map(differing).collect()
     }
 
     /// Whether it is encrypted to those whom its rule names.

@@ -9,6 +9,7 @@ mod hosts;
 mod long;
 mod matrix;
 mod readers;
+mod rotate;
 mod sops;
 mod sops_commands;
 mod testkit;
