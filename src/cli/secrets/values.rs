@@ -222,17 +222,8 @@ impl<'a> Values<'a> {
     ) -> Result<Vec<Renewed>> {
         let mut linked = Vec::new();
         for one in renewed.iter().filter(|one| one.secret.value.is_none() && self.rule(&one.secret).is_none()) {
-            let within = |target: &&&Target| target.path == one.secret.path && target.value.is_some();
-            let within: Vec<Target> = self
-                .care
-                .groups()
-                .iter()
-                .flatten()
-                .collect::<Vec<_>>()
-                .iter()
-                .filter(within)
-                .map(|target| (*target).clone())
-                .collect();
+            let is_within = |target: &&Target| target.path == one.secret.path && target.value.is_some();
+            let within: Vec<Target> = self.care.groups().iter().flatten().filter(is_within).cloned().collect();
             if within.is_empty() {
                 continue;
             }
