@@ -160,7 +160,14 @@ fn compared(host: HostName, rules: Vec<Recipient>, live: Option<(Source, Vec<Rec
 }
 
 fn tell(hub: &Hub, found: &[HostKeys]) -> Result<()> {
-    let written = if hub.ui.output() == Output::Json { hub.ui.data_json(&found) } else { hub.ui.table(&table(found)) };
+    let written = match hub.ui.output() {
+        Output::Json => hub.ui.data_json(&found),
+        _ if found.is_empty() => {
+            hub.ui.status("the flake has no hosts, and the rules have no keys of any");
+            return Ok(());
+        }
+        _ => hub.ui.table(&table(found)),
+    };
     written.map_err(|error| Error::new(Kind::Failed, error))?;
     for host in found.iter().filter(|host| host.state == State::Other) {
         let name = &host.host;

@@ -93,6 +93,7 @@ impl Matrix {
         let count = self.hosts.len();
         let hosts = if count == 1 { "1 host".to_owned() } else { format!("{count} hosts") };
         match (wrong, self.failed.len()) {
+            (0, 0) if count == 0 => "there are no hosts that could need a secret".to_owned(),
             (0, 0) => format!("{hosts}: each can read what it needs, and nothing else"),
             (wrong, 0) => format!("{wrong} of {hosts} need something"),
             (wrong, unknown) => format!("{wrong} of {hosts} need something; {unknown} more are not known"),

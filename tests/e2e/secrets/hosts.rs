@@ -42,6 +42,17 @@ fn a_new_host_gets_a_name_and_what_its_configuration_needs() {
 }
 
 #[test]
+fn where_there_are_no_hosts_that_is_what_is_told() {
+    let secrets = Secrets::with(1);
+    secrets.hub.write("flake.nix", "{ outputs = _: { }; }\n");
+    secrets.hub.write("secrets.nix", "{ }\n");
+    secrets.hub.write("hub.toml", "");
+    let hosts = secrets.hub.run(&["secrets", "hosts"]).exits(0).says("the flake has no hosts");
+    assert_eq!(hosts.stdout, "");
+    secrets.hub.run(&["secrets", "status", "--matrix"]).exits(0).says("there are no hosts");
+}
+
+#[test]
 fn a_key_is_made_for_a_host_that_is_not_installed_yet() {
     let secrets = Secrets::with(1);
     let private = secrets.home().join("new");
