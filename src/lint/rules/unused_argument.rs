@@ -1,5 +1,7 @@
 //! Arguments that a function takes by name and does not use.
 
+use std::collections::HashMap;
+
 use rnix::SyntaxKind::{NODE_PATTERN, TOKEN_COMMA};
 use rnix::ast::{PatEntry, Pattern};
 use rnix::{SyntaxNode, TextRange};
@@ -16,19 +18,35 @@ pub(super) const RULE: Rule = rule!("unused-argument", Warning, Check::File(chec
 fn check(file: &File<'_>) -> Vec<Finding> {
     let names = &file.names.defined;
     let unused = names.iter().filter(|name| !name.used && !name.used_by_itself && !name.word.starts_with('_'));
+    // What holds for all arguments of a function is found out once.
+    let mut patterns = HashMap::new();
     unused
         .filter_map(|name| match name.origin {
-            Origin::Formal => formal(name, names, file),
+            Origin::Formal => {
+                let entry = name.at.parent().and_then(PatEntry::cast)?;
+                let node = entry.syntax().parent().filter(|node| node.kind() == NODE_PATTERN)?;
+                let edit = *patterns.entry(node.clone()).or_insert_with(|| edit(node, names, file));
+                Some(formal(name, &entry, edit?))
+            }
             Origin::AllArguments => all_arguments(name),
             _ => None,
         })
         .collect()
 }
 
-fn formal(name: &Name, names: &[Name], file: &File<'_>) -> Option<Finding> {
-    let entry = name.at.parent().and_then(PatEntry::cast)?;
-    let node = entry.syntax().parent().filter(|node| node.kind() == NODE_PATTERN)?;
-    let pattern = Pattern::cast(node.clone())?;
+/// What may be done with the arguments of a pattern that are not used.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Edit {
+    /// They can be taken out.
+    Cut,
+    /// Whoever calls the function has to change too, or a comment stands there.
+    ByHand,
+}
+
+/// None where those that are not used are there for a reason.
+fn edit(pattern: SyntaxNode, names: &[Name], file: &File<'_>) -> Option<Edit> {
+    let is_commented = has_comment(&pattern);
+    let pattern = Pattern::cast(pattern)?;
     // Whoever takes all arguments at once names some to say that they must be there.
     let all = pattern.pat_bind().and_then(|bind| bind.ident());
     if all.is_some_and(|all| names.iter().any(|name| name.used && name.at == *all.syntax())) {
@@ -39,8 +57,12 @@ fn formal(name: &Name, names: &[Name], file: &File<'_>) -> Option<Finding> {
     if !open && file.source.path().rsplit('/').next() == Some("flake.nix") {
         return None;
     }
+    Some(if open && !is_commented { Edit::Cut } else { Edit::ByHand })
+}
+
+fn formal(name: &Name, entry: &PatEntry, edit: Edit) -> Finding {
     let finding = Finding::at(name.at.text_range(), format!("the argument `{}` is not used", name.word));
-    Some(if open && !has_comment(&node) { finding.safe_fix(cut(entry.syntax()), "") } else { finding })
+    if edit == Edit::Cut { finding.safe_fix(cut(entry.syntax()), "") } else { finding }
 }
 
 /// An argument with the comma behind it, and the space up to what comes next.
