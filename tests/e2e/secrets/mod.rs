@@ -13,3 +13,5 @@ mod rotate;
 mod sops;
 mod sops_commands;
 mod testkit;
+mod trace;
+mod traced;
