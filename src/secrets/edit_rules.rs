@@ -59,6 +59,26 @@ pub fn add(text: &str, name: &str, who: &[Who]) -> Result<String> {
     Ok(format!("{}{inserted}{}", &text[..at], &text[at..]))
 }
 
+/// Takes a rule out, with its line and what is said of it there.
+pub fn remove(text: &str, name: &str) -> Result<String> {
+    let rules = rules(text)?;
+    let is_it = |one: &AttrpathValue| {
+        let first = one.attrpath().and_then(|path| path.attrs().next());
+        first.is_some_and(|first| first.to_string().trim_matches('"') == name)
+    };
+    let found: Vec<_> = rules.attrpath_values().filter(is_it).collect();
+    let [one] = found.as_slice() else { return Err(TooClever("the rule is not written out there once")) };
+    let item = range(one.syntax());
+    let line = text[item.end..].find('\n').map_or(text.len(), |at| item.end + at);
+    let start = text[..item.start].trim_end().len();
+    let is_alone = text[start..item.start].contains('\n');
+    let rest = text[item.end..line].trim_start();
+    let end = if is_alone && (rest.is_empty() || rest.starts_with('#')) { line } else { item.end };
+    // Empty lines in front of it stay with what comes next.
+    let start = if is_alone { text[..item.start].rfind('\n').unwrap_or(start) } else { start };
+    Ok(format!("{}{}", &text[..start], &text[end..]))
+}
+
 /// Has the rule `name` name somebody more.
 pub fn grant(text: &str, name: &str, who: &Who) -> Result<String> {
     let keys = keys_of(text, name)?;
@@ -340,6 +360,16 @@ in
         assert_eq!(new, expected);
         assert_eq!(add("{ }", "a\"${b}", &[one("x")]).unwrap(), "{\n  \"a\\\"\\${b}\".publicKeys = [ x ];\n }");
         assert!(add("import ./x.nix", "a", &[one("x")]).is_err());
+    }
+
+    #[test]
+    fn a_rule_is_removed_with_its_line() {
+        let b = "\n  \"b.age\".publicKeys = [ olaf p620 ]; # behind b";
+        assert_eq!(remove(RULES, "b.age").unwrap(), RULES.replace(b, ""));
+        let (before, _) = RULES.split_once("\n  \"c.age\"").unwrap();
+        assert_eq!(remove(RULES, "c.age").unwrap(), format!("{before}\n}}\n"));
+        assert_eq!(remove("{ a.publicKeys = x; b.publicKeys = y; }", "a").unwrap(), "{ b.publicKeys = y; }");
+        assert!(remove(RULES, "d.age").is_err());
     }
 
     #[test]

@@ -146,6 +146,8 @@ const LINES: &[(&str, &str, How)] = &[
     ("docs/secrets.md", "hubctl secrets create secrets/mail --for me,p620", Elsewhere),
     ("docs/secrets.md", "hubctl secrets grant p510 'secrets/*'", Elsewhere),
     ("docs/secrets.md", "hubctl secrets revoke p620", Elsewhere),
+    // secrets/import.rs.
+    ("docs/secrets.md", "hubctl secrets import api-token --to sops", Elsewhere),
     ("docs/secrets.md", "hubctl secrets keys", Elsewhere),
     // secrets/exec.rs, readers.rs and matrix.rs.
     ("docs/secrets.md", "hubctl secrets exec api-token -- printenv API_TOKEN", Elsewhere),

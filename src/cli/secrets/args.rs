@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::place::Place;
-use super::{check, create, edit, exec, grant, history, hosts, keys, rekey, revoke, rotate, set, show, status};
+use super::{check, create, edit, exec, grant, history, hosts, import, keys, rekey, revoke, rotate, set, show, status};
 use crate::cli::hub::Hub;
 use crate::error::{Exit, Result};
 
@@ -51,6 +51,10 @@ pub(super) enum SecretsCommand {
     /// What somebody could read once they may have kept, and git has the old files. So every value that the key could ever read is listed
     /// in secrets.to-rotate beside secrets.nix, or at the root where there is none, until it is set anew.
     Revoke(revoke::RevokeArgs),
+    /// Converts secrets of agenix to files of SOPS, or the other way round, for the same readers.
+    ///
+    /// Where a rule is for a new file already, its readers are those of the rule. The old files stay, unless --remove.
+    Import(import::ImportArgs),
     /// Looks for secrets that are in git as they are: plaintext beside a secret or in its place, and private keys; and for hosts that
     /// can read more or less than they need.
     Check(check::CheckArgs),
@@ -83,6 +87,7 @@ pub(in crate::cli) async fn run(hub: &Hub, args: SecretsArgs) -> Result<Exit> {
         SecretsCommand::Hosts(args) => hosts::run(hub, args).await,
         SecretsCommand::Rotate(args) => rotate::run(hub, &args).await,
         SecretsCommand::History(args) => history::run(hub, &args).await,
+        SecretsCommand::Import(args) => import::run(hub, &args).await,
         // The others are about the rules of secrets.nix alone.
         SecretsCommand::Check(args) => check::run(hub, &Place::of(hub).await?, &args).await,
         SecretsCommand::Keys(args) => keys::run(hub, &Place::of(hub).await?, &args),

@@ -1,5 +1,6 @@
 //! `hubctl secrets hosts`: the keys that the rules have for hosts, held against those that the hosts have.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
@@ -110,6 +111,13 @@ pub(super) async fn run(hub: &Hub, args: HostsArgs) -> Result<Exit> {
     tell(hub, &found)?;
     let wrong = found.iter().any(|host| host.state == State::Other);
     Ok(if args.check && wrong { Exit::Failed } else { Exit::Success })
+}
+
+/// The names of hosts, as far as `hub.toml` and earlier runs know them: nothing is evaluated.
+pub(super) fn known(hub: &Hub) -> BTreeSet<String> {
+    // What is wrong with the flake matters to nobody here.
+    let found = hub.guessed(|_| usize::MAX, |inventory| inventory.iter().cloned().collect());
+    found.map(|(_, hosts)| hosts.into_iter().map(|host| host.name.to_string()).collect()).unwrap_or_default()
 }
 
 /// The keys that the rules of both formats have for a host.

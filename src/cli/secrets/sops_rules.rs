@@ -1,15 +1,17 @@
 //! Changes of `.sops.yaml`: what they come to for the files that it is for, as part of the same transaction.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::both::Both;
 use super::place::told;
+use crate::cli::hub::Hub;
 use crate::error::{Error, Kind, Result};
-use crate::secrets::SecretsError;
 use crate::secrets::age::Recipient;
-use crate::secrets::sops::{SopsError, SopsRules, SopsSecret};
+use crate::secrets::edit_rules::{Who, names_of_key};
+use crate::secrets::sops::{RULES_FILE, SopsError, SopsRules, SopsSecret};
 use crate::secrets::transaction::{Change, Seen};
+use crate::secrets::{SecretsError, is_of_host};
 
 /// What new rules come to.
 #[derive(Default)]
@@ -86,6 +88,80 @@ pub(super) fn revoked_everywhere(both: &Both, keys: &[Recipient]) -> Result<NewR
         }
     }
     Ok(found)
+}
+
+/// Rules of `.sops.yaml` for files that are to be.
+#[derive(Default)]
+pub(super) struct MoreRules(BTreeMap<PathBuf, (Seen, SopsRules)>);
+
+impl MoreRules {
+    /// What `path` is to become: for those whom a rule that is there names, or else for `readers`, whom a rule of its own names then.
+    pub(super) fn secret(
+        &mut self,
+        hub: &Hub,
+        both: &Both,
+        path: &Path,
+        readers: impl FnOnce() -> Vec<Recipient>,
+    ) -> Result<SopsSecret> {
+        let found = SopsRules::find(&both.root, &both.root.join(path));
+        let file = found.and_then(|file| file.strip_prefix(&both.root).ok().map(Path::to_path_buf));
+        let file = file.unwrap_or_else(|| RULES_FILE.into());
+        let wrong = |error: SopsError| by_hand(&file, &error);
+        let (seen, rules) = match self.0.remove(&file) {
+            Some(known) => known,
+            None => match SopsRules::read(&both.root.join(&file)).map_err(wrong)? {
+                Some(rules) => (Seen::of(rules.text().as_bytes()), rules),
+                None => (Seen::Nothing, SopsRules::parse("").map_err(wrong)?),
+            },
+        };
+        let mut secret = SopsSecret::to_be(path, &file, &rules);
+        let rules = if secret.rule().is_some() {
+            hub.ui.status(&format!(
+                "{} has a rule for {} already, which says who can read it",
+                file.display(),
+                path.display()
+            ));
+            rules
+        } else {
+            let text = rules.added(secret.below_rules(), &readers()).map_err(wrong)?;
+            let rules = SopsRules::parse(&text).map_err(wrong)?;
+            secret = secret.ruled_by(&rules);
+            rules
+        };
+        self.0.insert(file, (seen, rules));
+        Ok(secret)
+    }
+
+    /// The changes of the files that have them.
+    pub(super) fn changes(self) -> Vec<Change> {
+        let change = |(path, (seen, rules)): (PathBuf, (Seen, SopsRules))| {
+            let content = rules.text().as_bytes().to_vec().into();
+            Change { path, seen, content }
+        };
+        self.0.into_iter().map(change).filter(Change::changes).collect()
+    }
+}
+
+/// A key as a file of SOPS is to name it: sops-nix opens files with what it makes of a host's ssh key, not with that key itself. Hosts are
+/// told by the comment of their key, or by the name that `text`, the rules of agenix, binds it to; `known` are their names.
+pub(super) fn for_sops(hub: &Hub, known: &BTreeSet<String>, text: &str, key: &Recipient) -> Recipient {
+    let is_known = |name: &String| known.contains(name);
+    let is_bound = || {
+        let names = names_of_key(text, &key.to_string());
+        names.iter().any(|who| matches!(who, Who::One(name) if is_known(name)))
+    };
+    let comment = key.comment().unwrap_or_default();
+    let is_host = comment.starts_with("root@") || known.iter().any(|host| is_of_host(key, host)) || is_bound();
+    match key.to_age().filter(|_| is_host) {
+        Some(age) => {
+            hub.ui.status(&format!(
+                "{} is named in the form of age, which is what sops-nix opens files with",
+                key.short()
+            ));
+            age
+        }
+        None => key.clone(),
+    }
 }
 
 /// The recipients that a file has now.

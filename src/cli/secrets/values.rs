@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -138,13 +138,14 @@ impl<'a> Values<'a> {
         rules.list.iter().find(|rule| target.value.is_none() && rule.path == target.path)
     }
 
-    fn rules_file(&self) -> Option<&Path> {
-        self.agenix.map(|(_, rules)| rules.file.as_path())
+    /// Where the record is.
+    pub(super) fn record_file(&self) -> PathBuf {
+        Record::file(self.agenix.map(|(_, rules)| rules.file.as_path()))
     }
 
     /// What is on record.
     pub(super) fn record(&self) -> Result<Record> {
-        let text = text_of(self.root, &Record::file(self.rules_file()))?;
+        let text = text_of(self.root, &self.record_file())?;
         Ok(text.map(|text| Record::parse(&text)).unwrap_or_default())
     }
 
@@ -352,20 +353,20 @@ impl<'a> Values<'a> {
                 record.add(secrets, now, one.how, &new_id());
             }
         }
-        changed(self.root, &Record::file(self.rules_file()), record != self.record()?, || record.render())
+        changed(self.root, &self.record_file(), record != self.record()?, || record.render())
     }
 
     /// How it stands with the values of all secrets of which `hub.toml` or the record says something.
     /// `files` are all of SOPS.
     pub(super) async fn standing(&self, hub: &Hub, files: &[SopsSecret]) -> Result<Vec<Standing>> {
         let record = self.record()?;
-        let recorded: BTreeSet<_> = record.all().iter().map(|one| one.secret.as_str()).collect();
+        let recorded = record.last();
         let mut secrets: BTreeMap<Target, Option<String>> = BTreeMap::new();
         secrets.extend(self.known().into_iter().map(|(target, name)| (target, name.map(str::to_owned))));
         if self.care.has_globs() {
             secrets.extend(files.iter().map(|file| (Target::file(&file.path), None)));
         }
-        let is_on_record = |target: &Target| recorded.contains(target.to_string().as_str());
+        let is_on_record = |target: &Target| recorded.contains_key(target.to_string().as_str());
         secrets.retain(|target, _| {
             is_on_record(target) || self.policy(target) != Policy::default() || self.care.group(target).len() > 1
         });

@@ -17,6 +17,12 @@ const FILE: &str = "secrets.rotated";
 /// What stands at its beginning.
 const HEAD: &str = "# When secrets got new values: secret, moment, how, and one word for all that got the same value at once. Kept by `hubctl secrets`.\n";
 
+/// How a secret came to its file that was another one's before: it got no new value.
+const IMPORT: &str = "import";
+
+/// How a value is said to have been made of which git's history tells alone: it may be younger.
+const IN_GIT: &str = "git";
+
 /// A new value of a secret.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct Rotation {
@@ -67,15 +73,33 @@ impl Record {
         self.0.dedup();
     }
 
+    /// Adds that `new` has the value that `old` has: it is as old as that, by what is on record or else by `in_git`.
+    pub fn import(&mut self, old: &Target, new: &Target, in_git: Option<Timestamp>, now: Timestamp) {
+        let name = old.to_string();
+        let before: Vec<_> = self.0.iter().filter(|one| one.secret == name && one.how != IMPORT).cloned().collect();
+        let id = |at: Timestamp| format!("{:08x}", at.as_second());
+        if let (true, Some(at)) = (before.is_empty(), in_git) {
+            self.add([new], at, IN_GIT, &id(at));
+        }
+        let secret = new.to_string();
+        self.0.extend(before.into_iter().map(|one| Rotation { secret: secret.clone(), ..one }));
+        self.add([new], now, IMPORT, &id(now));
+    }
+
+    /// Whether it is on record when a secret got its value.
+    pub fn knows(&self, secret: &Target) -> bool {
+        self.last().contains_key(secret.to_string().as_str())
+    }
+
     /// All, by secret and then by time.
     pub fn all(&self) -> &[Rotation] {
         &self.0
     }
 
-    /// The last of each secret.
+    /// The last new value of each secret.
     pub fn last(&self) -> BTreeMap<&str, &Rotation> {
         let mut last: BTreeMap<&str, &Rotation> = BTreeMap::new();
-        for one in &self.0 {
+        for one in self.0.iter().filter(|one| one.how != IMPORT) {
             let newest = last.entry(&one.secret).or_insert(one);
             if one.at >= newest.at {
                 *newest = one;
@@ -101,5 +125,24 @@ mod tests {
         assert_eq!(read, record);
         assert_eq!(read.all().len(), 3);
         assert_eq!(read.last()["b.age"].id, "x1");
+    }
+
+    #[test]
+    fn what_is_in_another_file_is_as_old_as_it_was() {
+        let of = |path: &str| Target::file(Path::new(path));
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let (old, now) = (at("2026-01-01T10:00:00Z"), at("2026-05-01T10:00:00Z"));
+        let mut record = Record::default();
+        record.add([&of("a.age"), &of("copy.age")], old, "hex", "x0");
+        record.import(&of("a.age"), &of("a.bin"), None, now);
+        record.import(&of("b.age"), &of("b.bin"), Some(old), now);
+        record.import(&of("c.age"), &of("c.bin"), None, now);
+        let last = record.last();
+        assert_eq!((last["a.bin"].at, last["a.bin"].id.as_str()), (old, "x0"));
+        assert_eq!((last["b.bin"].at, last["b.bin"].how.as_str()), (old, "git"));
+        assert!(!record.knows(&of("c.bin")) && record.all().iter().any(|one| one.secret == "c.bin"));
+        record.import(&of("a.bin"), &of("a.age"), None, now);
+        assert_eq!(record.last()["a.age"].at, old);
+        assert_eq!(Record::parse(&record.render()), record);
     }
 }

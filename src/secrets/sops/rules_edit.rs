@@ -89,6 +89,52 @@ impl SopsRules {
         self.as_expected(splice(&self.text, edits).to_string(), &expected)
     }
 
+    /// The rules with one more behind all others: for this file alone. Keys that have a name in the file are named.
+    ///
+    /// # Errors
+    ///
+    /// When the rules are written in brackets, or an earlier one is for the file.
+    pub fn added(&self, file: &Path, recipients: &[Recipient]) -> Result<String, SopsError> {
+        let pattern = format!("^{}$", regex::escape(&file.to_string_lossy())).replace('\'', "''");
+        let names = anchors(&self.text)?;
+        let key = |indent: &str, key: &Recipient| {
+            let key = key.to_string();
+            let key = names.get(&key).map_or(key, |name| format!("*{name}"));
+            format!("\n{indent}          - {key}")
+        };
+        let rule = |indent: &str| {
+            let keys: String = recipients.iter().map(|one| key(indent, one)).collect();
+            format!("{indent}- path_regex: '{pattern}'\n{indent}  key_groups:\n{indent}    - age:{keys}\n")
+        };
+        let roots = yaml::expanded(&self.text)?;
+        let text = match roots.first().and_then(|root| super::rules::member(root, "creation_rules")) {
+            Some(Node::List(list)) if !list.flow => {
+                let entry = entries(&list.items).last().ok_or(SopsError::TooClever)?;
+                let dash = dash(&self.text, entry.start);
+                let line = self.text[..dash].rfind('\n').map_or(0, |newline| newline + 1);
+                let end = end_of(&entry.node).max(entry.start);
+                let kept = self.text[..end].trim_end().len();
+                // What stands behind its last word on the same line is about it.
+                let at = self.text[kept..].find('\n').map_or(self.text.len(), |newline| kept + newline + 1);
+                let indent = " ".repeat(self.text[line..dash].chars().count());
+                let newline = if self.text[..at].ends_with('\n') { "" } else { "\n" };
+                format!("{}{newline}{}{}", &self.text[..at], rule(&indent), &self.text[at..])
+            }
+            None | Some(Node::Null(_)) if !self.text.contains("creation_rules") => {
+                let newline = if self.text.is_empty() || self.text.ends_with('\n') { "" } else { "\n" };
+                format!("{}{newline}creation_rules:\n{}", self.text, rule("  "))
+            }
+            _ => return Err(SopsError::TooClever),
+        };
+        let mut expected: Vec<_> = self.all().iter().map(|rule| rule.recipients.clone()).collect();
+        expected.push(recipients.to_vec());
+        let new = Self::parse(&text).map_err(|_| SopsError::TooClever)?;
+        let is_last = new.number_for(file) == Some(self.all().len());
+        let same = new.all().iter().zip(self.all()).all(|(new, old)| new.pattern() == old.pattern());
+        let right = new.all().iter().map(|rule| &rule.recipients).eq(&expected);
+        if is_last && same && right { Ok(text) } else { Err(SopsError::TooClever) }
+    }
+
     /// The key that the file gives this name.
     pub fn named(&self, name: &str) -> Option<Recipient> {
         let found = anchors(&self.text).ok()?;

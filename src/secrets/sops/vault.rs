@@ -68,6 +68,14 @@ impl SopsSecret {
         Ok(Some(Self { path: path.to_path_buf(), seen, format, file, rule, rules }))
     }
 
+    /// A file that is not there yet, under rules that are not either: those that `file` is to have.
+    pub fn to_be(path: &Path, file: &Path, rules: &SopsRules) -> Self {
+        let (path, file) = (path.to_path_buf(), file.to_path_buf());
+        let format = Format::of(&path);
+        let secret = Self { path, seen: Seen::Nothing, format, file: None, rule: None, rules: Some(file) };
+        secret.ruled_by(rules)
+    }
+
     /// The file, once there is one.
     pub fn file(&self) -> Option<&SopsFile> {
         self.file.as_ref()
@@ -125,8 +133,16 @@ impl SopsSecret {
     ///
     /// When its rule for what is encrypted cannot be followed.
     pub fn values(&self) -> Result<Vec<String>, SopsError> {
-        let Some(file) = &self.file else { return Ok(Vec::new()) };
-        Ok(file.addresses()?.into_iter().filter(|(_, encrypted)| *encrypted).map(|(address, _)| address).collect())
+        self.file.as_ref().map_or_else(|| Ok(Vec::new()), sealed_values)
+    }
+
+    /// The same of `content`, which [`SopsSecret::set`] gave.
+    ///
+    /// # Errors
+    ///
+    /// When that is no file of SOPS.
+    pub fn values_of(&self, content: &[u8]) -> Result<Vec<String>, SopsError> {
+        sealed_values(&SopsFile::parse(self.format, content)?)
     }
 
     /// Its content, or one value of it.
@@ -272,6 +288,10 @@ impl SopsSecret {
     fn change(&self, text: String) -> Change {
         Change { path: self.path.clone(), seen: self.seen, content: text.into_bytes().into() }
     }
+}
+
+fn sealed_values(file: &SopsFile) -> Result<Vec<String>, SopsError> {
+    Ok(file.addresses()?.into_iter().filter(|(_, encrypted)| *encrypted).map(|(address, _)| address).collect())
 }
 
 /// Whether a file that cannot be read as one of SOPS was meant to be one.

@@ -25,7 +25,7 @@ impl Seen {
     }
 }
 
-/// A file that is to get another content.
+/// A file that is to get another content, or to go.
 #[derive(Debug)]
 pub struct Change {
     /// The file, below the root.
@@ -37,9 +37,14 @@ pub struct Change {
 }
 
 impl Change {
+    /// A file that is to go.
+    pub fn gone(path: PathBuf, seen: Seen) -> Self {
+        Self { path, seen, content: Content::Nothing }
+    }
+
     /// Whether the file would not be what it is already.
     pub fn changes(&self) -> bool {
-        self.seen != Seen::Content(self.content.hash())
+        self.seen != self.content.hash().map_or(Seen::Nothing, Seen::Content)
     }
 }
 
@@ -50,6 +55,8 @@ pub enum Content {
     Bytes(Vec<u8>),
     /// What is too long for the memory, and lies in a file already.
     Spooled(Spooled),
+    /// There is to be none.
+    Nothing,
 }
 
 impl From<Vec<u8>> for Content {
@@ -63,14 +70,16 @@ impl Content {
     pub fn bytes(&self) -> Option<&[u8]> {
         match self {
             Self::Bytes(bytes) => Some(bytes),
-            Self::Spooled(_) => None,
+            Self::Spooled(_) | Self::Nothing => None,
         }
     }
 
-    pub(super) fn hash(&self) -> Hash {
+    /// Its hash; nothing where there is to be no file.
+    pub(super) fn hash(&self) -> Option<Hash> {
         match self {
-            Self::Bytes(bytes) => hash(bytes),
-            Self::Spooled(spooled) => spooled.hash(),
+            Self::Bytes(bytes) => Some(hash(bytes)),
+            Self::Spooled(spooled) => Some(spooled.hash()),
+            Self::Nothing => None,
         }
     }
 }

@@ -23,16 +23,16 @@ pub(super) struct Entry {
     pub(super) beside: PathBuf,
     /// The old content; nothing where there was no file.
     pub(super) old: Option<String>,
-    /// The new content.
-    pub(super) new: String,
+    /// The new content; nothing where the file is to go.
+    pub(super) new: Option<String>,
 }
 
 impl Entry {
     /// An entry of a transaction that `id` tells from others.
-    pub(super) fn new(path: &Path, old: Option<&Hash>, new: &Hash, id: &str) -> Self {
+    pub(super) fn new(path: &Path, old: Option<&Hash>, new: Option<&Hash>, id: &str) -> Self {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let beside = path.with_file_name(format!(".{name}.hubctl-{id}"));
-        Self { path: path.to_path_buf(), beside, old: old.map(hex), new: hex(new) }
+        Self { path: path.to_path_buf(), beside, old: old.map(hex), new: new.map(hex) }
     }
 
     /// Whether both names are in one directory below the root, as they were written.

@@ -154,6 +154,8 @@ impl Store {
         match &change.content {
             Content::Bytes(bytes) => self.disk.create(&beside, bytes, like.as_ref()),
             Content::Spooled(spooled) => self.disk.take(spooled.path(), &beside, like.as_ref()),
+            // Nothing takes its place.
+            Content::Nothing => Ok(()),
         }
     }
 
@@ -161,7 +163,11 @@ impl Store {
     fn forward(&self, entry: &Entry) -> std::result::Result<(), Broken> {
         let (path, beside) = (self.root.join(&entry.path), self.root.join(&entry.beside));
         let Some(old) = &entry.old else { return self.disk.rename_to_new(&beside, &path) };
-        self.disk.exchange(&beside, &path)?;
+        if entry.new.is_some() {
+            self.disk.exchange(&beside, &path)?;
+        } else {
+            self.disk.rename_to_new(&path, &beside)?;
+        }
         // Whoever wrote in between has what they wrote beside it now.
         if hash_of(&beside)?.as_ref() == Some(old) { Ok(()) } else { Err(changed().into()) }
     }
@@ -179,10 +185,11 @@ impl Store {
     fn back(&self, entry: &Entry) -> std::result::Result<(), Broken> {
         let (path, beside) = (self.root.join(&entry.path), self.root.join(&entry.beside));
         let (now, kept) = (hash_of(&path)?, hash_of(&beside)?);
-        let has_new = now.as_ref() == Some(&entry.new);
+        let has_new = now == entry.new;
         match (&entry.old, kept) {
             // Only a transaction gives the old content this name.
-            (Some(_), Some(kept)) if has_new && kept != entry.new => self.disk.exchange(&beside, &path)?,
+            (Some(_), Some(_)) if has_new && now.is_none() => self.disk.rename_to_new(&beside, &path)?,
+            (Some(_), kept @ Some(_)) if has_new && kept != entry.new => self.disk.exchange(&beside, &path)?,
             (None, None) if has_new => self.disk.rename_to_new(&path, &beside)?,
             _ => {}
         }
@@ -220,8 +227,9 @@ impl Store {
                 })
             };
             let now = of(&entry.path)?;
-            let is_done = now.as_ref() == Some(&entry.new);
-            if !is_done && (now != entry.old || of(&entry.beside)?.as_ref() != Some(&entry.new)) {
+            let is_done = now == entry.new;
+            // One that is to go has nothing beside it until it went.
+            if !is_done && (now != entry.old || of(&entry.beside)? != entry.new) {
                 return Ok(false);
             }
         }
@@ -231,7 +239,7 @@ impl Store {
     fn finish(&self, entries: &[Entry]) -> std::result::Result<(), (PathBuf, Broken)> {
         for entry in entries {
             let here = |broken| (entry.path.clone(), broken);
-            if hash_of(&self.root.join(&entry.path)).map_err(here)?.as_ref() != Some(&entry.new) {
+            if hash_of(&self.root.join(&entry.path)).map_err(here)? != entry.new {
                 self.forward(entry).map_err(here)?;
             }
         }
@@ -274,7 +282,7 @@ fn entry(change: &Change, id: &str) -> Entry {
         Seen::Nothing => None,
         Seen::Content(hash) => Some(hash),
     };
-    Entry::new(&change.path, old, &change.content.hash(), id)
+    Entry::new(&change.path, old, change.content.hash().as_ref(), id)
 }
 
 /// What is seen of a file, however long it is.

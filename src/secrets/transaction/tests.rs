@@ -43,6 +43,10 @@ impl Tree {
                 content: content.into(),
             });
         }
+        // One that is to go.
+        fs::write(tree.dir.path().join("root/a/gone.age"), "gone").unwrap();
+        tree.old.insert("root/a/gone.age".into(), b"gone".to_vec());
+        tree.changes.insert(1, Change::gone("a/gone.age".into(), Seen::of(b"gone")));
         tree
     }
 

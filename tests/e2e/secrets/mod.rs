@@ -6,6 +6,7 @@ mod commands;
 mod editing;
 mod exec;
 mod hosts;
+mod import;
 mod long;
 mod matrix;
 mod readers;

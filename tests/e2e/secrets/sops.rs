@@ -183,7 +183,7 @@ fn later() -> Timestamp {
 }
 
 /// A Python that has what the other implementation needs: the first on PATH may be of another make than the one of the machine.
-fn python() -> &'static str {
+pub(super) fn python() -> &'static str {
     let has_modules = |program: &&str| {
         let tried = Command::new(program).args(["-c", "import cryptography, yaml"]).stderr(Stdio::null()).status();
         tried.is_ok_and(|status| status.success())

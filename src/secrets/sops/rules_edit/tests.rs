@@ -207,3 +207,28 @@ fn keys_have_the_names_of_their_anchors() {
     assert_eq!(rules.named("nobody"), None);
     assert_eq!(rules.names().len(), 3);
 }
+
+#[test]
+fn a_rule_is_added_behind_all_others() {
+    let world = World::new();
+    let add = |text: &str| {
+        let rules = world.rules(text);
+        let keys = [world.key("P620"), world.key("RAZER")];
+        rules.added(Path::new("secrets/new.yaml"), &keys).map(|text| world.named(&text))
+    };
+    let rule = |indent: &str, keys: [&str; 2]| {
+        let [one, other] = keys;
+        let list = format!("{indent}    - age:\n{indent}          - {one}\n{indent}          - {other}\n");
+        format!("{indent}- path_regex: '^secrets/new\\.yaml$'\n{indent}  key_groups:\n{list}")
+    };
+    // All files have a rule there already.
+    assert!(matches!(add(ANCHORS), Err(SopsError::TooClever)));
+    let text = ANCHORS.replace("  - age: ADMIN\n", "# The end.\nstores: {}\n");
+    let added = add(&text).unwrap();
+    assert_eq!(added.replace(&rule("  ", ["*p620", "*razer"]), ""), text);
+    let flush = "creation_rules:\n- path_regex: other\n  age: ADMIN # one";
+    assert_eq!(add(flush).unwrap(), format!("{flush}\n{}", rule("", ["P620", "RAZER"])));
+    assert_eq!(add("").unwrap(), format!("creation_rules:\n{}", rule("  ", ["P620", "RAZER"])));
+    assert_eq!(add("# x").unwrap(), format!("# x\ncreation_rules:\n{}", rule("  ", ["P620", "RAZER"])));
+    assert!(matches!(add("creation_rules: []\n"), Err(SopsError::TooClever)));
+}
