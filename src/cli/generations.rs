@@ -1,12 +1,12 @@
 //! `hubctl generations`.
 
 use clap::Args;
-use jiff::tz::TimeZone;
 
 use super::hub::{Hub, this_machine};
 use crate::error::{Error, Exit, Kind, Result};
 use crate::process::Cancel;
 use crate::remote::{Connect, Elevation, Facts, Generation, Platform, Target, generations};
+use crate::report::units::local_minute;
 use crate::report::{Cell, Output, Style, Table};
 use crate::run::{reach, target_of};
 
@@ -68,8 +68,7 @@ pub(super) fn marks(one: &Generation, facts: &Facts) -> Vec<&'static str> {
 
 /// When a generation was made, to the minute.
 pub(super) fn made(one: &Generation) -> String {
-    let made = one.created.map(|time| time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string());
-    made.unwrap_or_else(|| "-".to_owned())
+    one.created.map_or_else(|| "-".to_owned(), local_minute)
 }
 
 fn table(found: &[Generation], facts: &Facts) -> Table {

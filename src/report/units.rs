@@ -61,6 +61,11 @@ pub fn local(time: Timestamp) -> String {
     time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
+/// The same without its seconds, for where there is little room.
+pub fn local_minute(time: Timestamp) -> String {
+    time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string()
+}
+
 fn tenths(bytes: u64, size: u128) -> u128 {
     (u128::from(bytes) * 10 + size / 2) / size
 }

@@ -55,7 +55,13 @@ fn the_fleet_is_shown_as_it_is_and_hosts_have_pages() {
     screen.keys("6");
     screen.shows("boot default, running");
     screen.keys("5");
-    screen.shows("quick-deploy");
+    // Times are whole where a terminal is as narrow as usual.
+    screen.resize(80, 24);
+    let has_minutes = |text: &str| {
+        let line = text.lines().find(|line| line.contains("quick-deploy"));
+        line.is_some_and(|line| line.split_whitespace().nth(1).is_some_and(|time| time.len() == "12:34".len()))
+    };
+    screen.reaches("when it was deployed", has_minutes);
     screen.keys("4");
     screen.shows("unchanged");
     screen.keys("\u{1b}");

@@ -32,11 +32,13 @@ pub(super) async fn pause(input: &mut Input, terminate: &mut Signal) {
         tokio::select! {
             typed = input.next() => match typed {
                 Ok(typed) if typed.keys.is_empty() => {}
-                _ => return,
+                _ => break,
             },
-            _ = terminate.recv() => return,
+            _ = terminate.recv() => break,
         }
     }
+    // What is printed there later begins in a line of its own; no line ends by itself as keys are read now.
+    say("\r\n");
 }
 
 /// A terminal that is gone is told of where the view draws.

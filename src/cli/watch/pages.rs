@@ -14,7 +14,7 @@ use crate::evaluate::Evaluator;
 use crate::fleet::Host;
 use crate::process::Cancel;
 use crate::remote::{Connect, Elevation, Remote, Unit, follow_log, generations, units};
-use crate::report::units::local;
+use crate::report::units::local_minute;
 use crate::report::{Cell, Palette, Style, cleaned};
 use crate::run::{Access, reach, target_of};
 use crate::state::{Deployment, Filter, State};
@@ -153,7 +153,7 @@ fn unit(one: &Unit) -> Row {
 fn deployment(one: &Deployment, host: &str) -> Option<Row> {
     let record = one.hosts.get(host)?;
     let cells = vec![
-        local(one.started).into(),
+        local_minute(one.started).into(),
         outcome(record),
         record.generation.map(|number| number.to_string()).unwrap_or_default().into(),
         command(one).into(),

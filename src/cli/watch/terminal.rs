@@ -1,7 +1,7 @@
 //! The terminal: taken whole, given back in every case, and what is typed into it.
 
 use std::io::{self, Stdout, stdin, stdout};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::panic;
 use std::sync::Once;
 use std::time::Duration;
@@ -15,7 +15,9 @@ use ratatui::crossterm::terminal::{
     EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode, size,
 };
 use ratatui::layout::Position;
+use rustix::io::ioctl_fionread;
 use rustix::process::{Signal as Number, getpid, kill_process};
+use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -26,6 +28,9 @@ use super::theme::Theme;
 use crate::cli::hub::Hub;
 use crate::error::{Error, Kind, Result};
 use crate::report::Output;
+
+/// How often at most it is told again that something can be read: the terminal may become yet another size meanwhile.
+const TOLD_AGAIN: usize = 8;
 
 /// Sees to it that there is a terminal for the view.
 pub(in crate::cli) fn check_terminal(hub: &Hub) -> Result<()> {
@@ -164,6 +169,21 @@ fn watched(file: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
 /// All that is there to be read.
 fn drain() -> io::Result<Typed> {
     let mut typed = Typed::default();
+    take(&mut typed)?;
+    let terminal = stdin();
+    for _ in 0..TOLD_AGAIN {
+        if !is_unread(&terminal)? {
+            break;
+        }
+        tell_again(&terminal)?;
+        take(&mut typed)?;
+    }
+    Ok(typed)
+}
+
+/// Adds the events that crossterm knows of. It is told only once of what was typed, and forgets that when it hears of another size in
+/// the same moment.
+fn take(typed: &mut Typed) -> io::Result<()> {
     while event::poll(Duration::ZERO)? {
         match event::read()? {
             Event::Key(key) if key.kind != KeyEventKind::Release => typed.keys.push(key),
@@ -171,15 +191,48 @@ fn drain() -> io::Result<Typed> {
             _ => {}
         }
     }
-    Ok(typed)
+    Ok(())
+}
+
+/// Whether something was typed that nobody read.
+fn is_unread(terminal: impl AsFd) -> io::Result<bool> {
+    Ok(ioctl_fionread(terminal)? > 0)
+}
+
+/// Has everybody who waits for a terminal told again that it can be read: setting its attributes does that, also to what they are.
+fn tell_again(terminal: impl AsFd) -> io::Result<()> {
+    Ok(tcsetattr(&terminal, OptionalActions::Now, &tcgetattr(&terminal)?)?)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::io::{Read as _, Write as _};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
 
-    use super::before_panic_is_told;
+    use tokio::time::timeout;
+
+    use super::{before_panic_is_told, is_unread, tell_again, watched};
+
+    #[tokio::test]
+    async fn what_was_not_read_is_told_again() {
+        let mut session = rexpect::spawn("sh -c 'tty; exec sleep 1000'", None).unwrap();
+        let mut keys = session.process().get_file_handle().unwrap();
+        // The terminal as its programs have it.
+        let terminal = File::open(session.read_line().unwrap()).unwrap();
+        let told = watched(terminal.try_clone().unwrap().into()).unwrap();
+        let is_told = async || timeout(Duration::from_millis(200), told.readable()).await.is_ok();
+        keys.write_all(b"a key\n").unwrap();
+        assert!(is_told().await);
+        told.readable().await.unwrap().clear_ready();
+        assert!(is_unread(&terminal).unwrap() && !is_told().await);
+        tell_again(&terminal).unwrap();
+        timeout(Duration::from_secs(60), told.readable()).await.unwrap().unwrap().retain_ready();
+        (&terminal).read_exact(&mut [0; 6]).unwrap();
+        assert!(!is_unread(&terminal).unwrap());
+    }
 
     #[test]
     fn a_panic_gives_the_terminal_back_before_it_is_told() {
