@@ -154,9 +154,9 @@ pub(super) fn deployments(told: &Told) -> String {
             ]
         })
         .collect();
-    let by_day = figure("How hosts ended, by day", &by_day(&told.deployments));
+    let by_day = figure("How hosts ended, by day", &by_day(&told.deployments), &ENDS);
     let durations: Vec<_> = told.deployments.iter().take(DRAWN).rev().map(duration_of).collect();
-    let durations = figure("How long deployments took", &durations);
+    let durations = figure("How long deployments took", &durations, &[]);
     let caption = format!("The last {} deployments, newest first.", rows.len());
     format!("{by_day}{durations}{}", section("Deployments", &caption, &header, &rows))
 }
@@ -179,6 +179,9 @@ fn duration_of(one: &Deployment) -> Column {
     Column { parts: vec![(ms, "bar")], label }
 }
 
+/// How hosts can have ended, as a chart has them from the bottom: the class and the word of each.
+const ENDS: [(&str, &str); 4] = [("ok", "well"), ("plain", "unchanged"), ("warn", "to look at"), ("fail", "failed")];
+
 fn by_day(deployments: &[Deployment]) -> Vec<Column> {
     let mut days = BTreeMap::<Date, BTreeMap<&'static str, u64>>::new();
     for one in deployments {
@@ -189,8 +192,7 @@ fn by_day(deployments: &[Deployment]) -> Vec<Column> {
     }
     let newest = days.len().saturating_sub(DRAWN);
     let column = |(day, counts): (Date, BTreeMap<&'static str, u64>)| {
-        let classes = [("ok", "well"), ("plain", "unchanged"), ("warn", "to look at"), ("fail", "failed")];
-        let parts = classes.map(|(class, word)| (counts.get(class).copied().unwrap_or_default(), class, word));
+        let parts = ENDS.map(|(class, word)| (counts.get(class).copied().unwrap_or_default(), class, word));
         let words: Vec<_> =
             parts.iter().filter(|part| part.0 > 0).map(|(count, _, word)| format!("{count} {word}")).collect();
         let parts = parts.map(|(count, class, _)| (count, class)).to_vec();
@@ -225,16 +227,27 @@ pub(super) fn evaluations(told: &Told) -> String {
     section("Evaluation", "What is kept of evaluations that were not spared.", &header, &rows)
 }
 
-/// A chart with its words, which can be moved sideways where the screen is narrow.
-fn figure(title: &str, drawn: &[Column]) -> String {
+/// A chart with its words, which can be moved sideways where the screen is narrow. Where a column has several parts, `legend` says which is
+/// which.
+fn figure(title: &str, drawn: &[Column], legend: &[(&str, &str)]) -> String {
     if drawn.is_empty() {
         return String::new();
     }
     let escaped = html_escaped(title);
     format!(
-        "<h2>{escaped}</h2>\n<div class=\"wide\" role=\"group\" tabindex=\"0\" aria-label=\"{escaped}\">{}</div>\n",
-        columns(title, drawn)
+        "<h2>{escaped}</h2>\n<div class=\"wide\" role=\"group\" tabindex=\"0\" aria-label=\"{escaped}\">{}</div>\n{}",
+        columns(title, drawn),
+        legend_of(legend)
     )
+}
+
+/// What the colours of a chart mean.
+fn legend_of(classes: &[(&str, &str)]) -> String {
+    if classes.is_empty() {
+        return String::new();
+    }
+    let entry = |(class, word): &(&str, &str)| format!("<li class=\"{class}\">{word}</li>\n");
+    format!("<ul class=\"legend\" aria-label=\"Legend\">\n{}</ul>\n", classes.iter().map(entry).collect::<String>())
 }
 
 /// A table with its heading. On a narrow screen each row is a card, whose fields say what they are.
