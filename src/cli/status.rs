@@ -1,5 +1,6 @@
 //! `hubctl status`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use super::status_rows::{Rows, tell_rest};
 use super::watch;
 use crate::error::{Error, Exit, Kind, Result};
 use crate::evaluate::Evaluator;
-use crate::fleet::{Host, Inventory, parse_age};
+use crate::fleet::{Host, HostName, Inventory, parse_age};
 use crate::plan::Drift;
 use crate::process::Cancel;
 use crate::report::Output;
@@ -74,7 +75,7 @@ pub(super) async fn run(hub: &Hub, args: StatusArgs) -> Result<Exit> {
         return watch::run(hub, fleet, hosts, looker, wish).await;
     }
     let looker = Arc::new(looker);
-    let mut rows = (hub.ui.output() != Output::Json).then(|| Rows::new(hub, &hosts));
+    let mut rows = (hub.ui.output() != Output::Json).then(|| Rows::new(hub, &hosts, silent(hub)));
     let seen = look_at_all(looker.clone(), hosts, rows.as_mut()).await.map_err(failed)?;
     looker.asker.close().await;
     hub.not_stopped()?;
@@ -98,10 +99,18 @@ fn guess(inventory: &Inventory, hosts: &HostsOrAll) -> Vec<Host> {
     if hosts.hosts.is_empty() { inventory.active().cloned().collect() } else { Hub::guess(inventory, &hosts.hosts) }
 }
 
+/// The hosts that did not answer when they were asked last, where that is known.
+fn silent(hub: &Hub) -> BTreeSet<HostName> {
+    let known = || Some((hub.flake().ok()?.to_string(), hub.state().ok()?.0.sightings().ok()?));
+    let Some((flake, sightings)) = known() else { return BTreeSet::new() };
+    let silent = sightings.into_iter().filter(|(of, _, sighting)| *of == flake && !sighting.reachable);
+    silent.filter_map(|(_, host, _)| host.parse().ok()).collect()
+}
+
 /// Begins to ask the hosts that will probably be wanted.
 fn ask_early(hub: &Hub, args: &StatusArgs, cancel: &Cancel) -> Result<Arc<Asker>> {
     let (connector, hosts) = hub.guessed(|_| AT_ONCE, |inventory| guess(inventory, &args.hosts))?;
-    let asker = Arc::new(Asker::new(connector, !args.no_health, cancel.clone()));
+    let asker = Arc::new(Asker::new(connector, !args.no_health, silent(hub), cancel.clone()));
     asker.ask_early(hosts);
     Ok(asker)
 }
@@ -116,7 +125,7 @@ fn asker(
 ) -> Result<Arc<Asker>> {
     let connector = hub.connector(&fleet.config)?;
     let early = early.filter(|early| early.goes_over(&connector));
-    Ok(early.unwrap_or_else(|| Arc::new(Asker::new(connector, !args.no_health, cancel.clone()))))
+    Ok(early.unwrap_or_else(|| Arc::new(Asker::new(connector, !args.no_health, silent(hub), cancel.clone()))))
 }
 
 fn looker(hub: &Hub, fleet: &Fleet, evaluator: Option<Arc<Evaluator>>, asker: Arc<Asker>) -> Result<Looker> {

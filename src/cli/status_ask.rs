@@ -1,15 +1,21 @@
 //! Asking hosts what they run, for `hubctl status`. Those that will probably be wanted are asked while the flake is still locked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
 use super::hub::this_machine;
 use crate::fleet::{Host, HostName};
 use crate::process::{Cancel, Level};
 use crate::remote::{Ailment, Connect as _, Elevation, Facts, RunError, SshConnector};
 use crate::run::{Stop, Tries, check_health, reach, target_of};
+
+/// How much later hosts are asked that did not answer last time: connecting to those that do is work for this machine, which they would
+/// share for nothing.
+const LATER: Duration = Duration::from_millis(200);
 
 /// The health checks that fail, where they could be run.
 pub(super) type Checked = Result<Vec<Ailment>, RunError>;
@@ -24,11 +30,14 @@ pub(super) struct Asker {
     pub(super) health: bool,
     pub(super) cancel: Cancel,
     early: Mutex<BTreeMap<HostName, (Host, JoinHandle<Asked>)>>,
+    /// Those that did not answer when they were asked last.
+    silent: Mutex<BTreeSet<HostName>>,
 }
 
 impl Asker {
-    pub(super) fn new(connector: Arc<SshConnector>, health: bool, cancel: Cancel) -> Self {
-        Self { connector, health, cancel, early: Mutex::default() }
+    /// Asks by `connector`, and those last that were `silent` when they were asked before.
+    pub(super) fn new(connector: Arc<SshConnector>, health: bool, silent: BTreeSet<HostName>, cancel: Cancel) -> Self {
+        Self { connector, health, cancel, early: Mutex::default(), silent: Mutex::new(silent) }
     }
 
     /// Whether it goes over the connections of `connector`.
@@ -58,6 +67,11 @@ impl Asker {
     }
 
     async fn ask_now(&self, host: &Host) -> Asked {
+        // Once: a host that is asked again and again waits for its turn anyway.
+        let was_silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner).remove(&host.name);
+        if was_silent {
+            self.cancel.unless(Level::Soft, sleep(LATER)).await.ok_or_else(Stop::cancelled)?;
+        }
         let target = target_of(host, this_machine().as_deref());
         let platform = host.kind.platform();
         let access = reach(self.connector.as_ref(), &target, Elevation::default(), platform, &self.cancel).await?;

@@ -33,6 +33,8 @@ pub(super) struct Rows {
     ui: Ui,
     /// Those that have no row yet.
     open: BTreeSet<HostName>,
+    /// Those that did not answer when they were asked last, so that no row waits for theirs.
+    silent: BTreeSet<HostName>,
     /// The columns of the rows that were shown.
     widths: Vec<usize>,
     begun: bool,
@@ -40,12 +42,12 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    pub(super) fn new(hub: &Hub, hosts: &[Host]) -> Self {
+    pub(super) fn new(hub: &Hub, hosts: &[Host], silent: BTreeSet<HostName>) -> Self {
         let open: BTreeSet<_> = hosts.iter().map(|host| host.name.clone()).collect();
         let widest = open.iter().map(|name| name.as_str().chars().count()).max().unwrap_or(0);
         // The longest of the usual states, so that later rows line up.
         let widths = vec![widest, Drift::BuiltElsewhere.as_str().len()];
-        Self { ui: hub.ui.clone(), open, widths, begun: false, told: false }
+        Self { ui: hub.ui.clone(), open, silent, widths, begun: false, told: false }
     }
 
     /// Shows what comes, in the order in which it comes but for rows that come together, and gives all of it.
@@ -62,13 +64,21 @@ impl Rows {
             let Some(first) = first else { return Ok(all) };
             let mut batch = vec![first];
             let until = Instant::now() + TOGETHER;
-            while let Ok(Some(one)) = timeout_at(until.min(Instant::now() + PAUSE), found.recv()).await {
+            while self.is_worth_waiting(&batch)
+                && let Ok(Some(one)) = timeout_at(until.min(Instant::now() + PAUSE), found.recv()).await
+            {
                 batch.push(one);
             }
             batch.sort_by(|a, b| a.host.cmp(&b.host));
             self.rows(&batch)?;
             all.append(&mut batch);
         }
+    }
+
+    /// Whether a host that has no row yet, and none in `batch`, may well have one soon.
+    fn is_worth_waiting(&self, batch: &[Seen]) -> bool {
+        let comes = |name: &&HostName| !self.silent.contains(*name) && batch.iter().all(|one| one.host != **name);
+        self.open.iter().any(|name| comes(&name))
     }
 
     /// Says, once, who is still waited for.
@@ -235,7 +245,8 @@ mod tests {
     async fn rows_come_when_their_hosts_have_answered() {
         let (ui, captured) = Ui::captured(crate::report::Output::Auto, None);
         let names = ["a", "b", "slow"].map(|name| name.parse().unwrap());
-        let mut rows = Rows { ui, open: names.into(), widths: vec![4], begun: false, told: false };
+        let mut rows =
+            Rows { ui, open: names.into(), silent: BTreeSet::new(), widths: vec![4], begun: false, told: false };
         let (known, mut found) = tokio::sync::mpsc::unbounded_channel();
         let showing = rows.show(&mut found);
         let asking = async {
@@ -252,5 +263,20 @@ mod tests {
         let lines: Vec<_> =
             captured.stdout().lines().map(|line| line.split_whitespace().next().unwrap().to_owned()).collect();
         assert_eq!(lines, ["HOST", "a", "b", "slow"]);
+    }
+
+    #[test]
+    fn no_row_waits_for_a_host_that_was_silent() {
+        let (ui, _captured) = Ui::captured(crate::report::Output::Auto, None);
+        let name = |name: &str| name.parse::<HostName>().unwrap();
+        let open = ["a", "b", "off"].map(name);
+        let waits = |silent: &[&str], batch: &[&str]| {
+            let silent = silent.iter().copied().map(name).collect();
+            let rows =
+                Rows { ui: ui.clone(), open: open.clone().into(), silent, widths: vec![4], begun: false, told: false };
+            rows.is_worth_waiting(&batch.iter().map(|host| seen(host, Vec::new())).collect::<Vec<_>>())
+        };
+        assert!(waits(&["off"], &["a"]) && waits(&[], &["a", "b"]));
+        assert!(!waits(&["off"], &["a", "b"]) && !waits(&[], &["a", "b", "off"]));
     }
 }
