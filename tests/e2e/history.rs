@@ -53,4 +53,7 @@ fn deployments_are_told_with_their_files_ends_and_logs() {
     for text in ["✓ deployed", "✗ build-failed", "✗ unreachable", "█", "p620", "DURATIONS"] {
         assert!(chart.stdout.contains(text), "no `{text}` in {}", chart.stdout);
     }
+    // Of one host, the parts of others count for nothing.
+    let own = hub.run(&["history", "p620", "--chart"]).exits(0).stdout;
+    assert!(own.contains("✗ build-failed") && !own.contains("✗ unreachable"), "{own}");
 }

@@ -109,6 +109,13 @@ fn outcomes_of(words: &[Ends]) -> Option<BTreeSet<Option<Outcome>>> {
     (!words.is_empty()).then(|| words.iter().flat_map(stands_for).collect())
 }
 
+/// Leaves of each deployment only what became of `host`.
+fn leave_only(host: &HostName, found: &mut [Deployment]) {
+    for one in found {
+        one.hosts.retain(|name, _| name == host.as_str());
+    }
+}
+
 fn charts(hub: &Hub, found: &[Deployment]) -> io::Result<()> {
     let [times, outcomes, hosts] = chart::tables(found);
     hub.ui.table(&times)?;
@@ -121,7 +128,7 @@ fn charts(hub: &Hub, found: &[Deployment]) -> io::Result<()> {
 }
 
 fn list(hub: &Hub, state: &State, filter: &Filter, draw: bool) -> Result<Exit> {
-    let found = state.deployments(filter).map_err(|error| Error::new(Kind::Failed, error))?;
+    let mut found = state.deployments(filter).map_err(|error| Error::new(Kind::Failed, error))?;
     let written = if hub.ui.output() == Output::Json {
         hub.ui.data_json(&found)
     } else if found.is_empty() {
@@ -130,6 +137,9 @@ fn list(hub: &Hub, state: &State, filter: &Filter, draw: bool) -> Result<Exit> {
         hub.ui.status(nothing);
         Ok(())
     } else if draw {
+        if let Some(host) = &filter.host {
+            leave_only(host, &mut found);
+        }
         charts(hub, &found)
     } else {
         hub.ui.table(&table(&found))

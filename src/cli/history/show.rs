@@ -70,7 +70,11 @@ fn logs(dirs: &StateDirs, id: &str, tail: Option<usize>) -> BTreeMap<String, Vec
 }
 
 fn headline(one: &Deployment) -> String {
-    let flake = format!("{} ({})", one.flake, one.rev.clone().unwrap_or_else(|| revision(one)));
+    let flake = match &one.rev {
+        Some(rev) => format!("{} ({rev})", one.flake),
+        None if one.dirty => format!("{} ({})", one.flake, revision(one)),
+        None => one.flake.clone(),
+    };
     let exit = one.exit.map_or_else(|| "none: it was killed, or still runs".to_owned(), |exit| exit.to_string());
     let first = std::iter::once("changed").chain(std::iter::repeat(""));
     let files = first.zip(one.dirty_files.iter().cloned());
@@ -99,4 +103,20 @@ fn hosts_table(one: &Deployment) -> Table {
         ]);
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_revision_is_told_none() {
+        let flake = |rev: Option<&str>, dirty| {
+            let rev = rev.map(str::to_owned);
+            let one = Deployment { flake: "/hub".to_owned(), rev, dirty, ..Deployment::default() };
+            headline(&one).lines().find_map(|line| line.strip_prefix("flake     ").map(str::to_owned)).unwrap()
+        };
+        assert_eq!((flake(None, false), flake(None, true)), ("/hub".to_owned(), "/hub (dirty)".to_owned()));
+        assert_eq!(flake(Some("abc"), true), "/hub (abc)");
+    }
 }
