@@ -79,6 +79,10 @@ pub(super) async fn run(hub: &Hub, args: PerfTestArgs) -> Result<Exit> {
     let (fleet, evaluator) = hub.load().await?;
     let hosts = args.hosts.select(hub, &fleet.inventory)?;
     let wanted = if args.only.is_empty() { Measure::ALL.to_vec() } else { args.only };
+    if wanted.iter().all(|measure| *measure == Measure::FanOut) && hosts.len() < 2 {
+        return Err(Error::message(Kind::Usage, "`fan-out` is measured of two hosts at least")
+            .hint("name more of them, or none for all"));
+    }
     let measuring = Measuring { hub, fleet: &fleet, evaluator, runs: args.runs, wanted };
     let measured = measuring.all(&hosts).await;
     hub.not_stopped()?;
@@ -95,13 +99,16 @@ pub(super) async fn run(hub: &Hub, args: PerfTestArgs) -> Result<Exit> {
         _ => hub.ui.table(&table(&lines)),
     };
     written.map_err(|error| Error::new(Kind::Failed, error))?;
-    if let Some(made) = made {
-        hub.ui.status(&format!("compared with what was measured at {}", local(made)));
+    let is_new = |line: &Line<'_>| line.comparison.verdict == Judgement::New;
+    if let Some(made) = made.filter(|_| !lines.iter().all(is_new)) {
+        hub.ui.status(&format!("compared with what was kept, last at {}", local(made)));
     }
-    let is_new = lines.iter().all(|line| line.comparison.verdict == Judgement::New);
-    if args.save || is_new {
-        state.keep_perf_baseline(&flake, &measured, Timestamp::now()).map_err(failed)?;
-        hub.ui.status("kept to compare with; --save keeps a later one instead");
+    if args.save || lines.iter().any(is_new) {
+        let first = || lines.iter().filter(|line| is_new(line)).map(|line| (line.host.unwrap_or(FLEET), line.measure));
+        let kept = if args.save { measured.clone() } else { only(first(), &measured) };
+        state.keep_perf_baseline(&flake, &kept, Timestamp::now()).map_err(failed)?;
+        let what = if kept == measured { "kept to compare with" } else { "what is new is kept to compare with" };
+        hub.ui.status(&format!("{what}; --save keeps a later one instead"));
     }
     let is_worse = lines.iter().any(|line| line.comparison.verdict == Judgement::Worse);
     Ok(if args.check && is_worse { Exit::Failed } else { Exit::Success })
@@ -226,6 +233,17 @@ fn add(measured: &mut Measured, host: &str, measure: Measure, sample: f64) {
     measured.entry(host.to_owned()).or_default().entry(measure).or_default().push(sample);
 }
 
+/// What was measured of these hosts and measures.
+fn only<'a>(which: impl Iterator<Item = (&'a str, Measure)>, measured: &Measured) -> Measured {
+    let mut found = Measured::new();
+    for (host, measure) in which {
+        if let Some(samples) = measured.get(host).and_then(|measures| measures.get(&measure)) {
+            found.entry(host.to_owned()).or_default().insert(measure, samples.clone());
+        }
+    }
+    found
+}
+
 #[expect(clippy::cast_precision_loss, reason = "sizes are far below what an f64 tells apart")]
 fn as_f64(number: u64) -> f64 {
     number as f64
@@ -288,6 +306,7 @@ fn change(comparison: &Comparison) -> Cell {
 fn shown(measure: Measure, value: f64) -> String {
     match value {
         _ if measure.is_bytes() => bytes(value as u64),
+        ..0.01 => format!("{:.1} ms", value * 1000.0),
         ..10.0 => format!("{:.0} ms", value * 1000.0),
         _ => duration(Duration::from_secs_f64(value)),
     }

@@ -39,6 +39,20 @@ fn everything_is_measured_and_kept_to_compare_with() {
 }
 
 #[test]
+fn what_is_new_beside_what_was_kept_is_kept_too() {
+    let hub = Hub::offline();
+    hub.run(&["perf-test", "--only", "closure", "p620"]).exits(0).says("kept to compare with");
+    let both = ["perf-test", "--only", "closure", "p620", "p510"];
+    hub.run(&both).exits(0).says("what is new is kept");
+    hub.set_host("p620", "closureMiB = 1;");
+    let lines = lines(&hub, &both);
+    assert_eq!(of(&lines, &"p510".into(), "closure")["verdict"], "same");
+    // What was kept before stays what later ones are compared with.
+    assert_eq!(of(&lines, &"p620".into(), "closure")["verdict"], "worse");
+    hub.run(&["perf-parallel", "p620"]).exits(2).says("of two hosts at least");
+}
+
+#[test]
 fn what_got_worse_is_named_with_its_size_and_fails_a_check() {
     let hub = Hub::offline();
     hub.run(&["perf-test", "p620", "--only", "evaluation", "--only", "closure"]).exits(0);
