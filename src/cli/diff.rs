@@ -32,7 +32,7 @@ pub(super) struct DiffArgs {
     #[arg(long, value_name = "REV", conflicts_with = "generation")]
     rev: Vec<String>,
     /// Compares what the host runs with a generation of its profile, as the older one; given twice, compares the two.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "GENERATION")]
     generation: Vec<u64>,
     /// Writes Markdown, for a pull request.
     #[arg(long)]

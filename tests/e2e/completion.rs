@@ -67,6 +67,7 @@ fn hosts_tags_generations_and_deployments_are_offered() {
         has("hubctl history show 2", &[&first]);
         has("hubctl rollback --deployment 2", &[&first]);
         has("hubctl rollback p620 --to ", &["1", "2"]);
+        has("hubctl diff p620 --generation ", &["1", "2"]);
         has("hubctl history --outcome dep", &["deployed"]);
         has("hubctl --flake . status raz", &["razer"]);
     }
