@@ -77,6 +77,8 @@ fn a_page_tells_the_fleet_and_loads_nothing() {
     assert!(count("meter") >= 1 && of("meter").iter().all(|attributes| attributes.contains("aria-label=\"")));
     // Where colours tell hosts' ends apart, words say which is which.
     assert!(html.contains("aria-label=\"Legend\"") && html.contains("<li class=\"fail\">failed</li>"), "{html}");
+    // What is drawn without an axis is said in words.
+    assert!(html.contains("oldest first; the longest took ") && html.contains(" of them"), "{html}");
 
     // What is not of this time is left out.
     let old = hub.run(&["report", "--since", "now"]).exits(0).stdout;

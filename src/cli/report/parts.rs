@@ -154,9 +154,13 @@ pub(super) fn deployments(told: &Told) -> String {
             ]
         })
         .collect();
-    let by_day = figure("How hosts ended, by day", &by_day(&told.deployments), &ENDS);
-    let durations: Vec<_> = told.deployments.iter().take(DRAWN).rev().map(duration_of).collect();
-    let durations = figure("How long deployments took", &durations, &[]);
+    let days = by_day(&told.deployments);
+    let by_day = figure("How hosts ended, by day", &days_in_words(&days), &days, &ENDS);
+    let drawn = || told.deployments.iter().take(DRAWN);
+    let longest = drawn().filter_map(Deployment::duration_ms).max().unwrap_or_default();
+    let durations: Vec<_> = drawn().rev().map(duration_of).collect();
+    let words = format!("The last {}, oldest first; the longest took {}.", durations.len(), milliseconds(longest));
+    let durations = figure("How long deployments took", &words, &durations, &[]);
     let caption = format!("The last {} deployments, newest first.", rows.len());
     format!("{by_day}{durations}{}", section("Deployments", &caption, &header, &rows))
 }
@@ -201,6 +205,17 @@ fn by_day(deployments: &[Deployment]) -> Vec<Column> {
     days.into_iter().skip(newest).map(column).collect()
 }
 
+/// What of a chart of days has no place in it: which days they are, and how much the highest column is.
+fn days_in_words(days: &[Column]) -> String {
+    let day = |column: &Column| column.label.split(':').next().unwrap_or_default().to_owned();
+    let most: u64 = days.iter().map(|day| day.parts.iter().map(|part| part.0).sum()).max().unwrap_or_default();
+    match days {
+        [] => String::new(),
+        [only] => format!("{most} of them, all on {}.", day(only)),
+        [first, .., last] => format!("From {} to {}; {most} of them on the busiest day.", day(first), day(last)),
+    }
+}
+
 /// How long the evaluations of each host took.
 pub(super) fn evaluations(told: &Told) -> String {
     let header = ["Host", "Evaluations", "Last", "Longest", "Memory", "Oldest to newest"];
@@ -227,15 +242,16 @@ pub(super) fn evaluations(told: &Told) -> String {
     section("Evaluation", "What is kept of evaluations that were not spared.", &header, &rows)
 }
 
-/// A chart with its words, which can be moved sideways where the screen is narrow. Where a column has several parts, `legend` says which is
-/// which.
-fn figure(title: &str, drawn: &[Column], legend: &[(&str, &str)]) -> String {
+/// A chart behind its words, which can be moved sideways where the screen is narrow. Where a column has several parts, `legend` says which
+/// is which.
+fn figure(title: &str, words: &str, drawn: &[Column], legend: &[(&str, &str)]) -> String {
     if drawn.is_empty() {
         return String::new();
     }
     let escaped = html_escaped(title);
     format!(
-        "<h2>{escaped}</h2>\n<div class=\"wide\" role=\"group\" tabindex=\"0\" aria-label=\"{escaped}\">{}</div>\n{}",
+        "<h2>{escaped}</h2>\n<p>{}</p>\n<div class=\"wide\" role=\"group\" tabindex=\"0\" aria-label=\"{escaped}\">{}</div>\n{}",
+        html_escaped(words),
         columns(title, drawn),
         legend_of(legend)
     )
@@ -270,4 +286,18 @@ fn section(title: &str, caption: &str, header: &[&str], rows: &[Vec<Field>]) -> 
          <caption>{caption}</caption>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{}</tbody>\n</table>\n</div>\n",
         rows.iter().map(row).collect::<String>()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chart_of_days_says_which_they_are() {
+        let day = |label: &str, count| Column { parts: vec![(count, "ok"), (1, "fail")], label: label.to_owned() };
+        let days = [day("2026-01-30: 3 well, 1 failed", 3), day("2026-01-31: 5 well, 1 failed", 5)];
+        assert_eq!(days_in_words(&days), "From 2026-01-30 to 2026-01-31; 6 of them on the busiest day.");
+        assert_eq!(days_in_words(&days[..1]), "4 of them, all on 2026-01-30.");
+        assert_eq!(days_in_words(&[]), "");
+    }
 }
