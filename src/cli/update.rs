@@ -109,7 +109,8 @@ pub(super) async fn run(hub: &Hub, args: UpdateArgs) -> Result<Exit> {
         let command = Command { name: "update", rule: Rule::IfChanged, course: Course::Usual };
         let exit = deploy(hub, command, fleet, with_them, hosts, parallel, &args.how).await?;
         if exit != Exit::Success {
-            hub.ui.warning("flake.lock stays as it was: not every host ended well with the new inputs", None);
+            let hint = "hosts that run the new ones go back with `hubctl rollback`; `hubctl update` without --deploy keeps the inputs";
+            hub.ui.warning("flake.lock stays as it was: not every host ended well with the new inputs", Some(hint));
             return Ok(exit);
         }
     }

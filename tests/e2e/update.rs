@@ -153,7 +153,7 @@ fn deployed_hosts_that_do_not_end_well_take_the_lock_back() {
     updating.publish("{ activation = { exit = 2; }; }");
     let update = ["update", "--yes", "--deploy", "--canary", "1"];
     let run = hub.run(&[&update[..], &hosts].concat()).exits(1);
-    run.says("flake.lock stays as it was: not every host ended well");
+    run.says("flake.lock stays as it was: not every host ended well").says("`hubctl update` without --deploy");
     assert_eq!((lab.current("p620"), updating.lock()), (old.clone(), before));
     updating.is_untouched();
 
