@@ -76,6 +76,24 @@ fn a_system_that_cuts_the_network_is_taken_back() {
 }
 
 #[test]
+fn a_system_that_removes_its_address_is_taken_back() {
+    let guarded = Guarded::up("");
+    guarded.is_taken_back("activation = { dropAddress = true; };", "not confirmed within 8 s");
+}
+
+#[test]
+fn a_system_that_drops_all_traffic_is_taken_back() {
+    let guarded = Guarded::up("");
+    guarded.is_taken_back("activation = { dropTraffic = true; };", "not confirmed within 8 s");
+}
+
+#[test]
+fn a_system_that_shows_another_host_key_is_taken_back() {
+    let guarded = Guarded::up("");
+    guarded.is_taken_back("activation = { otherHostKey = true; };", "not confirmed within 8 s");
+}
+
+#[test]
 fn a_system_that_stops_sshd_is_taken_back() {
     let guarded = Guarded::up("");
     guarded.is_taken_back("activation = { stopSshd = true; };", "not confirmed within 8 s");

@@ -45,6 +45,17 @@ if [ -r /etc/lab-network ]; then
     ip addr replace "$address" dev "$interface" || status=1
     ip route replace default via "${address%.*}.1" || status=1
   fi
+  [ -z "$activation_dropAddress" ] || ip addr flush dev "$interface" || status=1
+  while ip rule del pref 1 2>/dev/null; do :; done
+  [ -z "$activation_dropTraffic" ] || ip rule add pref 1 type blackhole || status=1
+fi
+
+# The usual host key stands aside while a system has another.
+key=/etc/ssh/ssh_host_ed25519_key
+if [ -n "$activation_otherHostKey" ] && [ ! -e "$key.usual" ]; then
+  mv "$key" "$key.usual" && ssh-keygen -q -t ed25519 -N '' -f "$key" && systemctl try-restart sshd.service || status=1
+elif [ -z "$activation_otherHostKey" ] && [ -e "$key.usual" ]; then
+  mv "$key.usual" "$key" && ssh-keygen -y -f "$key" >"$key.pub" && systemctl try-restart sshd.service || status=1
 fi
 
 if [ "$activation_seconds" -gt 0 ]; then

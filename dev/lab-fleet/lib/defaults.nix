@@ -32,6 +32,9 @@
 #   activation.seconds     activation takes so long
 #   activation.logLines    lines that it prints in each of these seconds
 #   activation.cutNetwork  the network link goes down; a system that does not cut it brings it back
+#   activation.dropAddress  the link stays, and loses its address
+#   activation.dropTraffic  everything that the host would send is dropped, as by a firewall
+#   activation.otherHostKey sshd has another host key, until a system is activated that has the usual one
 #   activation.stopSshd    sshd is stopped and stays so until a boot or a start by hand
 #   activation.fillDisk    /nix is filled to the last byte, with /nix/lab-fill
 #   activation.hang        activation does not end
@@ -91,6 +94,9 @@
     seconds = 0;
     logLines = 0;
     cutNetwork = false;
+    dropAddress = false;
+    dropTraffic = false;
+    otherHostKey = false;
     stopSshd = false;
     fillDisk = false;
     hang = false;
