@@ -83,6 +83,7 @@ names= places=
 for place in store:/nix/store boot:/boot; do
   [ -d "${place#*:}" ] && names="$names ${place%%:*}" places="$places ${place#*:}"
 done
+# shellcheck disable=SC2086 # these are words.
 [ -n "$places" ] && {
   read -r _
   for name in $names; do
