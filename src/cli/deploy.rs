@@ -191,8 +191,12 @@ async fn nixos_rebuild(fleet: &Fleet, hosts: &[Host], goal: Goal) -> Result<Exit
             .hint("leave out --via: hubctl deploys other hosts itself"));
     }
     let reference = format!("{}#{}", fleet.flake, here.name);
-    let cmd =
+    let mut cmd =
         Cmd::new("nixos-rebuild").args([goal.as_str(), "--flake", &reference]).args(fleet.nix.settings().flake_flags());
+    // What is booted is the system itself.
+    if let Some(name) = here.specialisation.as_deref().filter(|_| goal.makes_current()) {
+        cmd = cmd.args(["--specialisation", name]);
+    }
     match cmd.foreground().await {
         Ok(()) => Ok(Exit::Success),
         Err(failure) => {

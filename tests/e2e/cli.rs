@@ -204,6 +204,13 @@ fn nixos_rebuild_is_handed_this_machine_and_all_settings_or_is_missed() {
         format!("boot --flake {}#p510 --option cores 2 --override-input x path:/x --impure\n", hub.root().display());
     assert_eq!(ended.stdout, wanted);
     on_machine(&hub, "p510", "REBUILD_EXIT=4 hubctl deploy --via nixos-rebuild").exits(1).says("code 4");
+
+    // A specialisation is run, and not booted.
+    let settings = hub.committed("hub.toml").replace("[hosts.p510]", "[hosts.p510]\nspecialisation = \"gaming\"");
+    hub.write("hub.toml", &settings);
+    on_machine(&hub, "p510", "hubctl deploy --via nixos-rebuild").exits(0).prints("--specialisation gaming");
+    let boots = on_machine(&hub, "p510", "hubctl deploy --via nixos-rebuild --goal boot").exits(0);
+    assert!(!boots.stdout.contains("specialisation"), "{}", boots.stdout);
 }
 
 /// Runs a line of shell in which `hubctl` is the program, on a machine called `name`, with the hub's `bin` first on PATH.
