@@ -51,6 +51,8 @@ struct Aim {
     fleet: Fleet,
     hosts: Vec<Host>,
     wants: Wants,
+    /// What was reached by what is taken back.
+    goal: Goal,
     /// The deployment that is taken back.
     follows: Option<String>,
 }
@@ -60,12 +62,12 @@ pub(super) async fn run(hub: &Hub, args: RollbackArgs) -> Result<Exit> {
         Some(id) => before_deployment(hub, id, &args).await?,
         None => generation(hub, &args).await?,
     };
-    let Aim { fleet, hosts, wants, follows } = aim;
+    let Aim { fleet, hosts, wants, goal, follows } = aim;
     // Its name is not known without the flake, and going back is urgent and costs little.
     let overruled = args.despite.doubts().into_iter().chain([Doubt::Battery]).collect();
     let wish = Wish {
         command: "rollback",
-        goal: Goal::Switch,
+        goal,
         rule: Rule::IfChanged,
         waves: args.waves.waves(hub, &fleet, &hosts).await?,
         hosts,
@@ -82,7 +84,7 @@ pub(super) async fn run(hub: &Hub, args: RollbackArgs) -> Result<Exit> {
 async fn generation(hub: &Hub, args: &RollbackArgs) -> Result<Aim> {
     let fleet = hub.reachable(&args.hosts).await?;
     let hosts = hub.select(&fleet.inventory, &args.hosts)?;
-    Ok(Aim { fleet, hosts, wants: Wants::Generation(args.to), follows: None })
+    Ok(Aim { fleet, hosts, wants: Wants::Generation(args.to), goal: Goal::Switch, follows: None })
 }
 
 /// The hosts that a deployment changed, each with what it ran before.
@@ -100,7 +102,8 @@ async fn before_deployment(hub: &Hub, id: &str, args: &RollbackArgs) -> Result<A
     } else {
         chosen(hub, &fleet, &one, &changed, &args.hosts)?
     };
-    Ok(Aim { fleet, hosts, wants: Wants::Earlier(Arc::new(changed)), follows: Some(one.id) })
+    let goal = if one.goal == Goal::Boot.as_str() { Goal::Boot } else { Goal::Switch };
+    Ok(Aim { fleet, hosts, wants: Wants::Earlier(Arc::new(changed)), goal, follows: Some(one.id) })
 }
 
 /// The hosts that were deployed and are still in the fleet.

@@ -14,7 +14,7 @@ use crate::fleet::{BuildOn, Host};
 use crate::nix::{Evaluation, StorePath};
 use crate::plan::{Action, Decision, Goal, Look, Sought, Trial, decide, objection};
 use crate::process::LineSink;
-use crate::remote::{Generation, ProfileStep, generations};
+use crate::remote::{Facts, Generation, ProfileStep, generations};
 use crate::report::{Outcome, StepName, units};
 
 /// A host that answered, what it is to run, and what is to be done for that.
@@ -133,7 +133,9 @@ pub(super) async fn prepare(part: &mut HostPart) -> Result<Prepared, Stop> {
     if let Some(skew) = access.clock_skew {
         warn_of_clock(&part.events(), &part.host, skew);
     }
-    part.old = access.facts.system().cloned();
+    // What is changed, and would be brought back: what runs, or what is booted.
+    let old = if context.job.goal == Goal::Boot { access.facts.profile.as_ref() } else { access.facts.system() };
+    part.old = old.cloned();
     part.generation = access.facts.generation;
     part.wanted = Some(wanted.toplevel.clone());
     part.system = wanted.system().map(str::to_owned);
@@ -143,11 +145,25 @@ pub(super) async fn prepare(part: &mut HostPart) -> Result<Prepared, Stop> {
     }
     let decision = match (&context.wants, &wanted.origin) {
         (Wants::BootDefault, Origin::Generation(number)) => decide_to_boot(part, &access, &wanted, *number).await?,
-        _ => decide(context.job.goal, context.job.rule, wanted.sought(), &access.facts),
+        _ => decide(goal_of(part, &access.facts), context.job.rule, wanted.sought(), &access.facts),
     };
     let prepared = Prepared { access, wanted, decision };
     check_sealed(part, &prepared).await?;
     Ok(prepared)
+}
+
+/// What is to be reached on the host. A boot default that runs by now is not taken back by what the next boot brings.
+fn goal_of(part: &HostPart, facts: &Facts) -> Goal {
+    let restore = match &part.wants {
+        Wants::Earlier(systems) => systems.get(&part.host.name),
+        Wants::Flake(_) | Wants::Generation(_) | Wants::BootDefault => None,
+    };
+    let runs =
+        restore.is_some_and(|restore| restore.instead_of.is_some() && restore.instead_of.as_ref() == facts.system());
+    match part.context.job.goal {
+        Goal::Boot if runs => Goal::Switch,
+        goal => goal,
+    }
 }
 
 /// Asks and evaluates side by side. The first of the two that fails ends the other.

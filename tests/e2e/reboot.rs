@@ -284,3 +284,28 @@ fn what_must_not_be_rebooted_is_not() {
     let run = hub.json(&["reboot", "p510"]).exits(5).ends(&[("p510", "refused")]);
     assert!(message(&run).contains("no system profile"), "{}", message(&run));
 }
+
+#[test]
+fn a_boot_default_that_is_taken_back_is_the_one_before() {
+    let booted = Booted::up("", LONG, "");
+    let first = booted.make_default(r#"motd = "first";"#);
+    let second = |values: &str| {
+        booted.hub.set_host("p510", values);
+        let run = booted.hub.json(&["deploy", "--goal", "boot", "p510"]).exits(0);
+        assert_eq!(run.host("p510")["old"], first.as_str());
+        run.events()[0]["deployment"].as_str().unwrap().to_owned()
+    };
+    let back = |id: &str| {
+        booted.hub.json(&["rollback", "--deployment", id]).exits(0).ends(&[("p510", "deployed")]);
+    };
+    back(&second(r#"motd = "second";"#));
+    assert_eq!(booted.state(), [booted.old.clone(), booted.old.clone(), "nixos-generation-2.conf".to_owned()]);
+    assert_eq!(booted.lab.ssh("p510", "readlink -f /nix/var/nix/profiles/system"), first);
+
+    // One that was booted is not waited with until the next boot.
+    let id = second(r#"motd = "third";"#);
+    booted.hub.json(&["reboot", "p510"]).exits(0).ends(&[("p510", "deployed")]);
+    back(&id);
+    assert_eq!((booted.lab.current("p510"), booted.default_entry()), (first, "nixos-generation-2.conf".to_owned()));
+    booted.nothing_is_left();
+}
