@@ -64,6 +64,8 @@ pub enum Reason {
     Specialisation(Option<String>),
     /// Another system is the boot default.
     OtherBootDefault,
+    /// The profile has the wanted system, and it is not known whether the boot loader has it.
+    BootInterrupted,
     /// What runs is not a NixOS system, or not one that the host can name.
     UnknownSystem,
     /// The user asked for it.
@@ -83,7 +85,8 @@ pub enum Reason {
 pub fn decide(goal: Goal, rule: Rule, sought: Sought<'_>, facts: &Facts) -> Decision {
     let current = sought.runs(facts);
     let runs = current && !facts.interrupted;
-    let boots = sought.boots(facts);
+    let boots = sought.boots(facts) && facts.halfway.is_none();
+    let not_default = |reason| if sought.boots(facts) { Reason::BootInterrupted } else { reason };
     let activate =
         |verb: Goal, reason| Decision { action: Action::Activate { verb, set_profile: verb.sets_profile() }, reason };
     let as_wanted = match goal {
@@ -98,9 +101,9 @@ pub fn decide(goal: Goal, rule: Rule, sought: Sought<'_>, facts: &Facts) -> Deci
         Goal::DryActivate => activate(goal, Reason::Asked),
         _ if as_wanted => activate(goal, Reason::Asked),
         // Switching would restart what runs already; what is missing is the profile and the boot loader's entry.
-        Goal::Switch if runs && rule == Rule::IfChanged => activate(Goal::Boot, Reason::NotBootDefault),
-        Goal::Switch if runs => activate(goal, Reason::NotBootDefault),
-        Goal::Boot => activate(goal, Reason::OtherBootDefault),
+        Goal::Switch if runs && rule == Rule::IfChanged => activate(Goal::Boot, not_default(Reason::NotBootDefault)),
+        Goal::Switch if runs => activate(goal, not_default(Reason::NotBootDefault)),
+        Goal::Boot => activate(goal, not_default(Reason::OtherBootDefault)),
         _ if current => activate(goal, Reason::Interrupted),
         _ if sought.runs_otherwise(facts) => activate(goal, Reason::Specialisation(facts.specialisation.clone())),
         _ => {
@@ -131,6 +134,7 @@ impl fmt::Display for Reason {
             Self::Specialisation(Some(name)) => write!(f, "its specialisation `{name}` runs"),
             Self::Specialisation(None) => f.write_str("it runs without a specialisation"),
             Self::OtherBootDefault => f.write_str("another system is the boot default"),
+            Self::BootInterrupted => f.write_str("to make it the boot default was begun and did not come to its end"),
             Self::UnknownSystem => f.write_str("the host runs no system that Nix knows"),
             Self::Asked => f.write_str("asked for"),
             Self::NoBootNeeded => f.write_str("it runs what it boots; a boot would change nothing"),
@@ -214,6 +218,20 @@ mod tests {
         let decision = decide(Goal::Switch, Rule::IfChanged, Sought::plain(&path('w')), &facts);
         assert_eq!(decision.action, Action::Activate { verb: Goal::Switch, set_profile: true });
         assert_eq!(decision.reason, Reason::Interrupted);
+    }
+
+    #[test]
+    fn a_boot_default_that_the_boot_loader_may_not_have_is_made_one_again() {
+        let halfway = |current| Facts { halfway: Some(path('w')), ..facts(current, 'w') };
+        for (goal, current) in [(Goal::Boot, 'a'), (Goal::Boot, 'w'), (Goal::Switch, 'w')] {
+            let decision = decide(goal, Rule::IfChanged, Sought::plain(&path('w')), &halfway(current));
+            assert_eq!(decision.action, Action::Activate { verb: Goal::Boot, set_profile: true }, "{goal} {current}");
+            assert_eq!(decision.reason, Reason::BootInterrupted, "{goal} {current}");
+        }
+        // Another system is another matter.
+        let other = Facts { halfway: Some(path('a')), ..facts('a', 'a') };
+        let decision = decide(Goal::Boot, Rule::IfChanged, Sought::plain(&path('w')), &other);
+        assert_eq!(decision.reason, Reason::OtherBootDefault);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::remote::Facts;
 pub enum Drift {
     /// There is none: it runs what the flake wants, boots it by default, and was booted with it as far as that matters.
     None,
-    /// Switching to what it runs did not come to its end.
+    /// Switching to what it runs, or making that the boot default, did not come to its end.
     Interrupted,
     /// What the flake wants is not known.
     Unknown,
@@ -105,7 +105,7 @@ pub fn drifts(
     deployed: &[Deployed],
     order: impl Fn(&str) -> Option<Ordering>,
 ) -> Vec<Drift> {
-    let interrupted = facts.interrupted.then_some(Drift::Interrupted);
+    let interrupted = (facts.interrupted || facts.halfway.is_some()).then_some(Drift::Interrupted);
     let from_flake = sought.map_or(Some(Drift::Unknown), |sought| from_flake(sought, facts, deployed, order));
     let wanted = sought.and_then(|sought| sought.specialisation);
     let specialised = facts.specialisation.is_some() && facts.specialisation.as_deref() != wanted;
@@ -202,6 +202,7 @@ mod tests {
         assert_eq!(plain(&facts('w', 'w')), []);
         assert_eq!(plain(&Facts { reboot: reboot(), ..facts('w', 'w') }), [RebootPending]);
         assert_eq!(plain(&Facts { interrupted: true, ..facts('w', 'w') }), [Interrupted]);
+        assert_eq!(plain(&Facts { halfway: Some(path('w')), ..facts('w', 'w') }), [Interrupted]);
         assert_eq!(plain(&facts('w', 'a')), [NotBootDefault]);
         assert_eq!(plain(&facts('a', 'w')), [NotRunning]);
         let gaming = |profile| Facts { specialisation: Some("gaming".to_owned()), ..facts('s', profile) };

@@ -200,14 +200,26 @@ impl Activation {
 
     /// What the unit runs, or the process in its place.
     fn unit_script(&self) -> String {
+        let (begins, ends) = if self.makes_boot_default() {
+            (format!("default_begins {}", self.toplevel), "default_ends $code")
+        } else {
+            (":".to_owned(), ":")
+        };
         format!(
             include_str!("unit.sh"),
             dialect = self.platform.dialect(),
             id = self.id,
             toplevel = self.toplevel,
+            begins = begins,
             set_profile = self.command(Stage::Profile),
             switch = self.work_script(),
+            ends = ends,
         )
+    }
+
+    /// Whether the profile and the boot loader get its system, one after the other.
+    fn makes_boot_default(&self) -> bool {
+        self.platform.boots() && matches!(self.work, Work::Switch("switch" | "boot"))
     }
 
     /// The part of the start script that tells a boot that has been from one that is still to be begun.

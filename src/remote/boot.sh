@@ -7,13 +7,16 @@ old={old}
 profile={profile}
 undo() {{
   forget
+  default_begins "$new"
   nix-env --profile "$profile" --switch-generation {generation}
-  "$new/bin/switch-to-configuration" boot
+  "$new/bin/switch-to-configuration" boot && default_ends 0
   echo "$1; the host stays as it is"
   exit 1
 }}
+default_begins "$old"
 nix-env --profile "$profile" --switch-generation {old_generation} || undo "the profile does not go back to generation {old_generation}"
 "$old/bin/switch-to-configuration" boot || undo "the boot loader does not take the old system as its default"
+default_ends 0
 # It writes what the newest generations are, of which the old one may be none.
 default=
 for entry in $(boots "$old"); do

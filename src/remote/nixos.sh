@@ -4,6 +4,12 @@ hub=/run/hubctl
 profile=/nix/var/nix/profiles/system
 roots=/nix/var/nix/gcroots
 unit=nixos-rebuild-switch-to-configuration
+# A link to what is about to become the boot default, for as long as the boot loader may not have it. It lies on the disk of the
+# profile, so that a host that loses its power between the two shows that.
+halfway=/nix/var/nix/hubctl-boot-default
+default_begins() { ln -sfn "$1" "$halfway" 2>/dev/null; }
+# default_ends CODE: the boot loader comes before the activation, so that with each of these it is installed.
+default_ends() { case $1 in 0 | 2 | 4 | 100) rm -f "$halfway" ;; esac; }
 real() { readlink -f "$1"; }
 changed() { stat -c %Y "$1"; }
 # line FILE: its first line, without a program.

@@ -63,6 +63,10 @@ pub struct Facts {
     pub remains: bool,
     /// Whether a switch was begun that neither came to its end nor goes on.
     pub interrupted: bool,
+    /// The profile's system, where it was begun to make that the boot default, and this neither came to its end nor goes on: the boot
+    /// loader may have another one.
+    #[serde(skip)]
+    pub halfway: Option<StorePath>,
     /// The units that failed.
     pub failed_units: Vec<String>,
     /// The last activation that was taken back since the boot, and that no later one was confirmed after.
@@ -277,6 +281,7 @@ pub fn parse(printed: &str) -> Option<Facts> {
             "remains" => facts.remains = true,
             "specialisation" => facts.specialisation = Some(value.to_owned()),
             "interrupted" => facts.interrupted = true,
+            "halfway" => facts.halfway = StorePath::containing(value).ok(),
             "reverted" => facts.reverted = TakenBack::parse(value),
             "failed-unit" => facts.failed_units.push(value.to_owned()),
             "host-key" => facts.host_keys.extend(HostKey::parse(value)),
@@ -286,6 +291,10 @@ pub fn parse(printed: &str) -> Option<Facts> {
         }
     }
     facts.interrupted &= facts.activating.is_none();
+    facts.halfway = facts.halfway.filter(|_| facts.activating.is_none());
+    // What is said of an attempt ends with the next generation, whoever made it.
+    let made = facts.generation_made.unwrap_or_default();
+    facts.reverted = facts.reverted.filter(|taken| made <= taken.at);
     facts.battery = facts.battery.filter(|_| !has_mains);
     complete.then_some(facts)
 }
@@ -318,6 +327,16 @@ mod tests {
         assert_eq!(facts.lock.unwrap().owner, "me@here");
         let reverted = facts.reverted.unwrap();
         assert_eq!((reverted.at, reverted.reason.as_str()), (1_760_000_000, "it hung for long"));
+    }
+
+    #[test]
+    fn what_is_said_of_an_attempt_ends_with_the_next_generation() {
+        let reverted = |made: u32| {
+            let printed = format!("probe=1\ngeneration-made={made}\nreverted=7-p620 1760000000 reverted 0 it hung");
+            parse(&printed).unwrap().reverted
+        };
+        assert!(reverted(1_759_999_999).is_some());
+        assert_eq!(reverted(1_760_000_001), None);
     }
 
     #[test]

@@ -126,6 +126,8 @@ for plan in start restart reload; do
   [ -s "/run/nixos/$plan-list" ] && interrupted=1
 done
 say interrupted "$interrupted"
+# The profile has a system of which it is not known whether the boot loader has it too.
+[ /nix/var/nix/hubctl-boot-default -ef $profile ] && real $profile && say halfway "$real"
 if [ -d /run/systemd/system ]; then
   say systemd 1
   # Who activates has units of these names, for as long as they are there. Without one the failed units are all that matters: to

@@ -10,6 +10,7 @@ mkfifo "$d/pipe"
 tee -a "$d/log" <"$d/pipe" 9>&- &
 tee=$!
 {{
+  {begins}
   {set_profile}
   code=$?
   if [ $code != 0 ]; then
@@ -17,6 +18,7 @@ tee=$!
   else
     {switch}
     code=$?
+    {ends}
   fi
 }} >"$d/pipe" 2>&1 9>&-
 # What the new system started may hold the pipe open; its output is the journal's business.

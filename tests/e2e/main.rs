@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod bench;
+mod boot_sweep;
 mod build_on;
 mod builders;
 mod cached;

@@ -309,3 +309,21 @@ fn a_boot_default_that_is_taken_back_is_the_one_before() {
     assert_eq!((booted.lab.current("p510"), booted.default_entry()), (first, "nixos-generation-2.conf".to_owned()));
     booted.nothing_is_left();
 }
+
+#[test]
+fn a_boot_loader_that_could_not_be_installed_is_installed_by_the_next_run() {
+    let booted = Booted::up("", LONG, "");
+    // Where the entry of the new generation would be.
+    booted.lab.ssh("p510", "mkdir -p /boot/loader/entries/nixos-generation-2.conf.tmp");
+    booted.hub.set_host("p510", r#"motd = "new";"#);
+    booted.hub.json(&["deploy", "--goal", "boot", "p510"]).exits(1).ends(&[("p510", "activate-failed")]);
+    assert_eq!(booted.default_entry(), "nixos-generation-1.conf");
+    booted.hub.run(&["status", "p510"]).prints("interrupted");
+    booted.lab.ssh("p510", "rmdir /boot/loader/entries/nixos-generation-2.conf.tmp");
+    let planned = booted.hub.run(&["quick-deploy", "--goal", "boot", "--dry-run", "p510"]).exits(0);
+    planned.prints("to make it the boot default was begun and did not come to its end");
+    booted.hub.json(&["quick-deploy", "--goal", "boot", "p510"]).exits(0).ends(&[("p510", "deployed")]);
+    assert_eq!(booted.default_entry(), "nixos-generation-2.conf");
+    booted.hub.json(&["quick-deploy", "--goal", "boot", "p510"]).exits(0).ends(&[("p510", "unchanged")]);
+    booted.lab.ssh("p510", "[ ! -L /nix/var/nix/hubctl-boot-default ]");
+}
