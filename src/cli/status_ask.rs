@@ -15,7 +15,7 @@ use crate::run::{Stop, Tries, check_health, reach, target_of};
 
 /// How much later hosts are asked that did not answer last time: connecting to those that do is work for this machine, which they would
 /// share for nothing.
-const LATER: Duration = Duration::from_millis(200);
+const LATER: Duration = Duration::from_millis(400);
 
 /// The health checks that fail, where they could be run.
 pub(super) type Checked = Result<Vec<Ailment>, RunError>;
