@@ -7,7 +7,8 @@ mod nix_files;
 use std::fs;
 use std::path::PathBuf;
 
-use hubctl::lint::{Before, Fixing, Layout, Levels, RULES, Scope, Source, check_syntax, fix, format, formatted, lint};
+use hubctl::lint::{Baseline, Before, Fixing, Layout, Levels, RULES, Scope, Source, Suite};
+use hubctl::lint::{check_syntax, fix, format, formatted, github, junit, lint, sarif};
 use nix_files::{Files, Numbers, changed, words};
 
 impl Files {
@@ -26,6 +27,15 @@ impl Files {
 
     fn lint(&self) -> usize {
         lint(self.dir.path(), &self.names, Scope::All, &Levels::default(), &Before::new()).unwrap().findings().count()
+    }
+
+    /// Tells what is found in every form.
+    fn tell(&self) {
+        let report = lint(self.dir.path(), &self.names, Scope::All, &Levels::default(), &Before::new()).unwrap();
+        let drawn = junit(&[Suite::of_files(&report)]).unwrap();
+        assert!(drawn.len() < 3000 * report.findings().count(), "excerpts are as long as their files");
+        assert!(github(&report).len() > 1000 && sarif(&report).is_object());
+        assert!(!Baseline::of(&report).is_empty());
     }
 
     fn fix(&self, fixing: Fixing) -> usize {
@@ -94,17 +104,23 @@ fn what_is_long_or_deep_comes_to_an_end() {
     ] {
         texts.push(piece.repeat(20_000));
     }
-    let long = 1_000;
+    let long = 20_000;
     let each = |piece: fn(usize) -> String| (0..long).map(piece).collect::<String>();
     texts.push(format!("{{ {} }}", each(|at| format!("a{at} = b: b.c or {at};\n"))));
-    texts.push(format!("let {} in 1", each(|at| format!("a{at} = a{};\n", (at + 1) % 1_000))));
+    texts.push(format!("let {} in 1", each(|at| format!("a{at} = a{};\n", (at + 1) % 20_000))));
     texts.push(format!("[ {} ]", each(|at| format!("({at}) \"${{toString {at}}}\" "))));
     texts.push(format!("{{ {} }}: 1", (0..long).map(|at| format!("a{at}")).collect::<Vec<_>>().join(", ")));
     texts.push(format!("{{ {} }}", each(|at| format!("services.a{at}.enable = true;\n"))));
     texts.push(format!("{{ x = ''\n{}''; }}", each(|at| format!("  line {at} ''${{a}} $$ x/y.nix\n"))));
     texts.push(format!("{{ {} }}", each(|at| format!("# hubctl: allow unused-binding: {at}\na{at} = 1;\n"))));
+    // One line, with a finding every few characters, and some far from what they are about.
+    texts.push(format!("[ {} ]", each(|at| format!("(\u{e4}{at} == true) "))));
+    texts.push(format!("{{ a = 1; {} }}", each(|_| "a = 1; ".to_owned())));
+    texts.push(format!("{{ a = 1; {} }}", each(|_| "\na = 1;".to_owned())));
+    texts.push(format!("[ {} ]", each(|at| format!("(with x{at}; with y{at}; z)\n"))));
+    texts.push(format!("[ {} ]", each(|at| format!("undefined{at} "))));
     let files = Files::new(&texts);
-    assert!(files.lint() > 0);
+    files.tell();
     files.fix(Fixing::Unsafe);
     files.format();
     for text in files.texts() {

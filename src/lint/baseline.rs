@@ -1,6 +1,6 @@
 //! What was found before a hub took up `lint`, so that only what is new fails.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -62,8 +62,9 @@ impl Baseline {
     pub fn of(report: &Report) -> Self {
         let mut all = BTreeMap::new();
         for checked in &report.found {
+            let mut lines = Lines::of(&checked.source);
             for finding in checked.findings.iter().filter(|finding| rule(finding.rule).is_some()) {
-                *all.entry(known(&checked.source, finding)).or_default() += 1;
+                *all.entry(lines.known(finding)).or_default() += 1;
             }
         }
         Self(all)
@@ -103,9 +104,9 @@ impl Baseline {
     pub fn take_out_of(&mut self, report: &mut Report) -> usize {
         let mut taken = 0;
         for checked in &mut report.found {
-            let source = &checked.source;
+            let mut lines = Lines::of(&checked.source);
             checked.findings.retain(|finding| {
-                let count = self.0.get_mut(&known(source, finding)).filter(|count| **count > 0);
+                let count = self.0.get_mut(&lines.known(finding)).filter(|count| **count > 0);
                 count.map(|count| *count -= 1).inspect(|()| taken += 1).is_none()
             });
         }
@@ -115,10 +116,26 @@ impl Baseline {
     }
 }
 
-fn known(source: &Source, finding: &Finding) -> Known {
-    let line = source.line(source.position(finding.span.start).line);
-    let hash = blake3::hash(source.text()[line].trim().as_bytes());
-    Known { path: source.path().to_owned(), rule: finding.rule.to_owned(), line: hash.to_hex()[..16].to_owned() }
+/// The lines of a file by their hashes, each of which is made once: a line may be long, and have many findings.
+struct Lines<'a> {
+    source: &'a Source,
+    hashes: HashMap<usize, String>,
+}
+
+impl<'a> Lines<'a> {
+    fn of(source: &'a Source) -> Self {
+        Self { source, hashes: HashMap::new() }
+    }
+
+    fn known(&mut self, finding: &Finding) -> Known {
+        let line = self.source.line_of(finding.span.start.min(self.source.text().len()));
+        let hash = || {
+            let text = self.source.text()[self.source.line(line)].trim();
+            blake3::hash(text.as_bytes()).to_hex()[..16].to_owned()
+        };
+        let line = self.hashes.entry(line).or_insert_with(hash).clone();
+        Known { path: self.source.path().to_owned(), rule: finding.rule.to_owned(), line }
+    }
 }
 
 #[cfg(test)]

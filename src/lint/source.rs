@@ -20,9 +20,12 @@ pub struct Source {
     text: String,
     /// Where each line begins.
     lines: Vec<usize>,
-    /// Whether every byte is a character, so that none has to be counted.
-    is_ascii: bool,
+    /// How many characters begin before each block; none where every byte is one.
+    blocks: Vec<usize>,
 }
+
+/// How many bytes are a block: within it, characters are counted where they are asked for.
+const BLOCK: usize = 4 << 10;
 
 impl Source {
     /// `text`, which was found at `path`, relative to the flake's directory.
@@ -30,8 +33,8 @@ impl Source {
         let text = text.into();
         let after_newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
         let lines = std::iter::once(0).chain(after_newlines).collect();
-        let is_ascii = text.is_ascii();
-        Self { path: path.into(), text, lines, is_ascii }
+        let blocks = blocks(&text);
+        Self { path: path.into(), text, lines, blocks }
     }
 
     /// Where it was found.
@@ -48,10 +51,14 @@ impl Source {
     pub fn position(&self, offset: usize) -> Position {
         let offset = floor(&self.text, offset);
         let line = self.line_of(offset);
-        let before = self.lines[line - 1]..offset;
         // Of a file that is one line, every place has the whole of it in front of it.
-        let column = if self.is_ascii { before.len() } else { self.text[before].chars().count() } + 1;
+        let column = self.characters_before(offset) - self.characters_before(self.lines[line - 1]) + 1;
         Position { line, column }
+    }
+
+    fn characters_before(&self, offset: usize) -> usize {
+        let Some(before) = self.blocks.get(offset / BLOCK) else { return offset };
+        before + begun(&self.text.as_bytes()[offset / BLOCK * BLOCK..offset])
     }
 
     /// The line of a byte, counted from 1.
@@ -95,13 +102,30 @@ impl Source {
                 shown.push(c);
             }
         }
-        Self { path, is_ascii: shown.is_ascii(), text: shown, lines }
+        Self { path, blocks: blocks(&shown), text: shown, lines }
     }
 
     /// `span` cut to whole characters of the text.
     pub fn within(&self, span: &Range<usize>) -> Range<usize> {
         within(&self.text, span)
     }
+}
+
+/// How many characters of `text` begin before each of its blocks; nothing where every byte is one.
+fn blocks(text: &str) -> Vec<usize> {
+    if text.is_ascii() {
+        return Vec::new();
+    }
+    let counts = text.as_bytes().chunks(BLOCK).scan(0, |before, block| {
+        *before += begun(block);
+        Some(*before)
+    });
+    std::iter::once(0).chain(counts).collect()
+}
+
+/// How many characters begin in a piece of UTF-8.
+fn begun(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| **byte & 0b1100_0000 != 0b1000_0000).count()
 }
 
 /// A span cut to whole characters of `text`: drawing anything else would panic.
@@ -133,5 +157,17 @@ mod tests {
         assert_eq!(source.line(9), 16..16);
         assert_eq!(source.within(&(1..99)), 0..16);
         assert_eq!(source.without(&[8..9, 0..2, 8..11]).text(), "** = 1;\n*** ü;\n");
+    }
+
+    #[test]
+    fn columns_of_a_long_line_are_those_of_its_characters() {
+        for end in ["", "\n", "ü"] {
+            let source = Source::new("a.nix", format!("\u{2713}\n{}{end}", "aü\u{2713}\u{1f512}".repeat(2_000)));
+            for offset in (0..=source.text().len()).filter(|offset| source.text().is_char_boundary(*offset)) {
+                let before = &source.text()[..offset];
+                let line = before.rsplit('\n').next().unwrap_or_default();
+                assert_eq!(source.position(offset).column, line.chars().count() + 1, "at {offset}");
+            }
+        }
     }
 }
