@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::age::Header;
 use super::past::contents;
 use super::rules::Rules;
+use super::sops::{Expected, Sealing};
 use crate::process::{Cancel, Cmd, Failure};
 
 /// How long git may take.
@@ -33,6 +34,8 @@ pub struct Leak {
 pub enum LeakKind {
     /// It is in a secret's place, and is not encrypted.
     NotEncrypted,
+    /// It is encrypted but for values that somebody wrote into it.
+    PartlyEncrypted,
     /// Its name says that it is what a secret is when it is not encrypted.
     Plaintext,
     /// It has a private key in it.
@@ -51,13 +54,15 @@ pub async fn leaks(root: &Path, rules: &Rules, staged: bool, cancel: &Cancel) ->
     };
     let listed = git(words).output(cancel).await?.stdout;
     let listed = String::from_utf8_lossy(&listed).into_owned();
-    let is_secret = |path: &Path| rules.list.iter().any(|rule| rule.path == path);
+    let mut places = Places { rules, expected: Expected::of(root) };
     let paths: Vec<_> = listed.split('\0').filter(|path| !path.is_empty()).map(Path::new).collect();
     let named = paths.iter().filter(|path| is_plaintext(path, rules));
     let mut found: Vec<_> = named.map(|path| Leak { path: path.to_path_buf(), what: LeakKind::Plaintext }).collect();
     // Of a name with the end of a line in it git cannot be asked in this way.
-    let read: Vec<_> =
-        paths.iter().filter(|path| (staged || is_secret(path)) && !path.to_string_lossy().contains('\n')).collect();
+    let read: Vec<_> = paths
+        .iter()
+        .filter(|path| (staged || places.of(path).is_some()) && !path.to_string_lossy().contains('\n'))
+        .collect();
     let asked = read.iter().fold(String::new(), |text, path| text + ":./" + &path.to_string_lossy() + "\n");
     let objects = git(&["cat-file", "--batch=%(objectname) %(objecttype) %(objectsize)"]).stdin(asked.into_bytes());
     let objects = objects.output(cancel).await?.stdout;
@@ -65,7 +70,7 @@ pub async fn leaks(root: &Path, rules: &Rules, staged: bool, cancel: &Cancel) ->
     // An answer that is missing would have all others be taken for those of the next.
     if objects.len() == read.len() {
         for (path, (_, content)) in read.iter().zip(objects) {
-            let what = kind_of(is_secret(path), content);
+            let what = kind_of(path, content, places.of(path));
             found.extend(what.map(|what| Leak { path: path.to_path_buf(), what }));
         }
     }
@@ -75,22 +80,51 @@ pub async fn leaks(root: &Path, rules: &Rules, staged: bool, cancel: &Cancel) ->
 }
 
 /// Looks at files that are about to get into git, by their paths below the root.
-pub fn leaks_among(files: &BTreeMap<String, Vec<u8>>, rules: &Rules) -> Vec<Leak> {
-    let mut found = Vec::new();
+pub fn leaks_among(root: &Path, files: &BTreeMap<String, Vec<u8>>, rules: &Rules) -> Vec<Leak> {
+    let (mut found, mut places) = (Vec::new(), Places { rules, expected: Expected::of(root) });
     for (path, content) in files {
         let path = Path::new(path);
-        let is_secret = rules.list.iter().any(|rule| rule.path == path);
         let named = is_plaintext(path, rules).then_some(LeakKind::Plaintext);
-        let kinds = named.into_iter().chain(kind_of(is_secret, content));
+        let kinds = named.into_iter().chain(kind_of(path, content, places.of(path)));
         found.extend(kinds.map(|what| Leak { path: path.to_path_buf(), what }));
     }
     found.sort();
     found
 }
 
-fn kind_of(is_secret: bool, content: &[u8]) -> Option<LeakKind> {
-    if is_secret {
-        return Header::of(content).is_err().then_some(LeakKind::NotEncrypted);
+/// Which rules want a file encrypted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Of {
+    Agenix,
+    Sops,
+}
+
+/// What tells of a file by its path whether it is a secret.
+struct Places<'a> {
+    rules: &'a Rules,
+    expected: Expected,
+}
+
+impl Places<'_> {
+    fn of(&mut self, path: &Path) -> Option<Of> {
+        if self.rules.list.iter().any(|rule| rule.path == path) {
+            return Some(Of::Agenix);
+        }
+        self.expected.wants(path).then_some(Of::Sops)
+    }
+}
+
+fn kind_of(path: &Path, content: &[u8], of: Option<Of>) -> Option<LeakKind> {
+    let sealing = match of {
+        Some(Of::Agenix) if Header::of(content).is_err() => Sealing::None,
+        Some(Of::Agenix) | None => Sealing::Whole,
+        Some(Of::Sops) => Sealing::of(path, content),
+    };
+    match (of, sealing) {
+        (_, Sealing::None) => return Some(LeakKind::NotEncrypted),
+        (_, Sealing::Part) => return Some(LeakKind::PartlyEncrypted),
+        (Some(_), Sealing::Whole) => return None,
+        (None, Sealing::Whole) => {}
     }
     let begins = |line: &str| KEYS.iter().any(|key| line.trim_start_matches(['"', '\'', ' ', '\t']).starts_with(key));
     let text = String::from_utf8_lossy(content);
@@ -118,6 +152,7 @@ impl LeakKind {
     pub fn words(self) -> &'static str {
         match self {
             Self::NotEncrypted => "a secret that is not encrypted",
+            Self::PartlyEncrypted => "a secret of which a value is not encrypted",
             Self::Plaintext => "named as a secret's plaintext",
             Self::PrivateKey => "has a private key in it",
         }
@@ -140,7 +175,9 @@ mod tests {
         let key = format!("AGE-SECRET-KEY-1{}", "Q".repeat(58));
         let files = [("secrets/a.age", "plain"), ("secrets/b", "x"), ("key.txt", key.as_str()), ("a.nix", "{ }")];
         let files = files.map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec())).into();
-        let found: Vec<_> = leaks_among(&files, &rules).into_iter().map(|leak| (leak.path, leak.what)).collect();
+        let root = tempfile::tempdir().unwrap();
+        let found: Vec<_> =
+            leaks_among(root.path(), &files, &rules).into_iter().map(|leak| (leak.path, leak.what)).collect();
         let expected = [
             ("key.txt", LeakKind::PrivateKey),
             ("secrets/a.age", LeakKind::NotEncrypted),
@@ -152,12 +189,14 @@ mod tests {
     #[test]
     fn a_private_key_is_told_from_a_word_about_one() {
         assert_eq!(
-            kind_of(false, b"key = \"x\"\n-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n"),
+            kind_of(Path::new("x"), b"key = \"x\"\n-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n", None),
             Some(LeakKind::PrivateKey)
         );
         let key = format!("AGE-SECRET-KEY-1{}", "Q".repeat(58));
-        assert_eq!(kind_of(false, key.as_bytes()), Some(LeakKind::PrivateKey));
-        assert_eq!(kind_of(false, b"keys begin with `AGE-SECRET-KEY-1`\nAGE-SECRET-KEY-1\n"), None);
-        assert_eq!((kind_of(true, b"plain"), kind_of(false, b"plain")), (Some(LeakKind::NotEncrypted), None));
+        assert_eq!(kind_of(Path::new("x"), key.as_bytes(), None), Some(LeakKind::PrivateKey));
+        assert_eq!(kind_of(Path::new("x"), b"keys begin with `AGE-SECRET-KEY-1`\nAGE-SECRET-KEY-1\n", None), None);
+        let plain = |of| kind_of(Path::new("x"), b"plain", of);
+        assert_eq!([Some(Of::Agenix), Some(Of::Sops)].map(plain), [Some(LeakKind::NotEncrypted); 2]);
+        assert_eq!(plain(None), None);
     }
 }

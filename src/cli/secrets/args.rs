@@ -88,8 +88,8 @@ pub(in crate::cli) async fn run(hub: &Hub, args: SecretsArgs) -> Result<Exit> {
         SecretsCommand::Rotate(args) => rotate::run(hub, &args).await,
         SecretsCommand::History(args) => history::run(hub, &args).await,
         SecretsCommand::Import(args) => import::run(hub, &args).await,
-        // The others are about the rules of secrets.nix alone.
-        SecretsCommand::Check(args) => check::run(hub, &Place::of(hub).await?, &args).await,
+        SecretsCommand::Check(args) => check::run(hub, &args).await,
+        // This is about the rules of secrets.nix alone.
         SecretsCommand::Keys(args) => keys::run(hub, &Place::of(hub).await?, &args),
     }
 }

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
+use super::both::Both;
 use super::matrix::Matrix;
-use super::place::{Place, told};
+use super::place::told;
 use crate::cli::findings::is_nix;
 use crate::cli::hub::Hub;
 use crate::error::{Error, Exit, Kind, Result};
@@ -32,14 +33,21 @@ pub(super) struct CheckArgs {
     hosts: bool,
 }
 
-pub(super) async fn run(hub: &Hub, place: &Place, args: &CheckArgs) -> Result<Exit> {
-    let found = leaks(&place.root, &place.rules, args.staged, &hub.cancel).await;
+pub(super) async fn run(hub: &Hub, args: &CheckArgs) -> Result<Exit> {
+    let both = Both::of(hub).await?;
+    let none = no_rules();
+    let rules = both.agenix.as_ref().map_or(&none, |place| &place.rules);
+    let found = leaks(&both.root, rules, args.staged, &hub.cancel).await;
     hub.not_stopped()?;
     let found = found.map_err(|failure| {
         Error::message(Kind::Failed, format!("git does not tell which files it has: {failure}"))
             .hint("only what is in git can be checked for what should not be there")
     })?;
-    let matrix = if args.hosts { Some(Matrix::of(hub, place, &[]).await?) } else { None };
+    let matrix = match &both.agenix {
+        Some(place) if args.hosts => Some(Matrix::of(hub, place, &[]).await?),
+        None if args.hosts => return Err(told(SecretsError::NoRules(both.root.clone()))),
+        Some(_) | None => None,
+    };
     let written = if hub.ui.output() == Output::Json {
         let mut all = json!({ "leaks": found });
         if let Some(matrix) = &matrix {
@@ -69,8 +77,8 @@ pub(in crate::cli) async fn staged_leaks(hub: &Hub, root: &Path, staged: &Staged
     // No secret is a file of Nix: without any other, nobody has to know what the rules say.
     let needs_rules = staged.keys().any(|path| !is_nix(Path::new(path)));
     let rules = if needs_rules { rules(hub, root).await? } else { None };
-    let rules = rules.unwrap_or_else(|| Rules { file: PathBuf::new(), list: Vec::new() });
-    Ok(leaks_among(staged, &rules).iter().map(of_leak).collect())
+    let rules = rules.unwrap_or_else(no_rules);
+    Ok(leaks_among(root, staged, &rules).iter().map(of_leak).collect())
 }
 
 /// A file that should not be in git, as a finding. What is in it is not shown.
@@ -78,6 +86,11 @@ pub(super) fn of_leak(leak: &Leak) -> Checked {
     let hint = "`git restore --staged FILE` takes it out of the next commit; what was committed has to be replaced";
     let finding = Finding::other((RULE, Severity::Error), 0..0, leak.what.words().to_owned(), Some(hint.to_owned()));
     Checked { source: Source::new(leak.path.to_string_lossy(), ""), findings: vec![finding] }
+}
+
+/// What there is where agenix has no rules.
+pub(super) fn no_rules() -> Rules {
+    Rules { file: PathBuf::new(), list: Vec::new() }
 }
 
 /// The rules of the repository; nothing where it has none.

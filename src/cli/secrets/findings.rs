@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::ask::Terminal;
-use super::check::{of_leak, rules};
+use super::check::{no_rules, of_leak, rules};
 use super::sops;
 use super::status::{hosts, words};
 use crate::cli::findings::is_nix;
@@ -27,9 +27,9 @@ pub(in crate::cli) async fn troubles(hub: &Hub, root: &Path) -> Result<Vec<Check
     let mut found = Vec::new();
     if let Some(rules) = &rules {
         found.extend(of_rules(hub, root, rules).await?);
-        if let Ok(leaks) = leaks(root, rules, false, &hub.cancel).await {
-            found.extend(leaks.iter().map(of_leak));
-        }
+    }
+    if let Ok(leaks) = leaks(root, &rules.unwrap_or_else(no_rules), false, &hub.cancel).await {
+        found.extend(leaks.iter().map(of_leak));
     }
     match ToRotate::read(root) {
         Ok(list) => {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
-use super::cipher::{DataKey, Nonce, seal, seal_comment};
+use super::cipher::{DataKey, Nonce, is_sealed, seal, seal_comment};
 use super::error::{At as _, SopsError};
 use super::format::{Format, utf8};
 use super::keys::{unwrap, wrap};
@@ -79,6 +79,19 @@ impl SopsFile {
         let found = contents(&self.document, &self.metadata.rule)?;
         let values = found.iter().filter(|content| matches!(content.kind, Kind::Value { .. }));
         Ok(values.map(|content| (shown(&content.steps), content.encrypted)).collect())
+    }
+
+    /// Whether there are values that the file's own rule has encrypted and that are not: somebody wrote them by hand.
+    pub fn has_open_values(&self) -> bool {
+        let is_open = |plain: &Plain| match plain {
+            Plain::Text(text) => !text.is_empty() && !std::str::from_utf8(text).is_ok_and(is_sealed),
+            _ => true,
+        };
+        let is_open = |content: &Content<'_>| match &content.kind {
+            Kind::Value { plain, .. } => content.encrypted && is_open(plain),
+            Kind::Comment { .. } => false,
+        };
+        contents(&self.document, &self.metadata.rule).is_ok_and(|found| found.iter().any(is_open))
     }
 
     /// Its values as they stand in the file, by their addresses; no key is needed for that.

@@ -5,6 +5,7 @@
 
 mod cipher;
 mod error;
+mod expected;
 mod file;
 mod format;
 mod json;
@@ -26,6 +27,7 @@ mod yaml_write;
 
 pub use cipher::{DataKey, sealed_length};
 pub use error::SopsError;
+pub use expected::{Expected, Sealing};
 pub use file::{Settings, SopsFile, Variables, create};
 pub use format::Format;
 pub use rule::Rule;

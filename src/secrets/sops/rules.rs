@@ -27,6 +27,9 @@ const FOREIGN: [(&str, &str); 8] = [
     ("pgp", "PGP"),
 ];
 
+/// Files that are no secrets by their names.
+const OTHERS: [&str; 6] = ["flake.nix", "README.md", "x1.yaml", "x1.yml", "x1.json", "x1/x1.yaml"];
+
 /// The rules of a repository, or of a part of it.
 #[derive(Debug)]
 pub struct SopsRules {
@@ -117,6 +120,13 @@ impl SopsRule {
     /// The expression that it matches paths with.
     pub fn pattern(&self) -> Option<&str> {
         self.pattern.as_ref().map(Regex::as_str)
+    }
+
+    /// Whether the files that it matches are secrets. A rule for all files, or for all of a kind, says nothing of the sort: it says how
+    /// they would be encrypted.
+    pub fn is_for_secrets(&self) -> bool {
+        let is_for = |pattern: &Regex| !OTHERS.iter().any(|other| pattern.is_match(other));
+        self.pattern.as_ref().is_some_and(is_for)
     }
 
     fn of(rule: &Container) -> Result<Self, SopsError> {

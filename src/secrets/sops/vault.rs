@@ -295,7 +295,7 @@ fn sealed_values(file: &SopsFile) -> Result<Vec<String>, SopsError> {
 }
 
 /// Whether a file that cannot be read as one of SOPS was meant to be one.
-fn may_be_sops(bytes: &[u8]) -> bool {
+pub(super) fn may_be_sops(bytes: &[u8]) -> bool {
     let has = |part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
     has(b"ENC[AES256_GCM,data:") && has(b"sops")
 }

@@ -66,6 +66,41 @@ fn what_was_tampered_with_is_not_shown() {
 }
 
 #[test]
+fn what_the_rules_want_encrypted_is_not_committed_as_it_is() {
+    let secrets = alone();
+    let hub = &secrets.hub;
+    hub.git(&["add", "--all"]);
+    hub.run(&["secrets", "check"]).exits(0);
+    hub.run(&["secrets", "check", "--staged"]).exits(0);
+    hub.run(&["hook", "run"]).exits(0);
+
+    hub.write("secrets/plain.yaml", "password: hunter2\n");
+    hub.write("secrets/README.md", "Who reads what.\n");
+    hub.write("values.yaml", "a: b\n");
+    hub.git(&["add", "--all"]);
+    let told = "secrets/plain.yaml: a secret that is not encrypted\n";
+    for words in [&["secrets", "check"][..], &["secrets", "check", "--staged"]] {
+        assert_eq!(hub.run(words).exits(1).stdout, told);
+    }
+    let ended = hub.run(&["hook", "run"]).exits(1).prints("error[plain-secret]").prints("secrets/plain.yaml");
+    assert!(!ended.stdout.contains("hunter2") && !ended.stderr.contains("hunter2"), "{ended:?}");
+    hub.git(&["rm", "--quiet", "--cached", "secrets/plain.yaml"]);
+    fs::remove_file(hub.root().join("secrets/plain.yaml")).unwrap();
+
+    // What was written into a file by hand is no more encrypted than a file of its own.
+    let sealed = text(&secrets, "secrets/web.yaml");
+    hub.write("secrets/web.yaml", &sealed.replacen("password: ENC[", "token: hunter2\npassword: ENC[", 1));
+    hub.git(&["add", "--all"]);
+    let told = "secrets/web.yaml: a secret of which a value is not encrypted\n";
+    assert_eq!(hub.run(&["secrets", "check", "--staged"]).exits(1).stdout, told);
+    // What is staged counts.
+    hub.write("secrets/web.yaml", &sealed);
+    hub.run(&["hook", "run"]).exits(1).prints("a value is not encrypted");
+    hub.git(&["add", "--all"]);
+    hub.run(&["hook", "run"]).exits(0);
+}
+
+#[test]
 fn drift_is_told_without_a_key_and_rekeyed() {
     let secrets = alone();
     let hub = &secrets.hub;
