@@ -142,6 +142,32 @@ fn outputs_that_nothing_looks_for_are_told() {
         .prints("`packages.x86_64-linus` is of no system that there is");
 }
 
+#[test]
+fn a_flake_that_cannot_be_loaded_is_told_in_the_form_that_is_asked_for() {
+    let hub = clean();
+    hub.write("modules/a.nix", "let x = 1; in { }\n");
+    hub.write("flake.nix", "{\n  outputs = _: { nixosConfigurations = throw \"no hosts today\"; };\n}\n");
+    let told = hub.json(&["validate"]).exits(2).json();
+    assert_eq!(told["hosts"], json!([]));
+    let found = told["findings"].as_array().unwrap();
+    let of = |rule: &str| found.iter().find(|one| one["rule"] == rule).unwrap_or_else(|| panic!("no {rule}: {told}"));
+    assert_eq!(
+        (&of("unused-binding")["path"], &of("flake-evaluation")["path"]),
+        (&json!("modules/a.nix"), &json!("flake.nix"))
+    );
+    let error = of("flake-evaluation");
+    assert!(error["message"].as_str().unwrap().contains("no hosts today"), "{error}");
+    assert_eq!((&error["severity"], &error["place"]["start"]["line"]), (&json!("error"), &json!(2)));
+    let log = hub.run(&["validate", "--form", "sarif"]).exits(2).json();
+    let rules: Vec<_> = log["runs"][0]["results"].as_array().unwrap().iter().map(|one| one["ruleId"].clone()).collect();
+    assert!(rules.contains(&json!("flake-evaluation")) && rules.contains(&json!("unused-binding")), "{rules:?}");
+    hub.run(&["validate", "--form", "github"]).exits(2).prints("title=flake-evaluation").prints("title=unused-binding");
+    hub.run(&["validate", "--form", "junit"]).exits(2).prints("no hosts today").prints("unused-binding");
+    // For a person the error comes last.
+    hub.run(&["validate"]).exits(2).prints("`x` is not used").says("no hosts today");
+    hub.run(&["validate", "--quick", "--form", "junit"]).exits(1).prints("unused-binding");
+}
+
 /// Has every host of the lab's fleet more attributes, as a function of `name`.
 fn with(hub: &Hub, attributes: &str) {
     let flake = hub.committed("flake.nix");

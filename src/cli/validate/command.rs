@@ -65,17 +65,27 @@ pub(in crate::cli) async fn run(hub: &Hub, args: ValidateArgs) -> Result<Exit> {
         text(hub, &report).map_err(failed)?;
     }
     hub.ui.status(&format!("files: {}", summary(&report, begun)));
-    let mut judged = Vec::new();
+    let (mut judged, mut broken) = (Vec::new(), None);
     if !args.quick {
-        let asked = Box::pin(full(hub, &args, &root, is_text)).await?;
-        report.found.extend(asked.found);
-        judged = asked.judged;
-        hub.ui.status(&hosts::summary(&judged, begun));
+        match hub.load().await {
+            Ok(loaded) => {
+                let asked = Box::pin(full(hub, &args, &root, loaded, is_text)).await?;
+                report.found.extend(asked.found);
+                judged = asked.judged;
+                hub.ui.status(&hosts::summary(&judged, begun));
+            }
+            // A person has read by now what the files tell; a program wants all of it in one document.
+            Err(error) if is_text || error.kind() == Kind::Cancelled => return Err(error),
+            Err(error) => {
+                broken = Some(error.exit());
+                report.found.push(flake::of_load(&root, &error));
+            }
+        }
     }
     let is_well =
         hosts::is_well(&judged, args.strict) && !report.findings().any(|finding| is_failing(finding, args.strict));
     tell(hub, &args, &root, report, &judged).map_err(failed)?;
-    Ok(if is_well { Exit::Success } else { Exit::Failed })
+    Ok(broken.unwrap_or(if is_well { Exit::Success } else { Exit::Failed }))
 }
 
 fn failed(error: std::io::Error) -> Error {
@@ -102,8 +112,13 @@ struct Asked {
 }
 
 /// What only Nix tells: the flake's outputs and secrets, its hosts, and where that is asked for what they are built to.
-async fn full(hub: &Hub, args: &ValidateArgs, root: &Path, is_text: bool) -> Result<Asked> {
-    let (fleet, evaluator) = hub.load().await?;
+async fn full(
+    hub: &Hub,
+    args: &ValidateArgs,
+    root: &Path,
+    (fleet, evaluator): (Fleet, Arc<Evaluator>),
+    is_text: bool,
+) -> Result<Asked> {
     let hosts = args.hosts.select(hub, &fleet.inventory)?;
     let asked = outputs(evaluator.nix(), evaluator.source(), &hub.cancel).await;
     hub.not_stopped()?;

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
+use crate::error::Error;
 use crate::fleet::FeatureProblem;
 use crate::lint::{Checked, Finding, Severity, Source};
 use crate::nix::{BY_SYSTEM, EvalError, LockTrouble, lock_troubles};
@@ -113,6 +114,16 @@ pub(super) fn of_features(root: &Path, unknown: &[FeatureProblem]) -> Option<Che
     let source = source_of(root);
     let findings: Vec<_> = unknown.iter().map(|problem| of(&source, problem)).collect();
     (!findings.is_empty()).then_some(Checked { source, findings })
+}
+
+/// Why the flake at `root` cannot be loaded, so that nothing of its hosts is known.
+pub(super) fn of_load(root: &Path, error: &Error) -> Checked {
+    let source = source_of(root);
+    let rule = ("flake-evaluation", Severity::Error);
+    let hints = error.all_hints().join("\n");
+    let found = finding(&source, "outputs", rule, error.to_string(), hints);
+    let findings = vec![Finding { hint: found.hint.clone().filter(|hint| !hint.is_empty()), ..found }];
+    Checked { source, findings }
 }
 
 /// What Nix says of the flake at `root` as a whole.
