@@ -34,6 +34,7 @@ const ALIASES: &[(&str, &[&str])] = &[
     ("ci-quick", &["validate", "--quick"]),
     ("ci-hosts", &["ci", "matrix"]),
     ("check-module", &["check-syntax"]),
+    ("check-module-docs", &["lint", "--only", "option-description,option-type"]),
     ("cleanup-dead-code", &["lint", "--fix"]),
     ("test-build", &["test-host"]),
     ("test-build-verbose", &["test-host", "--verbose"]),
@@ -66,6 +67,17 @@ const ALIASES: &[(&str, &[&str])] = &[
     ("update-commit", &["update", "--commit"]),
     ("update-commit-deploy", &["update", "--commit", "--deploy"]),
 ];
+
+/// Words that have no command of their own, with what helps instead.
+const INSTEAD: &[(&str, &str)] = &[("test-modules", MODULES), ("test-module", MODULES)];
+
+const MODULES: &str = "no command evaluates a module by itself: `hubctl validate` evaluates the hosts with all their modules, \
+                       `hubctl features` shows which of them a host has, `hubctl check-syntax PATH` and `hubctl lint PATH` check one file";
+
+/// What helps in the place of a word that is no command.
+pub(super) fn instead(word: &str) -> Option<&'static str> {
+    INSTEAD.iter().find(|(old, _)| *old == word).map(|(_, helps)| *helps)
+}
 
 /// A command line with its aliases replaced and, where its first word is neither command nor alias, `deploy` in front of it.
 #[derive(Debug)]

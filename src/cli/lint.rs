@@ -13,7 +13,7 @@ use super::hub::Hub;
 use super::options::levels_of;
 use crate::error::{Error, Exit, Kind, Result, nearest};
 use crate::lint::{
-    BASELINE, Baseline, BaselineError, Cache, Fixing, Level, Levels, RULES, Report, Scope, fix, lint_cached, rule,
+    BASELINE, Baseline, BaselineError, Cache, Fixing, Level, Levels, RULES, Report, Rule, Scope, fix, lint_cached, rule,
 };
 use crate::nix::{FlakeRef, changed_texts};
 use crate::report::{Cell, Output, Style, Table};
@@ -43,12 +43,16 @@ pub(super) struct LintArgs {
     #[arg(long, value_name = "WHAT", conflicts_with = "fix")]
     baseline: Option<Known>,
 
+    /// Looks for what these rules find alone, with commas between them, and exits with 1 for a note too.
+    #[arg(long, value_name = "RULES", value_delimiter = ',', conflicts_with = "baseline")]
+    only: Vec<String>,
+
     /// Shows the page of a rule: why it is there, what is wrong and what is right.
-    #[arg(long, value_name = "RULE", conflicts_with_all = ["paths", "fix", "baseline", "form"])]
+    #[arg(long, value_name = "RULE", conflicts_with_all = ["paths", "fix", "baseline", "form", "only"])]
     explain: Option<String>,
 
     /// Lists the rules.
-    #[arg(long, conflicts_with_all = ["paths", "fix", "baseline", "form", "explain"])]
+    #[arg(long, conflicts_with_all = ["paths", "fix", "baseline", "form", "only", "explain"])]
     rules: bool,
 }
 
@@ -78,9 +82,15 @@ pub(super) async fn run(hub: &Hub, args: LintArgs) -> Result<Exit> {
         return explain(hub, name);
     }
     let config = Config::of(&hub.flake()?)?;
-    let levels = levels_of(hub, &config);
+    let mut levels = levels_of(hub, &config);
     if args.rules {
         return list(hub, &levels);
+    }
+    for name in &args.only {
+        known_rule(name)?;
+    }
+    if !args.only.is_empty() {
+        levels = levels.only(&args.only);
     }
     let begun = Instant::now();
     let flake = hub.flake()?;
@@ -90,13 +100,17 @@ pub(super) async fn run(hub: &Hub, args: LintArgs) -> Result<Exit> {
         mend(hub, &root, &files, &levels, which).await?;
     }
     let scope = if args.paths.is_empty() { Scope::All } else { Scope::Some };
-    let mut report = look(hub, &flake, (files, scope), levels, cache?).await?;
+    // What a few rules see is not what is kept.
+    let cache = if args.only.is_empty() { cache? } else { Cache::none() };
+    let mut report = look(hub, &flake, (files, scope), levels, cache).await?;
     match args.baseline {
         Some(Known::Write) => return remember(hub, &root, &report, &args.paths),
         Some(Known::Off) => {}
-        None => leave_out_known(hub, &root, &mut report, args.paths.is_empty())?,
+        None => leave_out_known(hub, &root, &mut report, args.paths.is_empty() && args.only.is_empty())?,
     }
-    tell(hub, &report, args.form, begun)
+    let exit = tell(hub, &report, args.form, begun)?;
+    // Who asks for a rule wants to know.
+    Ok(if args.only.is_empty() || report.found.is_empty() { exit } else { Exit::Failed })
 }
 
 /// What is known of the flake's files.
@@ -168,14 +182,19 @@ fn unusable(error: &BaselineError) -> Error {
         .hint("`hubctl lint --baseline write` makes it anew, `--baseline off` does without")
 }
 
-fn explain(hub: &Hub, name: &str) -> Result<Exit> {
-    let Some(rule) = rule(name) else {
+/// The rule of that name.
+fn known_rule(name: &str) -> Result<&'static Rule> {
+    rule(name).ok_or_else(|| {
         let error = Error::message(Kind::Usage, format!("there is no rule `{name}`"));
-        return Err(match nearest(name, RULES.iter().map(|rule| rule.name)) {
+        match nearest(name, RULES.iter().map(|rule| rule.name)) {
             Some(near) => error.hint(format!("did you mean `{near}`?")),
             None => error.hint("`hubctl lint --rules` lists them"),
-        });
-    };
+        }
+    })
+}
+
+fn explain(hub: &Hub, name: &str) -> Result<Exit> {
+    let rule = known_rule(name)?;
     let written = if hub.ui.output() == Output::Json {
         hub.ui.data_json(&json!({ "name": rule.name, "severity": rule.severity, "page": rule.page }))
     } else {

@@ -29,11 +29,13 @@ impl Hub {
         let kind = if error.is_no_host() { Kind::NoHost } else { Kind::Usage };
         let hint = error.hint();
         let Some(word) = self.bare.as_deref() else { return Error::new(kind, error).hint(hint) };
+        let neither = || Error::message(kind, format!("`{word}` is neither a command nor a host"));
+        if let Some(helps) = super::aliases::instead(word) {
+            return neither().hint(helps);
+        }
         // A first word that is no host may have been meant for a command.
         let error = match &error {
-            SelectError::UnknownHost { name, .. } if name.as_str() == word => {
-                Error::message(kind, format!("`{word}` is neither a command nor a host"))
-            }
+            SelectError::UnknownHost { name, .. } if name.as_str() == word => neither(),
             _ => Error::new(kind, error),
         };
         let command = super::args::command();

@@ -37,6 +37,20 @@ impl Levels {
         self.levels.insert(rule.to_owned(), level);
     }
 
+    /// The same for these rules alone; those of them that were off have their own severity.
+    #[must_use]
+    pub fn only(mut self, names: &[String]) -> Self {
+        for rule in RULES {
+            let is_wanted = names.iter().any(|name| name == rule.name);
+            match self.of(rule) {
+                Level::Off if is_wanted => self.set(rule.name, Level::At(rule.severity)),
+                Level::At(_) if !is_wanted => self.set(rule.name, Level::Off),
+                Level::Off | Level::At(_) => {}
+            }
+        }
+        self
+    }
+
     /// The same with the options that the hub's inputs have.
     #[must_use]
     pub fn with_index(self, index: Option<Index>) -> Self {

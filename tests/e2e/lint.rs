@@ -105,6 +105,26 @@ fn with_a_baseline_only_what_is_new_fails() {
 }
 
 #[test]
+fn a_few_rules_alone_are_looked_for() {
+    let hub = Hub::offline();
+    let option = "lib.mkOption { type = lib.types.str; }";
+    hub.write("modules/a.nix", &format!("{{ lib, ... }}:\nlet x = 1; in {{ options.my.name = {option}; }}\n"));
+    hub.write("hub.toml", "[lint]\nseverity = { option-description = \"off\" }\n");
+    for words in [&["lint", "--only", "option-type,option-description"][..], &["check-module-docs"]] {
+        // A note too is what was asked for, and one that is off otherwise.
+        let ended = hub.run(words).exits(1).prints("note[option-description]");
+        assert!(!ended.stdout.contains("unused-binding"), "{}", ended.stdout);
+    }
+    hub.run(&["check-module-docs", "flake.nix"]).exits(0);
+    hub.run(&["lint", "--only", "option-type"]).exits(0).says("nothing found");
+    hub.run(&["lint", "--only", "option-typ"]).exits(2).says("did you mean `option-type`?");
+    // What is kept is what all rules saw.
+    hub.run(&["lint"]).exits(1).prints("unused-binding");
+    hub.run(&["lint", "--only", "unused-binding", "--fix=unsafe"]).exits(0).says("modules/a.nix: 1 edit");
+    hub.run(&["lint", "--only", "unused-binding", "--baseline", "write"]).exits(2);
+}
+
+#[test]
 fn what_is_imported_has_to_be_known_to_git() {
     let hub = Hub::offline();
     hub.write("modules/a.nix", "{\n  imports = [ ./new.nix ./none.nix ];\n}\n");

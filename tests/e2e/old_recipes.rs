@@ -45,6 +45,7 @@ fn a_check_that_finds_something_is_a_failure_by_each_of_its_words() {
         "security-scan",
         "check-deprecated",
         "validate-quality",
+        "check-module-docs",
         "check-format",
         "validate-quick",
         "ci-quick",
@@ -223,7 +224,7 @@ fn words_without_a_command_are_told_and_never_pretend() {
         "quick-all",
         "deploy-interactive",
         "test-modules",
-        "check-module-docs",
+        "test-module modules/a.nix",
     ];
     for line in words {
         let words: Vec<_> = line.split(' ').collect();
@@ -232,6 +233,7 @@ fn words_without_a_command_are_told_and_never_pretend() {
         let event = hub.json(&words).exits(2).json();
         assert_eq!(event["event"], "error", "{line}");
     }
+    hub.run(&["test-modules"]).exits(2).says("no command evaluates a module by itself").says("`hubctl validate`");
     let history = hub.json(&["history"]).exits(0).json();
     assert_eq!(history, serde_json::json!([]), "something was begun");
 }
