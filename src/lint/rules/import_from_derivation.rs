@@ -19,18 +19,22 @@ const MAKERS: &[&str] = &[
     "applyPatches",
     "buildEnv",
     "fetchFromBitbucket",
+    "fetchFromGitea",
     "fetchFromGitHub",
     "fetchFromGitLab",
     "fetchFromSourcehut",
     "fetchgit",
     "fetchpatch",
+    "fetchurl",
     "fetchzip",
     "mkDerivation",
     "runCommand",
     "runCommandLocal",
+    "substituteAll",
     "symlinkJoin",
     "writeShellScript",
     "writeText",
+    "writeTextFile",
 ];
 
 pub(super) const RULE: Rule = rule!("import-from-derivation", Warning, Check::Nodes(&[NODE_APPLY], check));
