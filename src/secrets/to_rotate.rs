@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::error::SecretsError;
+use super::rotation::Target;
 use super::rules::Rules;
 use super::transaction::{Change, Seen, read_file};
 
@@ -30,7 +31,7 @@ impl fmt::Display for Due {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.display();
         match &self.value {
-            Some(value) => write!(f, "{path}:{value}"),
+            Some(value) => write!(f, "{path}#{value}"),
             None => write!(f, "{path}"),
         }
     }
@@ -41,7 +42,7 @@ impl fmt::Display for Due {
 pub struct ToRotate(pub Vec<Due>);
 
 /// What stands at the beginning of the file.
-const HEAD: &str = "# Secrets whose values were readable by keys that were revoked: path, reader, day, value. `hubctl secrets rotate`, `set` and `edit` take them out.\n";
+const HEAD: &str = "# Secrets whose values were readable by keys that were revoked: secret, reader, day. `hubctl secrets rotate`, `set` and `edit` take them out.\n";
 
 impl ToRotate {
     /// Where the list is, beside these rules.
@@ -87,8 +88,13 @@ impl ToRotate {
     pub fn parse(text: &str) -> Self {
         let due = |line: &str| {
             let mut words = line.split('\t');
-            let (path, reader, since) = (words.next()?, words.next()?, words.next()?);
-            let value = words.next().filter(|value| !value.is_empty()).map(str::to_owned);
+            let (secret, reader, since) = (words.next()?, words.next()?, words.next()?);
+            let (path, value) = match words.next().filter(|value| !value.is_empty()) {
+                // As it was written once.
+                Some(value) => (secret, Some(value)),
+                None => Target::split(secret),
+            };
+            let value = value.map(str::to_owned);
             Some(Due { path: path.into(), reader: reader.to_owned(), since: since.to_owned(), value })
         };
         Self(text.lines().filter(|line| !line.starts_with('#')).filter_map(due).collect())
@@ -97,9 +103,8 @@ impl ToRotate {
     /// The list as text.
     pub fn render(&self) -> String {
         let line = |due: &Due| {
-            let value = due.value.as_ref().map(|value| format!("\t{}", value.replace(['\t', '\n'], " ")));
-            let (path, reader) = (due.path.display(), due.reader.replace(['\t', '\n'], " "));
-            format!("{path}\t{reader}\t{}{}\n", due.since, value.unwrap_or_default())
+            let [secret, reader] = [&due.to_string(), &due.reader].map(|text| text.replace(['\t', '\n'], " "));
+            format!("{secret}\t{reader}\t{}\n", due.since)
         };
         self.0.iter().fold(HEAD.to_owned(), |text, due| text + &line(due))
     }
@@ -161,6 +166,10 @@ mod tests {
         let mut read = ToRotate::parse(&list.render());
         assert_eq!(read.0, [due("a/b"), due("c")]);
         read.remove_value(Path::new("web.yaml"), "c");
-        assert_eq!((read.0.as_slice(), read.0[0].to_string().as_str()), (&[due("a/b")][..], "web.yaml:a/b"));
+        assert_eq!((read.0.as_slice(), read.0[0].to_string().as_str()), (&[due("a/b")][..], "web.yaml#a/b"));
+        // Lines as they were written once, and names that are no address.
+        assert_eq!(ToRotate::parse("web.yaml\tp620\t2026-01-31\ta/b\n"), read);
+        let list = ToRotate::parse("a#b.age\tp620\t2026-01-31\n");
+        assert_eq!((list.0[0].path.as_path(), &list.0[0].value), (Path::new("a#b.age"), &None));
     }
 }

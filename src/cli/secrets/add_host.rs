@@ -5,24 +5,28 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use jiff::Timestamp;
 use zeroize::Zeroizing;
 
 use super::args::Keys;
 use super::both::{Anew, Both, Chosen, anew};
-use super::grant::changed;
+use super::grant::changed as changed_rules;
 use super::hosts::key_of;
-use super::place::{store, told};
+use super::place::{Place, store, told};
 use super::show::may_be_shown;
-use super::{content, rules};
+use super::values::{Values, changed};
+use super::{content, rules, sops_rules};
 use crate::cli::confirm::confirm;
 use crate::cli::hub::Hub;
 use crate::error::{Error, Exit, Kind, Result};
 use crate::fleet::{Host, HostName, Kind as HostKind};
 use crate::process::Cmd;
 use crate::remote::{Connect as _, scanned_key};
-use crate::secrets::age::Recipient;
+use crate::secrets::age::{Recipient, RecipientKind};
 use crate::secrets::edit_rules::{self, Who};
-use crate::secrets::{Rule, Rules, Scratch, bind, identifier};
+use crate::secrets::rotation::Target;
+use crate::secrets::transaction::Change;
+use crate::secrets::{Rule, Scratch, bind, identifier};
 
 /// How long making a key may take.
 const KEYGEN: Duration = Duration::from_secs(30);
@@ -48,67 +52,136 @@ pub(super) struct AddArgs {
     keys: Keys,
 }
 
+/// What naming a host comes to.
+#[derive(Default)]
+struct Plan {
+    /// The rules, and what is to be encrypted anew for them.
+    changes: Vec<Change>,
+    chosen: Chosen,
+    /// What the host would be able to read.
+    readable: BTreeSet<PathBuf>,
+}
+
 pub(super) async fn run(hub: &Hub, args: AddArgs) -> Result<Exit> {
     let stdout = std::io::stdout();
     if args.generate {
         may_be_shown(hub, &stdout, false)?;
     }
     let both = Both::of(hub).await?;
-    let Some(place) = &both.agenix else {
-        return Err(Error::message(Kind::Usage, "there is no secrets.nix that could name the host's key")
-            .hint("`hubctl secrets grant KEY FILE` adds a key to .sops.yaml"));
-    };
     let store = store(hub, &both.root)?;
     let (key, private) = key(hub, &args).await?;
-    let old = rules::text(place)?;
-    let name = identifier(args.host.as_str());
-    let by_hand = |error: edit_rules::TooClever| {
-        Error::message(Kind::Refused, format!("{} is not changed by itself: {error}", place.rules.file.display()))
-            .hint(format!("write it by hand: `{name} = \"{key} root@{}\";`", args.host))
-    };
-    let mut new = bind(&old, &name, &format!("{key} root@{}", args.host)).map_err(by_hand)?;
-    let needed = if args.no_grant { BTreeSet::new() } else { needed(hub, &args.host).await? };
-    let (mut after, mut rules_change) = rules::checked(hub, place, &old, &new).await?;
-    let lacks = |rule: &&Rule| needed.contains(&rule.path) && !rule.recipients.contains(&key);
-    let lacking: Vec<_> = after.list.iter().filter(lacks).map(|rule| rule.name.clone()).collect();
-    if !lacking.is_empty() {
-        let who = Who::One(name.clone());
-        for rule in &lacking {
-            new = edit_rules::grant(&new, rule, &who)
-                .map_err(|error| rules::patch(place, &error, rule, std::slice::from_ref(&who)))?;
-        }
-        (after, rules_change) = rules::checked(hub, place, &old, &new).await?;
+    let needed = if args.no_grant { Needed::default() } else { needed(hub, &args.host).await? };
+    let mut plan = Plan::default();
+    if let Some(place) = &both.agenix {
+        plan.in_agenix(hub, place, &args.host, &key, &needed).await?;
     }
-    tell(hub, &args.host, &key, &after, &needed);
+    if !both.sops.rules.is_empty() {
+        plan.in_sops(hub, &both, &args.host, &key, &needed)?;
+    }
+    tell(hub, &args.host, &key, &plan.readable, &needed);
+    for path in needed.agenix.difference(&plan.readable).chain(needed.sops.difference(&plan.readable)) {
+        hub.ui.warning(&format!("{} needs {}, which no rule names", args.host, path.display()), None);
+    }
     if !args.yes {
-        confirm(hub, &format!("Have {} say so?", place.rules.file.display())).await?;
+        let files: Vec<_> = plan.changes.iter().map(|change| change.path.display().to_string()).collect();
+        confirm(hub, &format!("Have {} say so?", files.join(" and "))).await?;
     }
-    let others = changed(&place.rules, &after);
-    let count = others.len();
-    let chosen = Chosen { rules: others, sops: Vec::new() };
-    let mut changes = anew(hub, &both, Anew { chosen, all: false, forced: false }, &args.keys).await?;
-    changes.push(rules_change);
+    let Plan { mut changes, chosen, readable } = plan;
+    changes.extend(recorded(hub, &both, &args.host, &chosen, &readable)?);
+    let count = chosen.rules.len() + chosen.sops.len();
+    changes.extend(anew(hub, &both, Anew { chosen, all: false, forced: false }, &args.keys).await?);
+    changes.retain(Change::changes);
     store.commit(&changes).map_err(told)?;
-    hub.ui.status(&format!("{name} is bound to it, and {count} secrets are encrypted anew"));
+    hub.ui.status(&format!("{} is known by it, and {count} secrets are encrypted anew", args.host));
     if let Some(private) = private {
         content::write(&stdout, &private).map_err(|error| Error::new(Kind::Failed, error))?;
     }
     Ok(Exit::Success)
 }
 
+impl Plan {
+    /// Has secrets.nix bind the key to the host's name, and name that where the host needs a secret.
+    async fn in_agenix(
+        &mut self,
+        hub: &Hub,
+        place: &Place,
+        host: &HostName,
+        key: &Recipient,
+        needed: &Needed,
+    ) -> Result<()> {
+        let old = rules::text(place)?;
+        let name = identifier(host.as_str());
+        let by_hand = |error: edit_rules::TooClever| {
+            Error::message(Kind::Refused, format!("{} is not changed by itself: {error}", place.rules.file.display()))
+                .hint(format!("write it by hand: `{name} = \"{key} root@{host}\";`"))
+        };
+        let mut new = bind(&old, &name, &format!("{key} root@{host}")).map_err(by_hand)?;
+        let (mut after, mut change) = rules::checked(hub, place, &old, &new).await?;
+        let lacks = |rule: &&Rule| needed.agenix.contains(&rule.path) && !rule.recipients.contains(key);
+        let lacking: Vec<_> = after.list.iter().filter(lacks).map(|rule| rule.name.clone()).collect();
+        if !lacking.is_empty() {
+            let who = Who::One(name.clone());
+            for rule in &lacking {
+                new = edit_rules::grant(&new, rule, &who)
+                    .map_err(|error| rules::patch(place, &error, rule, std::slice::from_ref(&who)))?;
+            }
+            (after, change) = rules::checked(hub, place, &old, &new).await?;
+        }
+        let reads = after.list.iter().filter(|rule| rule.recipients.contains(key));
+        self.readable.extend(reads.map(|rule| rule.path.clone()));
+        self.chosen.rules = changed_rules(&place.rules, &after);
+        self.changes.push(change);
+        Ok(())
+    }
+
+    /// The same in all `.sops.yaml`, where the host's key has the form that sops-nix opens files with.
+    fn in_sops(&mut self, hub: &Hub, both: &Both, host: &HostName, key: &Recipient, needed: &Needed) -> Result<()> {
+        let of_age = (*key.kind() == RecipientKind::X25519).then(|| key.clone());
+        let Some(own) = key.to_age().or(of_age) else {
+            let hint = "sops-nix makes a key of age of a host's ed25519 key, and of no other";
+            hub.ui.warning(&format!("{} is not written to .sops.yaml", key.short()), Some(hint));
+            return Ok(());
+        };
+        let files = both.sops.secrets.iter().filter(|secret| needed.sops.contains(&secret.path));
+        let files: Vec<_> = files.cloned().collect();
+        let (new, readable) = sops_rules::with_host(both, host.as_str(), &own, &files)?;
+        if !new.changes.is_empty() && own != *key {
+            hub.ui.status(&format!("in .sops.yaml it is {own}, which is what sops-nix opens files with"));
+        }
+        self.readable.extend(readable);
+        self.chosen.sops = new.secrets;
+        self.changes.extend(new.changes);
+        Ok(())
+    }
+}
+
+/// The record of secrets that the host can read from now on.
+fn recorded(
+    hub: &Hub,
+    both: &Both,
+    host: &HostName,
+    chosen: &Chosen,
+    readable: &BTreeSet<PathBuf>,
+) -> Result<Option<Change>> {
+    let paths = chosen.rules.iter().map(|rule| &rule.path).chain(chosen.sops.iter().map(|secret| &secret.path));
+    let granted: Vec<_> = paths.filter(|path| readable.contains(*path)).map(|path| Target::file(path)).collect();
+    let place = both.agenix.as_ref();
+    let values = Values::of(hub, &both.root, place.map(|place| (place, &place.rules)))?;
+    let mut record = values.record()?;
+    record.granted(&granted, host.as_str(), Timestamp::now());
+    changed(&both.root, &values.record_file(), !granted.is_empty(), || record.render())
+}
+
 /// Shows what the host would be able to read.
-fn tell(hub: &Hub, host: &HostName, key: &Recipient, after: &Rules, needed: &BTreeSet<PathBuf>) {
-    let readable: Vec<_> = after.list.iter().filter(|rule| rule.recipients.contains(key)).collect();
+fn tell(hub: &Hub, host: &HostName, key: &Recipient, readable: &BTreeSet<PathBuf>, needed: &Needed) {
     hub.ui.status(&format!("{host} has the key {}", key.short()));
     if readable.is_empty() {
         hub.ui.status("it would be able to read nothing yet");
     }
-    for rule in &readable {
-        let why = if needed.contains(&rule.path) { "" } else { ", which its configuration is not known to need" };
-        hub.ui.status(&format!("it would be able to read {}{why}", rule.path.display()));
-    }
-    for path in needed.iter().filter(|path| !after.list.iter().any(|rule| rule.path == **path)) {
-        hub.ui.warning(&format!("{host} needs {}, which no rule names", path.display()), None);
+    for path in readable {
+        let is_needed = needed.agenix.contains(path) || needed.sops.contains(path);
+        let why = if is_needed { "" } else { ", which its configuration is not known to need" };
+        hub.ui.status(&format!("it would be able to read {}{why}", path.display()));
     }
 }
 
@@ -159,13 +232,20 @@ async fn generated(hub: &Hub, host: &HostName) -> Result<(Recipient, Zeroizing<V
     Ok((public.trim().parse().map_err(|error| Error::new(Kind::Failed, error))?, private))
 }
 
-/// The files of secrets that the configuration of a host needs; none where the flake has no such host yet.
-async fn needed(hub: &Hub, name: &HostName) -> Result<BTreeSet<PathBuf>> {
+/// The files of secrets that the configuration of a host needs.
+#[derive(Default)]
+struct Needed {
+    agenix: BTreeSet<PathBuf>,
+    sops: BTreeSet<PathBuf>,
+}
+
+/// What the configuration of a host needs; nothing where the flake has no such host yet.
+async fn needed(hub: &Hub, name: &HostName) -> Result<Needed> {
     let (fleet, evaluator) = hub.load().await?;
     let of_flake = |host: &&Host| host.kind != HostKind::Home && !fleet.inventory.is_missing_from_flake(name);
     let Some(host) = fleet.inventory.get(name).filter(of_flake) else {
         hub.ui.status(&format!("the flake has no host {name} yet, so that it is granted nothing"));
-        return Ok(BTreeSet::new());
+        return Ok(Needed::default());
     };
     let evaluated = evaluator.system(host.attribute(), &hub.cancel, &mut |_| ()).await;
     hub.not_stopped()?;
@@ -176,5 +256,8 @@ async fn needed(hub: &Hub, name: &HostName) -> Result<BTreeSet<PathBuf>> {
         })?
         .value
         .sealed;
-    Ok(sealed.secrets.into_iter().filter_map(|secret| secret.file).map(Into::into).collect())
+    Ok(Needed {
+        agenix: sealed.secrets.into_iter().filter_map(|secret| secret.file).map(Into::into).collect(),
+        sops: sealed.sops.secrets.into_iter().filter_map(|secret| secret.file).map(Into::into).collect(),
+    })
 }

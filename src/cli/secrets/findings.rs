@@ -6,12 +6,16 @@ use std::sync::Arc;
 
 use super::ask::Terminal;
 use super::check::{no_rules, of_leak, rules};
+use super::place::Place;
 use super::sops;
 use super::status::{hosts, words};
+use super::values::{self, Values};
 use crate::cli::findings::is_nix;
 use crate::cli::hub::Hub;
 use crate::error::{Kind, Result};
 use crate::lint::{Checked, Finding, Severity, Source};
+use crate::secrets::rotation::Standing;
+use crate::secrets::sops::SopsSecret;
 use crate::secrets::{Condition, Report, Row, Rules, ToRotate, Vault, git_state, leaks, report};
 
 /// The name under which it is told.
@@ -33,12 +37,31 @@ pub(in crate::cli) async fn troubles(hub: &Hub, root: &Path) -> Result<Vec<Check
     }
     match ToRotate::read(root) {
         Ok(list) => {
-            found.extend(sops::rows(sops::all(hub, root).await?, &list).iter().filter_map(|row| of_sops(root, row)));
+            let files = sops::all(hub, root).await?;
+            found.extend(old_values(hub, root, &files.secrets).await?);
+            found.extend(sops::rows(files, &list).iter().filter_map(|row| of_sops(root, row)));
         }
         Err(error) => found.push(of_file(root, "secrets.to-rotate", [(0..0, error.to_string(), Severity::Error)])),
     }
     hub.not_stopped()?;
     Ok(found)
+}
+
+/// Values that are older than they may become, or not those of their copies.
+async fn old_values(hub: &Hub, root: &Path, files: &[SopsSecret]) -> Result<Vec<Checked>> {
+    let place = match Rules::find(root) {
+        Ok(file) => {
+            let dir = file.parent().map(Path::to_path_buf).unwrap_or_default();
+            Some(Place::with_rules(hub, root.to_path_buf(), &file, &dir).await?)
+        }
+        Err(_) => None,
+    };
+    let values = Values::of(hub, root, place.as_ref().map(|place| (place, &place.rules)))?;
+    let of = |one: &Standing| {
+        let troubles: Vec<_> = values::words(one).into_iter().map(|words| (0..0, words, Severity::Warning)).collect();
+        (!troubles.is_empty()).then(|| of_file(root, &one.secret.to_string(), troubles))
+    };
+    Ok(values.standing(hub, files).await?.iter().filter_map(of).collect())
 }
 
 fn of_sops(root: &Path, row: &sops::Row) -> Option<Checked> {

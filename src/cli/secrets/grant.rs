@@ -5,9 +5,10 @@ use clap::Args;
 use super::args::Keys;
 use super::both::{Anew, Both, Chosen, anew, is_key};
 use super::place::{Place, store, told};
-use super::{rules, sops_rules};
+use super::{hosts, rules, sops_rules};
 use crate::cli::hub::Hub;
 use crate::error::{Error, Exit, Kind, Result};
+use crate::secrets::age::Recipient;
 use crate::secrets::edit_rules::{self, Who};
 use crate::secrets::transaction::Change;
 use crate::secrets::{Rule, Rules};
@@ -36,12 +37,7 @@ pub(super) async fn run(hub: &Hub, args: &GrantArgs) -> Result<Exit> {
         changes.push(change);
     }
     if !chosen.sops.is_empty() {
-        let keys = both.keys_called(&args.who)?;
-        let [key] = keys.as_slice() else {
-            return Err(Error::message(Kind::Usage, format!("the rules call several keys `{}`", args.who))
-                .hint("give the key itself; `hubctl secrets keys` lists those of secrets.nix"));
-        };
-        let new = sops_rules::granted(&both, &chosen.sops, key)?;
+        let new = sops_rules::granted(&both, &chosen.sops, &key_for_sops(hub, &both, &args.who)?)?;
         others.sops = new.secrets;
         changes.extend(new.changes);
     }
@@ -50,6 +46,30 @@ pub(super) async fn run(hub: &Hub, args: &GrantArgs) -> Result<Exit> {
     store.commit(&changes).map_err(told)?;
     hub.ui.status(&format!("{} can read {}", args.who, secrets(count)));
     Ok(Exit::Success)
+}
+
+/// The one key that a word means, as files of SOPS are to name it.
+fn key_for_sops(hub: &Hub, both: &Both, word: &str) -> Result<Recipient> {
+    let mut keys: Vec<Recipient> = Vec::new();
+    // One may be there in both of its forms.
+    for key in both.keys_called(word)? {
+        if !keys.iter().any(|one| one.is_same_key(&key)) {
+            keys.push(key);
+        }
+    }
+    let [key] = keys.as_slice() else {
+        return Err(Error::message(Kind::Usage, format!("the rules call several keys `{word}`"))
+            .hint("give the key itself; `hubctl secrets keys` lists those of secrets.nix"));
+    };
+    for file in &both.sops.rules {
+        let rules = both.sops_rules(file)?;
+        // Who gave a key a name wants it as it is.
+        if rules.names().iter().any(|name| rules.named(name).as_ref() == Some(key)) {
+            return Ok(key.clone());
+        }
+    }
+    let text = both.agenix.as_ref().map(rules::text).transpose()?.unwrap_or_default();
+    Ok(sops_rules::for_sops(hub, &hosts::known(hub), &text, key))
 }
 
 /// The rules of agenix that name others than before, and the change that makes them.

@@ -37,7 +37,7 @@ pub(super) struct HostsArgs {
 
 #[derive(Debug, Subcommand)]
 enum HostsCommand {
-    /// Gives a host's key a name in secrets.nix, and the host the secrets that its configuration needs.
+    /// Gives a host's key a name in secrets.nix and .sops.yaml, and the host the secrets that its configuration needs.
     Add(add_host::AddArgs),
 }
 

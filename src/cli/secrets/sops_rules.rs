@@ -90,6 +90,31 @@ pub(super) fn revoked_everywhere(both: &Both, keys: &[Recipient]) -> Result<NewR
     Ok(found)
 }
 
+/// The rules with this key under a host's name, where they name keys, and as a reader of these secrets; and all secrets that it can read
+/// then, by their paths.
+pub(super) fn with_host(
+    both: &Both,
+    name: &str,
+    key: &Recipient,
+    needed: &[SopsSecret],
+) -> Result<(NewRules, Vec<PathBuf>)> {
+    let (mut found, mut readable) = (NewRules::default(), Vec::new());
+    for file in &both.sops.rules {
+        let wrong = |error: SopsError| by_hand(file, &error);
+        let old = both.sops_rules(file)?;
+        let mut new = old.bound(name, key).and_then(|text| SopsRules::parse(&text)).map_err(wrong)?;
+        for secret in needed.iter().filter(|secret| secret.rules() == Some(file)) {
+            let granted = new.granted(secret.below_rules(), key);
+            new = granted.and_then(|text| SopsRules::parse(&text)).map_err(wrong)?;
+        }
+        let of_file = both.sops.secrets.iter().filter(|secret| secret.rules() == Some(file));
+        let reads = |secret: &&SopsSecret| readers(&secret.ruled_by(&new)).contains(key);
+        readable.extend(of_file.filter(reads).map(|secret| secret.path.clone()));
+        found.add(both, file, &old, &new);
+    }
+    Ok((found, readable))
+}
+
 /// Rules of `.sops.yaml` for files that are to be.
 #[derive(Default)]
 pub(super) struct MoreRules(BTreeMap<PathBuf, (Seen, SopsRules)>);

@@ -71,14 +71,11 @@ impl Identities {
         self.keys.iter().any(|(_, key)| key.is_of_plugin())
     }
 
-    /// Whether none of them is among `recipients`, as far as it is known whose they are.
+    /// Whether none of them is among `recipients`, as far as it is known whose they are. What an ssh key is in the form of age it opens
+    /// nothing as.
     pub fn are_locked_out(&self, recipients: &[Recipient]) -> bool {
-        let mine = self.recipients();
         let known = self.keys.iter().all(|(_, key)| !key.recipients().is_empty());
-        known
-            && !mine
-                .iter()
-                .any(|one| recipients.contains(one) || one.to_age().is_some_and(|one| recipients.contains(&one)))
+        known && !self.recipients().iter().any(|one| recipients.contains(one))
     }
 
     /// Decrypts a whole file.

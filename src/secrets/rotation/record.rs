@@ -20,6 +20,9 @@ const HEAD: &str = "# When secrets got new values: secret, moment, how, and one 
 /// How a secret came to its file that was another one's before: it got no new value.
 const IMPORT: &str = "import";
 
+/// What a secret is on record for that somebody was let read: it got no new value.
+const GRANT: &str = "grant:";
+
 /// How a value is said to have been made of which git's history tells alone: it may be younger.
 const IN_GIT: &str = "git";
 
@@ -34,6 +37,12 @@ pub struct Rotation {
     pub how: String,
     /// The same for all secrets that got the same value at once.
     pub id: String,
+}
+
+impl Rotation {
+    fn is_new_value(&self) -> bool {
+        self.how != IMPORT && !self.how.starts_with(GRANT)
+    }
 }
 
 /// All that is on record.
@@ -76,7 +85,7 @@ impl Record {
     /// Adds that `new` has the value that `old` has: it is as old as that, by what is on record or else by `in_git`.
     pub fn import(&mut self, old: &Target, new: &Target, in_git: Option<Timestamp>, now: Timestamp) {
         let name = old.to_string();
-        let before: Vec<_> = self.0.iter().filter(|one| one.secret == name && one.how != IMPORT).cloned().collect();
+        let before: Vec<_> = self.0.iter().filter(|one| one.secret == name && one.is_new_value()).cloned().collect();
         let id = |at: Timestamp| format!("{:08x}", at.as_second());
         if let (true, Some(at)) = (before.is_empty(), in_git) {
             self.add([new], at, IN_GIT, &id(at));
@@ -84,6 +93,16 @@ impl Record {
         let secret = new.to_string();
         self.0.extend(before.into_iter().map(|one| Rotation { secret: secret.clone(), ..one }));
         self.add([new], now, IMPORT, &id(now));
+    }
+
+    /// Adds that `who` was let read these secrets.
+    pub fn granted<'a>(&mut self, secrets: impl IntoIterator<Item = &'a Target>, who: &str, now: Timestamp) {
+        self.add(
+            secrets,
+            now,
+            &format!("{GRANT}{}", who.replace(['\t', '\n'], " ")),
+            &format!("{:08x}", now.as_second()),
+        );
     }
 
     /// Whether it is on record when a secret got its value.
@@ -99,7 +118,7 @@ impl Record {
     /// The last new value of each secret.
     pub fn last(&self) -> BTreeMap<&str, &Rotation> {
         let mut last: BTreeMap<&str, &Rotation> = BTreeMap::new();
-        for one in self.0.iter().filter(|one| one.how != IMPORT) {
+        for one in self.0.iter().filter(|one| one.is_new_value()) {
             let newest = last.entry(&one.secret).or_insert(one);
             if one.at >= newest.at {
                 *newest = one;
@@ -141,6 +160,8 @@ mod tests {
         assert_eq!((last["a.bin"].at, last["a.bin"].id.as_str()), (old, "x0"));
         assert_eq!((last["b.bin"].at, last["b.bin"].how.as_str()), (old, "git"));
         assert!(!record.knows(&of("c.bin")) && record.all().iter().any(|one| one.secret == "c.bin"));
+        record.granted([&of("b.bin")], "p620", "2026-06-01T10:00:00Z".parse().unwrap());
+        assert_eq!(record.last()["b.bin"].how, "git");
         record.import(&of("a.bin"), &of("a.age"), None, now);
         assert_eq!(record.last()["a.age"].at, old);
         assert_eq!(Record::parse(&record.render()), record);

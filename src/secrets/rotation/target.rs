@@ -20,10 +20,11 @@ impl Target {
         Self { path: path.to_path_buf(), value: None }
     }
 
-    /// What a word names: a file, and behind a `#` a value in it.
+    /// What a word names: a file, and behind a `#` a value in it. Secrets of agenix have no values of their own.
     pub fn split(word: &str) -> (&str, Option<&str>) {
+        let is_agenix = Path::new(word).extension().is_some_and(|ending| ending == "age");
         match word.split_once('#') {
-            Some((file, value)) if !value.is_empty() => (file, Some(value)),
+            Some((file, value)) if !value.is_empty() && !is_agenix => (file, Some(value)),
             _ => (word, None),
         }
     }

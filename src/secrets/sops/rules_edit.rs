@@ -135,6 +135,51 @@ impl SopsRules {
         if is_last && same && right { Ok(text) } else { Err(SopsError::TooClever) }
     }
 
+    /// The rules with this key under a name: in the place of the one that has it, wherever that stands, or behind the keys that have
+    /// names. Where none has one, they stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// When the text cannot be changed without changing more.
+    pub fn bound(&self, name: &str, key: &Recipient) -> Result<String, SopsError> {
+        let old = self.named(name);
+        let text = match (&old, self.named_keys()?) {
+            (Some(old), _) => self.text.replace(&old.to_string(), &key.to_string()),
+            (None, None) => return Ok(self.text.clone()),
+            (None, Some(list)) => {
+                splice(&self.text, vec![self.add_to_list(&list, &format!("&{name} {key}"))?]).to_string()
+            }
+        };
+        let renamed = |rule: &SopsRule| {
+            let mut renamed: Vec<Recipient> = Vec::new();
+            for one in &rule.recipients {
+                let one = if old.as_ref() == Some(one) { key } else { one };
+                if !renamed.contains(one) {
+                    renamed.push(one.clone());
+                }
+            }
+            renamed
+        };
+        let text = self.as_expected(text, &self.all().iter().map(renamed).collect::<Vec<_>>())?;
+        let new = Self::parse(&text)?;
+        let others_stay = self.names().iter().all(|other| other == name || new.named(other) == self.named(other));
+        if others_stay && new.named(name).as_ref() == Some(key) { Ok(text) } else { Err(SopsError::TooClever) }
+    }
+
+    /// The list at the top in which keys have names.
+    fn named_keys(&self) -> Result<Option<Container>, SopsError> {
+        let roots = yaml::expanded(&self.text)?;
+        let is_named = |entry: &Entry| match &entry.node {
+            Node::Leaf(leaf) => self.text[leaf.span.clone()].starts_with('&'),
+            _ => false,
+        };
+        let lists = roots.iter().flat_map(|root| entries(&root.items)).filter_map(|entry| match &entry.node {
+            Node::List(list) if entries(&list.items).any(is_named) => Some(list.clone()),
+            _ => None,
+        });
+        Ok(lists.last())
+    }
+
     /// The key that the file gives this name.
     pub fn named(&self, name: &str) -> Option<Recipient> {
         let found = anchors(&self.text).ok()?;

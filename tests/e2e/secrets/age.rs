@@ -102,6 +102,16 @@ fn each_kind_of_key_is_understood_by_age_and_by_hubctl() {
 }
 
 #[test]
+fn what_an_ssh_key_is_in_the_form_of_age_it_does_not_open() {
+    let keys = Keys::new();
+    let (ssh, identities) = (keys.recipient("ed25519"), keys.identities(&["ed25519"], nobody()));
+    let converted = ssh.to_age().unwrap();
+    assert!(identities.are_locked_out(std::slice::from_ref(&converted)) && !identities.are_locked_out(&[ssh]));
+    let file = encrypt(b"x", &[converted], Armor::Binary, &nobody()).unwrap();
+    assert!(identities.decrypt(&file).is_err());
+}
+
+#[test]
 fn a_file_for_many_is_opened_by_each_of_them() {
     let keys = Keys::new();
     let kinds = ["ed25519", "rsa", "x25519"];

@@ -42,6 +42,54 @@ fn a_new_host_gets_a_name_and_what_its_configuration_needs() {
 }
 
 #[test]
+fn a_new_host_is_named_in_both_formats_and_in_either_alone() {
+    let secrets = Secrets::with(1);
+    let hub = &secrets.hub;
+    let me = secrets.public(".ssh/id_ed25519").split(' ').take(2).collect::<Vec<_>>().join(" ");
+    let old = format!(
+        "keys:\n  - &me {me} # who keeps them\ncreation_rules:\n  - path_regex: web\\.yaml$\n    key_groups:\n      - age:\n          \
+         - *me\n  - age: [ *me ]\n"
+    );
+    hub.write(".sops.yaml", &old);
+    secrets.set("secrets/web.yaml", "user: alice\n").exits(0);
+    secrets.set("secrets/other.yaml", "user: bob\n").exits(0);
+    hub.set_host(
+        "razer",
+        "age.secrets.zero.file = ../../secrets/s0.age; sops.secrets.user.sopsFile = ../../secrets/web.yaml;",
+    );
+    hub.commit("both");
+    let text = |name: &str| fs::read_to_string(hub.root().join(name)).unwrap();
+    let add =
+        |key: &str| hub.run(&["secrets", "hosts", "add", "razer", "--yes", "--key", &secrets.public(key)]).exits(0);
+    let told = add("p510").says("it would be able to read secrets/s0.age\n");
+    told.says("it would be able to read secrets/web.yaml\n").says("2 secrets are encrypted anew");
+    let rules = text(".sops.yaml");
+    let first = rules.split_whitespace().find(|word| word.starts_with("age1")).unwrap().to_owned();
+    let named = old
+        .replace("keeps them\n", &format!("keeps them\n  - &razer {first}\n"))
+        .replace("          - *me\n", "          - *me\n          - *razer\n");
+    assert_eq!(rules, named);
+    assert!(text("secrets/web.yaml").contains(&first) && !text("secrets/other.yaml").contains(&first));
+    assert_eq!(secrets.by_age("p510", 0).as_deref(), Some("value 0"));
+    let history = hub.run(&["secrets", "history"]).exits(0).stdout;
+    assert_eq!(history.matches("grant:razer").count(), 2, "{history}");
+
+    // Where there is only .sops.yaml, that alone says so. Installed anew, the host has another key.
+    fs::remove_file(hub.root().join("secrets.nix")).unwrap();
+    fs::remove_file(hub.root().join("secrets/s0.age")).unwrap();
+    hub.set_host("razer", "sops.secrets.user.sopsFile = ../../secrets/web.yaml;");
+    hub.git(&["add", "--all"]);
+    add("p620").says("razer is known by it, and 1 secrets are encrypted anew");
+    let (rules, web) = (text(".sops.yaml"), text("secrets/web.yaml"));
+    assert!(!rules.contains(&first) && !web.contains(&first) && rules.matches("razer").count() == 2, "{rules}");
+    hub.run(&["secrets", "status", "--check"]).exits(0);
+    fs::remove_file(hub.root().join(".sops.yaml")).unwrap();
+    hub.git(&["rm", "--quiet", "--force", "secrets/web.yaml", "secrets/other.yaml"]);
+    hub.git(&["add", "--all"]);
+    hub.run(&["secrets", "hosts", "add", "razer", "--yes", "--key", &me]).exits(2).says("secrets.nix");
+}
+
+#[test]
 fn where_there_are_no_hosts_that_is_what_is_told() {
     let secrets = Secrets::with(1);
     secrets.hub.write("flake.nix", "{ outputs = _: { }; }\n");

@@ -279,6 +279,24 @@ fn a_sops_file_is_granted_by_its_rule() {
 }
 
 #[test]
+fn a_host_is_granted_a_file_by_the_key_that_sops_nix_has() {
+    let secrets = alone();
+    let hub = &secrets.hub;
+    let host = secrets.public("p620");
+    let ssh = host.split(' ').nth(1).unwrap();
+    hub.run(&["secrets", "grant", &host, "secrets/web.yaml"]).exits(0).says("which is what sops-nix opens files with");
+    let (rules, web) = (text(&secrets, ".sops.yaml"), text(&secrets, "secrets/web.yaml"));
+    assert!(!rules.contains(ssh) && !web.contains(ssh), "{rules}");
+    let of_age = rules.split_whitespace().find(|word| word.starts_with("age1")).unwrap();
+    assert!(web.contains(of_age), "{web}");
+    // The same again changes nothing, and somebody who is no host has the key that they have.
+    hub.run(&["secrets", "grant", &host, "secrets/web.yaml"]).exits(0).says("can read 0 secrets more");
+    let somebody = secrets.public("p510").replace("root@p510", "olaf@desk");
+    hub.run(&["secrets", "grant", &somebody, "secrets/web.yaml"]).exits(0);
+    assert!(opens(&secrets, "p510", "secrets/web.yaml"));
+}
+
+#[test]
 fn a_rule_that_is_for_other_files_too_is_not_changed_for_one() {
     let secrets = mixed();
     let hub = &secrets.hub;
@@ -300,7 +318,7 @@ fn a_key_is_revoked_in_both_formats_at_once() {
     let told: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
     let files = ["secrets/s0.age", "secrets/app.env", "secrets/web.yaml"];
     assert_eq!(told["revoked"], serde_json::json!(files));
-    let due = ["secrets/app.env:TOKEN", "secrets/s0.age", "secrets/web.yaml:password", "secrets/web.yaml:user"];
+    let due = ["secrets/app.env#TOKEN", "secrets/s0.age", "secrets/web.yaml#password", "secrets/web.yaml#user"];
     assert_eq!(told["to-rotate"], serde_json::json!(due));
     assert_eq!(
         text(&secrets, ".sops.yaml"),
@@ -337,7 +355,7 @@ fn what_a_key_could_read_of_sops_files_in_the_past_is_listed_too() {
     secrets.set("secrets/web.yaml", "user: alice\nlater: x\nnew: y\n").exits(0);
     let told = hub.json(&["secrets", "revoke", "p620"]).exits(0);
     let told: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
-    let due = ["secrets/app.env:TOKEN", "secrets/s0.age", "secrets/web.yaml:later", "secrets/web.yaml:user"];
+    let due = ["secrets/app.env#TOKEN", "secrets/s0.age", "secrets/web.yaml#later", "secrets/web.yaml#user"];
     assert_eq!(told["to-rotate"], serde_json::json!(due), "what is not there any more, or came later, needs nothing");
 }
 

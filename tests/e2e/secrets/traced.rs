@@ -187,6 +187,11 @@ fn no_secret_of_sops_leaves_memory() {
         ("hubctl secrets grant \"$KEY\" web.*", 0),
         ("hubctl secrets revoke \"$KEY\" web.*", 0),
         ("hubctl secrets rotate web.env --value A --stdin < $MEMORY/in", 0),
+        ("hubctl secrets set s0 < $MEMORY/in", 0),
+        ("hubctl secrets import s0 --to sops", 0),
+        ("hubctl secrets import web.bin --to agenix --remove", 0),
+        ("hubctl secrets import web.yaml --to agenix --value b/c/1 --as secrets/one", 0),
+        ("hubctl secrets import app.json --to sops", 1),
         ("hubctl secrets exec --file web.ini -- sh -c 'cat $WEB_INI_FILE > $MEMORY/out'", 0),
         ("sed -i s/data:./data:A/ web.yaml; hubctl secrets show web.yaml", 1),
     ] {

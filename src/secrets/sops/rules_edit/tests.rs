@@ -232,3 +232,20 @@ fn a_rule_is_added_behind_all_others() {
     assert_eq!(add("# x").unwrap(), format!("# x\ncreation_rules:\n{}", rule("  ", ["P620", "RAZER"])));
     assert!(matches!(add("creation_rules: []\n"), Err(SopsError::TooClever)));
 }
+
+#[test]
+fn a_key_gets_a_name_or_the_name_another_key() {
+    let world = World::new();
+    let bound = |text: &str, name: &str, key: &str| {
+        world.rules(text).bound(name, &world.key(key)).map(|text| world.named(&text))
+    };
+    // Every rule that has the name, or the key itself, has the new key.
+    let before = ANCHORS.replace("  - &razer RAZER\n", "");
+    assert_eq!(bound(&before, "p620", "RAZER").unwrap(), before.replace("P620", "RAZER"));
+    assert_eq!(bound(ANCHORS, "p620", "P620").unwrap(), ANCHORS);
+    let more = before.replace("&p620 P620\n", "&p620 P620\n  - &razer RAZER\n");
+    assert_eq!(bound(&before, "razer", "RAZER").unwrap(), more);
+    // Where no key has a name, none gets one.
+    let plain = "creation_rules:\n  - age: ADMIN\n";
+    assert_eq!(bound(plain, "p620", "P620").unwrap(), plain);
+}
