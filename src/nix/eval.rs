@@ -54,6 +54,13 @@ pub struct Sealed {
     pub sops: SealedSops,
 }
 
+impl Sealed {
+    /// What is to lie on the host in the clear, by either.
+    pub fn places(&self) -> Vec<SealedSecret> {
+        self.secrets.iter().cloned().chain(self.sops.secrets.iter().map(SealedValue::place)).collect()
+    }
+}
+
 /// The secrets that a system takes from files of SOPS when it is activated.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -67,7 +74,7 @@ pub struct SealedSops {
 }
 
 /// A secret that a system takes from a file of SOPS.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct SealedValue {
     /// Its name in the configuration.
     pub name: String,
@@ -77,6 +84,18 @@ pub struct SealedValue {
     pub key: Option<String>,
     /// The format of the file, such as `yaml`.
     pub format: Option<String>,
+    /// Where it is put in the clear.
+    #[serde(default)]
+    pub path: Option<String>,
+    /// Who may read it there, as `chmod` takes it.
+    #[serde(default)]
+    pub mode: Option<String>,
+    /// Whose it is.
+    #[serde(default)]
+    pub owner: Option<String>,
+    /// Which group's it is.
+    #[serde(default)]
+    pub group: Option<String>,
 }
 
 impl SealedValue {
@@ -84,6 +103,18 @@ impl SealedValue {
     pub fn is_one_value(&self) -> bool {
         let has_values = self.format.as_deref().is_none_or(|format| matches!(format, "yaml" | "json"));
         has_values && self.key.as_deref().is_some_and(|key| !key.is_empty())
+    }
+
+    /// It as what lies on the host in the clear, where it makes no difference what decrypted it.
+    pub fn place(&self) -> SealedSecret {
+        SealedSecret {
+            name: self.name.clone(),
+            file: self.file.clone(),
+            path: self.path.clone(),
+            mode: self.mode.clone(),
+            owner: self.owner.clone(),
+            group: self.group.clone(),
+        }
     }
 }
 

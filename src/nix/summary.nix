@@ -33,6 +33,10 @@ let
       file = inSource (value.sopsFile or (sops.defaultSopsFile or null));
       key = textOr name (value.key or null);
       format = textOr null (value.format or null);
+      path = textOr null (value.path or null);
+      mode = textOr null (value.mode or null);
+      owner = textOr null (value.owner or null);
+      group = textOr null (value.group or null);
     };
   hasAny = list: builtins.isList list && list != [ ];
   sshKeys = sops.age.sshKeyPaths or [ ];

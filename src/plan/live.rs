@@ -45,8 +45,9 @@ impl LiveProblem {
 
 /// Holds what was `found` on a host against its configuration. `may_be_empty` says of a secret whether its content may be nothing.
 pub fn held(sealed: &Sealed, found: Vec<LiveSecret>, may_be_empty: impl Fn(&SealedSecret) -> bool) -> Vec<HeldSecret> {
+    let places = sealed.places();
     let one = |live: LiveSecret| {
-        let known = sealed.secrets.iter().find(|secret| secret.path.as_deref() == Some(live.path.as_str()));
+        let known = places.iter().find(|secret| secret.path.as_deref() == Some(live.path.as_str()));
         let problems = match (&live.file, known) {
             (None, _) => BTreeSet::from([LiveProblem::Missing]),
             (Some(file), known) => {
@@ -82,6 +83,7 @@ fn has_other_owner(secret: &SealedSecret, file: &LiveFile) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nix::{SealedSops, SealedValue};
 
     fn file(mode: &str, owner: &str, bytes: u64) -> LiveFile {
         let [owner, group] = [["7".to_owned(), owner.to_owned()], ["0".to_owned(), "root".to_owned()]];
@@ -112,6 +114,16 @@ mod tests {
         assert_eq!(wifi(Some(file("440", "net", 0)), true), []);
         assert_eq!(wifi(Some(file("444", "me", 3)), false), [OtherMode, OtherOwner, WorldReadable]);
         assert_eq!(told("/run/secrets/x", Some(file("400", "me", 0)), false), (None, vec![]));
+        let value = SealedValue {
+            name: "psk".to_owned(),
+            path: Some("/run/secrets/psk".to_owned()),
+            mode: Some("0400".to_owned()),
+            ..SealedValue::default()
+        };
+        let sealed = Sealed { sops: SealedSops { secrets: vec![value], ..SealedSops::default() }, ..Sealed::default() };
+        let found = vec![LiveSecret { path: "/run/secrets/psk".to_owned(), file: Some(file("440", "me", 3)) }];
+        let told = held(&sealed, found, |_| true).remove(0);
+        assert_eq!((told.name.as_deref(), told.problems), (Some("psk"), BTreeSet::from([OtherMode])));
         assert!(Missing.is_lack() && Empty.is_lack() && !OtherMode.is_lack());
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::needs_sops::{self, SopsReaders};
 use super::sealed::is_key_of_host;
 use crate::fleet::HostName;
 use crate::nix::Sealed;
@@ -55,6 +56,9 @@ pub struct HostSecret {
     pub file: PathBuf,
     /// What the host's configuration calls it; nothing where it does not need it.
     pub names: BTreeSet<String>,
+    /// The values that it needs of a file of SOPS; nothing where it takes all of it.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub values: BTreeSet<String>,
     /// Whether the host can read it; nothing where that depends on a key that is not known here.
     pub reads: Option<bool>,
     /// The modes that the configuration gives it.
@@ -69,6 +73,8 @@ pub struct HostSecret {
 pub enum NeedProblem {
     /// The host needs it, and it has no file.
     NoFile,
+    /// The host needs a value that the file has not.
+    NoValue,
     /// The host needs it, and no rule names it.
     NoRule,
     /// The host needs it, and its key does not open it.
@@ -95,13 +101,22 @@ impl HostSecrets {
     }
 }
 
-/// What `host` needs and can read of `files`, which are all that have a rule or are needed.
-pub fn needs(host: &HostNeeds, files: &BTreeMap<PathBuf, FileReaders>) -> HostSecrets {
-    let wanted = &host.sealed.secrets;
-    let secrets: Vec<_> = files.iter().filter_map(|(file, readers)| secret(host, file, readers)).collect();
-    let elsewhere = wanted.iter().filter(|one| one.file.is_none()).map(|one| one.name.clone()).collect();
-    let has_unknown_key = host.keys.is_empty() && host.sealed.identities.iter().any(|path| is_key_of_host(path));
-    let is_keyless = has_unknown_key && wanted.iter().any(|one| one.file.is_some());
+/// What `host` needs and can read of `files` and of `sops`, the files of SOPS, which are all that have a rule or are needed.
+pub fn needs(
+    host: &HostNeeds,
+    files: &BTreeMap<PathBuf, FileReaders>,
+    sops: &BTreeMap<PathBuf, SopsReaders>,
+) -> HostSecrets {
+    let (wanted, values) = (&host.sealed.secrets, &host.sealed.sops.secrets);
+    let of_agenix = files.iter().filter_map(|(file, readers)| secret(host, file, readers));
+    let of_sops = sops.iter().filter_map(|(file, readers)| needs_sops::secret(host, file, readers));
+    let secrets = of_agenix.chain(of_sops).collect();
+    let places = wanted.iter().map(|one| (&one.name, &one.file)).chain(values.iter().map(|one| (&one.name, &one.file)));
+    let elsewhere = places.filter(|(_, file)| file.is_none()).map(|(name, _)| name.clone()).collect();
+    let uses_host_key = |paths: &[String]| paths.iter().any(|path| is_key_of_host(path));
+    let is_keyless = host.keys.is_empty()
+        && (uses_host_key(&host.sealed.identities) && wanted.iter().any(|one| one.file.is_some())
+            || uses_host_key(&host.sealed.sops.ssh_keys) && values.iter().any(|one| one.file.is_some()));
     HostSecrets {
         host: host.host.clone(),
         keys: host.keys.iter().map(Recipient::short).collect(),
@@ -138,7 +153,7 @@ fn secret(host: &HostNeeds, file: &Path, readers: &FileReaders) -> Option<HostSe
     }
     let names = wanted.iter().map(|one| one.name.clone()).collect();
     let modes = wanted.iter().filter_map(|one| one.mode.clone()).collect();
-    Some(HostSecret { file: file.to_path_buf(), names, reads, modes, problems })
+    Some(HostSecret { file: file.to_path_buf(), names, values: BTreeSet::new(), reads, modes, problems })
 }
 
 /// Whether a key opens a file of this header. One that leaves no tag does where the rule names it, as far as anybody can tell.
@@ -186,7 +201,7 @@ mod tests {
     }
 
     fn told(host: &HostNeeds, readers: FileReaders) -> Option<(Option<bool>, Vec<NeedProblem>)> {
-        let found = needs(host, &BTreeMap::from([("a.age".into(), readers)])).secrets.pop()?;
+        let found = needs(host, &BTreeMap::from([("a.age".into(), readers)]), &BTreeMap::new()).secrets.pop()?;
         Some((found.reads, found.problems))
     }
 
@@ -212,11 +227,12 @@ mod tests {
         assert_eq!(told(&own, file(&[OTHER], &[OTHER])), Some((None, vec![])));
         let keyless = host(&[], &[KEY], &[("a.age", "0400")]);
         assert_eq!(told(&keyless, file(&[OTHER], &[OTHER])), Some((None, vec![])));
-        assert_eq!(needs(&keyless, &BTreeMap::new()).problems, [NeedProblem::NoKey]);
-        assert!(needs(&host(&[], &["/persist/age.key"], &[("a.age", "0400")]), &BTreeMap::new()).is_well());
+        assert_eq!(needs(&keyless, &BTreeMap::new(), &BTreeMap::new()).problems, [NeedProblem::NoKey]);
+        let away = host(&[], &["/persist/age.key"], &[("a.age", "0400")]);
+        assert!(needs(&away, &BTreeMap::new(), &BTreeMap::new()).is_well());
         let mut away = host(&[HOST], &[KEY], &[("a.age", "0400")]);
         away.sealed.secrets[0].file = None;
-        let found = needs(&away, &BTreeMap::from([("a.age".into(), file(&[OTHER], &[OTHER]))]));
+        let found = needs(&away, &BTreeMap::from([("a.age".into(), file(&[OTHER], &[OTHER]))]), &BTreeMap::new());
         assert!(found.is_well() && found.secrets.is_empty() && found.elsewhere == ["a"]);
     }
 }

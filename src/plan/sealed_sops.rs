@@ -116,6 +116,7 @@ mod tests {
             file: Some("secrets/wifi.yaml".to_owned()),
             key: Some(wanted.to_owned()),
             format: Some("yaml".to_owned()),
+            ..SealedValue::default()
         };
         let keys = [HostKey { path: KEY.to_owned(), public: ONE.to_owned() }];
         let sources = [SopsSource { wanted, file: "secrets/wifi.yaml".to_owned(), read }];

@@ -84,6 +84,16 @@ fn hosts_tell_what_secrets_they_have_and_not_what_is_in_them() {
     assert_eq!(problems(1, 0), ["empty"]);
     lab.ssh("p510", &format!("rm {PLACE}"));
     assert_eq!(problems(1, 0), ["missing"]);
+    // What sops-nix is to put there is looked for as well.
+    hub.set_host(
+        "p510",
+        r#"sops.secrets.psk = { sopsFile = ../../secrets/wifi.yaml; path = "/run/secrets/psk"; mode = "0400"; };"#,
+    );
+    assert_eq!(problems(1, 0), ["missing"]);
+    lab.ssh("p510", "mkdir /run/secrets && echo canary >/run/secrets/psk && chmod 440 /run/secrets/psk");
+    assert_eq!(problems(1, 0), ["other-mode"]);
+    lab.ssh("p510", "chmod 400 /run/secrets/psk");
+    assert_eq!(live(0).json()[0]["secrets"][0]["name"], "psk");
     // Of a host that is not there nothing is known.
     let away = hub.json(&["secrets", "status", "--live", "--check"]).exits(1);
     assert!(away.json()[1]["error"].is_string(), "{}", away.stdout);

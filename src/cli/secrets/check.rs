@@ -43,11 +43,7 @@ pub(super) async fn run(hub: &Hub, args: &CheckArgs) -> Result<Exit> {
         Error::message(Kind::Failed, format!("git does not tell which files it has: {failure}"))
             .hint("only what is in git can be checked for what should not be there")
     })?;
-    let matrix = match &both.agenix {
-        Some(place) if args.hosts => Some(Matrix::of(hub, place, &[]).await?),
-        None if args.hosts => return Err(told(SecretsError::NoRules(both.root.clone()))),
-        Some(_) | None => None,
-    };
+    let matrix = if args.hosts { Some(Matrix::of(hub, &both, &[]).await?) } else { None };
     let written = if hub.ui.output() == Output::Json {
         let mut all = json!({ "leaks": found });
         if let Some(matrix) = &matrix {

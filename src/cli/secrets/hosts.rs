@@ -121,7 +121,7 @@ pub(super) fn known(hub: &Hub) -> BTreeSet<String> {
 }
 
 /// The keys that the rules of both formats have for a host.
-fn in_rules(both: &Both, host: &str) -> Result<Vec<Recipient>> {
+pub(super) fn in_rules(both: &Both, host: &str) -> Result<Vec<Recipient>> {
     let mut keys = match &both.agenix {
         Some(place) => keys_of_host(&place.rules, &rules::text(place)?, host),
         None => Vec::new(),

@@ -94,7 +94,8 @@ impl Asker {
         let access =
             reached.map_err(|stop| stop.failed.map_or_else(|| "stopped".to_owned(), |failed| failed.message))?;
         let sealed = &evaluation.sealed;
-        let paths: BTreeSet<_> = sealed.secrets.iter().filter_map(|secret| secret.path.as_deref()).collect();
+        let places = sealed.places();
+        let paths: BTreeSet<_> = places.iter().filter_map(|secret| secret.path.as_deref()).collect();
         let asking = live_secrets(&access.remote, &paths, 1, true);
         let answer = self.cancel.unless(Level::Soft, asking).await.ok_or("stopped")?;
         let live = answer.map_err(|error| error.to_string())?;
@@ -157,7 +158,7 @@ fn state(secret: &HeldSecret) -> Cell {
     match &secret.name {
         _ if !words.is_empty() => Cell::styled(Style::Fail, words.join(", ")),
         Some(_) => Cell::styled(Style::Ok, "fine"),
-        None => Cell::styled(Style::Dim, "not by age.secrets"),
+        None => Cell::styled(Style::Dim, "not by its configuration"),
     }
 }
 

@@ -6,17 +6,18 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::place::Place;
-use super::rules;
+use super::both::Both;
+use super::hosts::in_rules;
 use crate::cli::hub::Hub;
 use crate::error::Result;
 use crate::fleet::{Host, HostName, Kind as HostKind};
 use crate::nix::{EvalError, Sealed};
-use crate::plan::{FileReaders, HostNeeds, HostSecret, HostSecrets, NeedProblem, needs};
+use crate::plan::{FileReaders, HostNeeds, HostSecret, HostSecrets, NeedProblem, SopsReaders, needs};
 use crate::report::{Cell, Style, Table};
 use crate::run::fan_out;
+use crate::secrets::Rule;
 use crate::secrets::age::Header;
-use crate::secrets::keys_of_host;
+use crate::secrets::sops::SopsSecret;
 
 /// Hosts and their secrets.
 pub(super) struct Matrix {
@@ -28,7 +29,7 @@ pub(super) struct Matrix {
 impl Matrix {
     /// Asks the configurations of the hosts that `words` select, or of all active ones: those that were evaluated before and did not
     /// change are not evaluated again. Homes have their users' keys, and are left out.
-    pub(super) async fn of(hub: &Hub, place: &Place, words: &[String]) -> Result<Self> {
+    pub(super) async fn of(hub: &Hub, both: &Both, words: &[String]) -> Result<Self> {
         let (fleet, evaluator) = hub.load().await?;
         let active = || fleet.inventory.active().cloned().collect();
         let mut hosts: Vec<Host> = if words.is_empty() { active() } else { hub.select(&fleet.inventory, words)? };
@@ -51,7 +52,7 @@ impl Matrix {
         hub.not_stopped()?;
         wanted.sort_by(|(one, _), (other, _)| one.cmp(other));
         failed.sort_by(|(one, _), (other, _)| one.cmp(other));
-        Ok(Self { hosts: join(place, wanted)?, failed })
+        Ok(Self { hosts: join(both, wanted)?, failed })
     }
 
     /// Whether every host can read what it needs and nothing else, as far as that can be known here.
@@ -102,23 +103,44 @@ impl Matrix {
 }
 
 /// Joins what hosts want with the rules and the files of the repository.
-fn join(place: &Place, wanted: Vec<(HostName, Sealed)>) -> Result<Vec<HostSecrets>> {
-    let text = rules::text(place)?;
-    let mut files = BTreeMap::new();
-    for rule in &place.rules.list {
-        let readers = FileReaders { rule: Some(rule.recipients.clone()), header: header(&place.root, &rule.path) };
-        files.insert(rule.path.clone(), readers);
-    }
-    for file in wanted.iter().flat_map(|(_, sealed)| &sealed.secrets).filter_map(|secret| secret.file.as_ref()) {
-        files
-            .entry(PathBuf::from(file))
-            .or_insert_with(|| FileReaders { rule: None, header: header(&place.root, file) });
-    }
+fn join(both: &Both, wanted: Vec<(HostName, Sealed)>) -> Result<Vec<HostSecrets>> {
+    let (files, sops) = (of_agenix(both, &wanted), of_sops(both, &wanted));
     let of_host = |(host, sealed): (HostName, Sealed)| {
-        let keys = keys_of_host(&place.rules, &text, host.as_str());
-        needs(&HostNeeds { host, keys, sealed }, &files)
+        let keys = in_rules(both, host.as_str())?;
+        Ok(needs(&HostNeeds { host, keys, sealed }, &files, &sops))
     };
-    Ok(wanted.into_iter().map(of_host).collect())
+    wanted.into_iter().map(of_host).collect()
+}
+
+/// The secrets of agenix that have a rule or are needed.
+fn of_agenix(both: &Both, wanted: &[(HostName, Sealed)]) -> BTreeMap<PathBuf, FileReaders> {
+    let rules = both.agenix.iter().flat_map(|place| &place.rules.list);
+    let of_rule = |rule: &Rule| {
+        let readers = FileReaders { rule: Some(rule.recipients.clone()), header: header(&both.root, &rule.path) };
+        (rule.path.clone(), readers)
+    };
+    let mut files: BTreeMap<_, _> = rules.map(of_rule).collect();
+    for file in wanted.iter().flat_map(|(_, sealed)| &sealed.secrets).filter_map(|secret| secret.file.as_ref()) {
+        let readers = || FileReaders { rule: None, header: header(&both.root, file) };
+        files.entry(PathBuf::from(file)).or_insert_with(readers);
+    }
+    files
+}
+
+/// The files of SOPS that there are or that are needed.
+fn of_sops(both: &Both, wanted: &[(HostName, Sealed)]) -> BTreeMap<PathBuf, SopsReaders> {
+    let readers = |secret: &SopsSecret| SopsReaders {
+        rule: secret.rule().map(|rule| rule.recipients.clone()),
+        file: secret.file().cloned(),
+    };
+    let mut files: BTreeMap<_, _> =
+        both.sops.secrets.iter().map(|secret| (secret.path.clone(), readers(secret))).collect();
+    for file in wanted.iter().flat_map(|(_, sealed)| &sealed.sops.secrets).filter_map(|value| value.file.as_ref()) {
+        // One whose name does not say that it is one of SOPS, or that is none.
+        let read = || SopsSecret::at(&both.root, Path::new(file)).ok().flatten();
+        files.entry(PathBuf::from(file)).or_insert_with(|| read().as_ref().map(readers).unwrap_or_default());
+    }
+    files
 }
 
 /// The header of a file, where there is one.
@@ -133,14 +155,21 @@ fn cell(secret: Option<&HostSecret>) -> Cell {
     match secret.reads {
         _ if !words.is_empty() => Cell::styled(Style::Fail, words.join(", ")),
         None => Cell::styled(Style::Dim, "needs, by another key"),
+        Some(_) if !secret.values.is_empty() => Cell::styled(Style::Ok, format!("needs {}", values(secret))),
         Some(_) => Cell::styled(Style::Ok, "needs"),
     }
+}
+
+/// The values that a host needs of a file.
+fn values(secret: &HostSecret) -> String {
+    secret.values.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// What is wrong, as short as it can be told.
 const fn word(problem: NeedProblem) -> &'static str {
     match problem {
         NeedProblem::NoFile => "no file",
+        NeedProblem::NoValue => "no such value",
         NeedProblem::NoRule => "no rule",
         NeedProblem::CannotRead => "cannot read",
         NeedProblem::MoreThanNeeded => "not needed",
@@ -157,7 +186,13 @@ fn complaints(host: &HostSecrets) -> Vec<(String, &'static str)> {
     }
     for secret in &host.secrets {
         for problem in &secret.problems {
-            by_problem.entry(*problem).or_default().push(secret.file.display().to_string());
+            let file = secret.file.display();
+            let shown = if *problem == NeedProblem::NoValue {
+                format!("{file} ({})", values(secret))
+            } else {
+                file.to_string()
+            };
+            by_problem.entry(*problem).or_default().push(shown);
         }
     }
     by_problem.into_iter().map(|(problem, files)| complaint(host.host.as_str(), problem, &files.join(", "))).collect()
@@ -169,9 +204,13 @@ fn complaint(host: &str, problem: NeedProblem, files: &str) -> (String, &'static
             format!("{host} needs what has no file, or a damaged one: {files}"),
             "`hubctl secrets set` gives one a content",
         ),
+        NeedProblem::NoValue => (
+            format!("{host} needs values that their files do not all have: {files}"),
+            "correct `sops.secrets`, or add what is missing with `hubctl secrets edit FILE`",
+        ),
         NeedProblem::NoRule => (
             format!("{host} needs what no rule names, so that nobody can change it: {files}"),
-            "add a rule for it to secrets.nix",
+            "add a rule for it to secrets.nix, or for a file of SOPS to .sops.yaml",
         ),
         NeedProblem::CannotRead => (
             format!("{host} needs what its key does not open: {files}"),
@@ -187,7 +226,7 @@ fn complaint(host: &str, problem: NeedProblem, files: &str) -> (String, &'static
         ),
         NeedProblem::NoKey => (
             format!("{host} needs secrets, and no key in the rules is known to be its own"),
-            "comment it there as `root@HOST`, or bind it to the host's name in secrets.nix",
+            "comment it there as `root@HOST`, or give it the host's name: `hubctl secrets hosts add HOST`",
         ),
     }
 }

@@ -40,7 +40,7 @@ pub(super) async fn run(hub: &Hub, args: &StatusArgs) -> Result<Exit> {
         return live::run(hub, args).await;
     }
     if args.matrix || !args.hosts.is_empty() {
-        return matrix(hub, &Place::of(hub).await?, args).await;
+        return matrix(hub, &Both::of(hub).await?, args).await;
     }
     let both = Both::of(hub).await?;
     let list = ToRotate::read(&both.root).map_err(told)?;
@@ -59,8 +59,8 @@ pub(super) async fn run(hub: &Hub, args: &StatusArgs) -> Result<Exit> {
     Ok(if args.check && !told.is_well() { Exit::Failed } else { Exit::Success })
 }
 
-async fn matrix(hub: &Hub, place: &Place, args: &StatusArgs) -> Result<Exit> {
-    let matrix = Matrix::of(hub, place, &args.hosts).await?;
+async fn matrix(hub: &Hub, both: &Both, args: &StatusArgs) -> Result<Exit> {
+    let matrix = Matrix::of(hub, both, &args.hosts).await?;
     let written =
         if hub.ui.output() == Output::Json { hub.ui.data_json(&matrix.json()) } else { hub.ui.table(&matrix.table()) };
     written.map_err(|error| Error::new(Kind::Failed, error))?;

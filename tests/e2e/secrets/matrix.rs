@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use hubctl::secrets::age::Recipient;
 use serde_json::Value;
 
 use super::commands::Secrets;
@@ -90,6 +91,70 @@ fn each_way_in_which_hosts_and_secrets_do_not_fit_is_told() {
     let text = fs::read_to_string(secrets.hub.root().join("secrets.nix")).unwrap();
     secrets.hub.write("secrets.nix", &text.replace("p510", "other"));
     secrets.hub.run(&["secrets", "check", "--hosts"]).exits(1).says("p510 needs secrets, and no key in the rules");
+}
+
+/// The form of age of a key in the home.
+fn of_age(secrets: &Secrets, name: &str) -> String {
+    let key: Recipient = secrets.public(name).parse().unwrap();
+    key.to_age().unwrap().to_string()
+}
+
+#[test]
+fn what_hosts_want_of_files_of_sops_is_told_value_by_value() {
+    let secrets = fleet();
+    let hub = &secrets.hub;
+    let me = secrets.public(".ssh/id_ed25519").split(' ').take(2).collect::<Vec<_>>().join(" ");
+    let rules = |p620: &str| {
+        let text = format!(
+            "keys:\n  - &me {me}\n  - &p620 {p620}\n  - &p510 {}\ncreation_rules:\n  - path_regex: web\n    age: [*me, *p620]\n  \
+             - age: [*me, *p510]\n",
+            of_age(&secrets, "p510")
+        );
+        hub.write(".sops.yaml", &text);
+    };
+    rules(&of_age(&secrets, "p620"));
+    secrets.set("secrets/web.yaml", "db:\n  password: x\nuser: y\n").exits(0);
+    secrets.set("secrets/mail.yaml", "password: x\n").exits(0);
+    hub.git(&["add", "--all"]);
+    let web = r#"{ sopsFile = ../../secrets/web.yaml; key = "db/password"; }"#;
+    let well = format!("{} sops.secrets.db = {web};", RIGHT.0);
+    let mail = format!("{} sops.secrets.password.sopsFile = ../../secrets/mail.yaml;", RIGHT.1);
+    configure(&secrets, &well, &mail);
+    hub.run(&["secrets", "status", "--matrix", "--check"]).exits(0);
+    let row = hub.run(&["secrets", "status", "--matrix"]).exits(0).stdout;
+    let row = row.lines().find(|line| line.contains("web.yaml")).unwrap().split_whitespace().collect::<Vec<_>>();
+    assert_eq!(row, ["secrets/web.yaml", "-", "needs", "db/password", "-", "-"]);
+
+    let wrong = format!("{} sops.secrets.db = {};", RIGHT.0, web.replace("db/password", "db/pass"));
+    let open = format!(
+        r#"{} sops.secrets.x = {{ sopsFile = ../../secrets/web.yaml; key = "user"; mode = "0444"; }};"#,
+        RIGHT.1
+    );
+    configure(&secrets, &wrong, &open);
+    let matrix = hub.json(&["secrets", "status", "--matrix", "--check"]).exits(1).json();
+    assert_eq!(problems(&matrix, "p620", "secrets/web.yaml"), ["no-value"]);
+    assert_eq!(problems(&matrix, "p510", "secrets/web.yaml"), ["cannot-read", "world-readable"]);
+    assert_eq!(problems(&matrix, "p510", "secrets/mail.yaml"), ["more-than-needed"]);
+    let run = hub.run(&["secrets", "check", "--hosts"]).exits(1);
+    run.says("p620 needs values that their files do not all have: secrets/web.yaml (db/pass)");
+    // With the ssh key itself sops-nix opens nothing.
+    rules(&secrets.public("p620").split(' ').take(2).collect::<Vec<_>>().join(" "));
+    hub.run(&["secrets", "rekey"]).exits(0);
+    configure(&secrets, &well, &mail);
+    let matrix = hub.json(&["secrets", "status", "--host", "p620", "--check"]).exits(1).json();
+    assert_eq!(problems(&matrix, "p620", "secrets/web.yaml"), ["cannot-read"]);
+
+    // Also where there are no secrets of agenix.
+    rules(&of_age(&secrets, "p620"));
+    hub.run(&["secrets", "rekey"]).exits(0);
+    hub.git(&["rm", "--quiet", "--force", "-r", "secrets.nix", "secrets/s0.age", "secrets/s1.age", "secrets/s2.age"]);
+    configure(
+        &secrets,
+        &format!("sops.secrets.db = {web};"),
+        "sops.secrets.password.sopsFile = ../../secrets/mail.yaml;",
+    );
+    hub.run(&["secrets", "check", "--hosts"]).exits(0);
+    hub.run(&["secrets", "status", "--matrix", "--check"]).exits(0).says("each can read what it needs");
 }
 
 #[test]
