@@ -54,7 +54,7 @@ impl Disk {
     }
 
     /// The file system. A program that is built for tests may be told by `HUBCTL_TEST_SECRETS_FAULT` at which operation it is to be
-    /// killed or to fail: `kill:7`, `28:7`.
+    /// killed or to fail: `kill:7`, `28:7`; or at which of one kind, as `kill:exchange:7`.
     pub fn of_environment() -> Self {
         #[cfg(debug_assertions)]
         if let Some(disk) = std::env::var("HUBCTL_TEST_SECRETS_FAULT").ok().and_then(|text| faulty(&text)) {
@@ -139,7 +139,8 @@ impl Disk {
     pub(super) fn remove(&self, path: &Path) -> Result<()> {
         self.step("remove")?;
         match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+            // A file system that is read-only says so of what is not there too.
+            Err(error) if fs::symlink_metadata(path).is_ok() => Err(error.into()),
             _ => Ok(()),
         }
     }
@@ -196,11 +197,12 @@ pub(crate) fn read(path: &Path) -> io::Result<Option<(Vec<u8>, fs::Metadata)>> {
 fn faulty(text: &str) -> Option<Disk> {
     use std::sync::atomic::{AtomicUsize, Ordering};
     let (what, at) = text.split_once(':')?;
+    let (kind, at) = at.rsplit_once(':').map_or((None, at), |(kind, at)| (Some(kind.to_owned()), at));
     let at: usize = at.parse().ok()?;
     let errno: Option<i32> = what.parse().ok();
     let done = AtomicUsize::new(0);
-    Some(Disk::with_hook(move |_| {
-        if done.fetch_add(1, Ordering::SeqCst) != at {
+    Some(Disk::with_hook(move |name| {
+        if kind.as_ref().is_some_and(|kind| kind != name) || done.fetch_add(1, Ordering::SeqCst) != at {
             return Step::Go;
         }
         if let Some(errno) = errno {

@@ -5,6 +5,7 @@ mod agenix;
 mod commands;
 mod editing;
 mod exec;
+mod faults;
 mod hosts;
 mod import;
 mod long;

@@ -142,6 +142,7 @@ fn no_secret_of_agenix_leaves_memory() {
         ("hubctl secrets grant \"$KEY\" s0", 0),
         ("hubctl secrets revoke \"$KEY\" s0", 0),
         ("hubctl secrets rotate s1 --stdin < $MEMORY/in", 0),
+        ("hubctl secrets import s0 --to sops --as s0.bin", 0),
         ("hubctl secrets status --json", 0),
         ("hubctl secrets history", 0),
         ("hubctl secrets check --staged", 0),
@@ -193,6 +194,7 @@ fn no_secret_of_sops_leaves_memory() {
         ("hubctl secrets import web.yaml --to agenix --value b/c/1 --as secrets/one", 0),
         ("hubctl secrets import app.json --to sops", 1),
         ("hubctl secrets exec --file web.ini -- sh -c 'cat $WEB_INI_FILE > $MEMORY/out'", 0),
+        ("hubctl secrets import web.env --value A --to agenix --as secrets/s0.age", 5),
         ("sed -i s/data:./data:A/ web.yaml; hubctl secrets show web.yaml", 1),
     ] {
         traced.keeps(&format!("KEY='{key}'\n{line}"), code);
