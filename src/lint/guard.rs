@@ -22,7 +22,7 @@ pub(super) fn too_deep(text: &str) -> Option<Range<usize>> {
 }
 
 /// The token with which `text` gets deeper than `limit`, if it does.
-pub(super) fn deeper_than(limit: usize, text: &str) -> Option<Range<usize>> {
+pub fn deeper_than(limit: usize, text: &str) -> Option<Range<usize>> {
     // Each level takes a character at least.
     if text.len() <= limit {
         return None;

@@ -48,6 +48,7 @@ pub use finding::{Finding, Fix, Related, Severity};
 pub use fix::Fixing;
 pub use format::{Formatted, Layout, format, formattable, formatted, nix_among, take, unformatted};
 pub use forms::{github, sarif};
+pub use guard::deeper_than;
 pub use junit::{Suite, junit};
 pub use options::{Found, Index, Listed, Options, index};
 pub use rulebook::{Level, Levels};

@@ -9,6 +9,8 @@ pub mod generate;
 mod git;
 mod guard;
 mod hosts;
+#[cfg(test)]
+mod mutated;
 mod past;
 pub mod rotation;
 mod rules;

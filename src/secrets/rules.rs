@@ -12,6 +12,7 @@ use super::error::SecretsError;
 use super::transaction::read_file;
 use crate::error::nearest;
 use crate::files;
+use crate::lint::deeper_than;
 use crate::process::{Cancel, Cmd};
 
 /// What Nix is asked.
@@ -22,6 +23,12 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 /// How large a file of rules, and its answer, may be, in bytes.
 const MAX_RULES: usize = 8 * 1024 * 1024;
+
+/// How deep the rules may be nested, by the measure of [`deeper_than`]: what reads them to change them does so level by level.
+const DEEPEST: usize = 500;
+
+/// How much memory the evaluation may take, in bytes, as the collector of Nix reads it.
+const MAX_HEAP: &str = "1073741824";
 
 type Result<T, E = SecretsError> = std::result::Result<T, E>;
 
@@ -92,6 +99,9 @@ impl Rules {
             return Err(wrong("it is larger than 8 MiB, which no list of secrets is".to_owned()));
         }
         let text = String::from_utf8(text).map_err(|_| wrong("it is no text".to_owned()))?;
+        if deeper_than(DEEPEST, &text).is_some() {
+            return Err(wrong("it is nested too deeply".to_owned()));
+        }
         let kept = cache
             .filter(|_| stands_alone(&text))
             .map(|kept| kept.join(format!("{}.json", blake3::hash(text.as_bytes()))));
@@ -242,6 +252,7 @@ async fn evaluate(root: &Path, file: &Path, cancel: &Cancel) -> Result<String> {
         .args(["--argstr", "file"])
         .arg(root.join(file))
         .args(["-E", QUESTION])
+        .env("GC_MAXIMUM_HEAP_SIZE", MAX_HEAP)
         .ends_by_itself()
         .deadline(DEADLINE);
     let output = cmd.output(cancel).await;
@@ -252,18 +263,14 @@ async fn evaluate(root: &Path, file: &Path, cancel: &Cancel) -> Result<String> {
 /// for one: whatever can lead elsewhere has one of these words or signs in it.
 fn stands_alone(text: &str) -> bool {
     use rnix::SyntaxKind as Kind;
-    let parsed = rnix::Root::parse(text);
-    parsed.errors().is_empty()
-        && rowan::ast::AstNode::syntax(&parsed.tree()).descendants_with_tokens().all(|element| match element.kind() {
-            Kind::TOKEN_IDENT => {
-                let word = element.as_token().map(|token| token.text().to_owned()).unwrap_or_default();
-                !["builtins", "import", "scopedImport"].contains(&word.as_str())
-                    && !word.starts_with("__")
-                    && !word.starts_with("fetch")
-            }
-            Kind::TOKEN_PATH_ABS | Kind::TOKEN_PATH_REL | Kind::TOKEN_PATH_HOME | Kind::TOKEN_PATH_SEARCH => false,
-            _ => true,
-        })
+    let leads_elsewhere = |word: &str| {
+        ["builtins", "import", "scopedImport"].contains(&word) || word.starts_with("__") || word.starts_with("fetch")
+    };
+    rnix::tokenize(text).all(|(kind, word)| match kind {
+        Kind::TOKEN_IDENT => !leads_elsewhere(word),
+        Kind::TOKEN_PATH_ABS | Kind::TOKEN_PATH_REL | Kind::TOKEN_PATH_HOME | Kind::TOKEN_PATH_SEARCH => false,
+        _ => true,
+    })
 }
 
 #[cfg(test)]
@@ -334,9 +341,18 @@ mod tests {
     #[test]
     fn only_what_reads_nothing_else_is_remembered() {
         assert!(stands_alone("let a = \"x\"; in { \"b.age\".publicKeys = [ a ] ++ [ a ]; }"));
-        for text in
-            ["import ./x.nix", "builtins.getEnv \"X\"", "{ a = ./b; }", "<nixpkgs>", "let i = __readFile; in i", "{"]
-        {
+        for text in [
+            "import ./x.nix",
+            "builtins.getEnv \"X\"",
+            "{ a = ./b; }",
+            "<nixpkgs>",
+            "let i = __readFile; in i",
+            "\"${import x}\"",
+            "''${ ./x }''",
+            "{ a = ~/x; }",
+            "/etc/${x}",
+            "a.${builtins.x}",
+        ] {
             assert!(!stands_alone(text), "{text}");
         }
     }

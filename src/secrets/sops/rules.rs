@@ -76,7 +76,7 @@ impl SopsRules {
     pub fn read(file: &Path) -> Result<Option<Self>, SopsError> {
         let Some((bytes, _)) = read_file(file)? else { return Ok(None) };
         let text = String::from_utf8(bytes);
-        let text = text.map_err(|_| SopsError::Rules(".sops.yaml is not text in UTF-8".to_owned()))?;
+        let text = text.map_err(|_| SopsError::Rules("it is not text in UTF-8".to_owned()))?;
         Self::parse(&text).map(Some)
     }
 

@@ -305,6 +305,8 @@ fn rule(root: &Path, path: &Path) -> Result<(Option<PathBuf>, Option<SopsRule>),
     let file = root.join(path);
     let Some(rules) = SopsRules::find(root, &file) else { return Ok((None, None)) };
     let below = rules.parent().and_then(|dir| file.strip_prefix(dir).ok()).unwrap_or(path);
-    let rule = SopsRules::read(&rules)?.and_then(|rules| rules.rule_for(below).cloned());
+    // What is wrong with the rules is not wrong with the file.
+    let read = SopsRules::read(&rules).map_err(|error| SopsError::Rules(format!(".sops.yaml: {error}")))?;
+    let rule = read.and_then(|rules| rules.rule_for(below).cloned());
     Ok((rules.strip_prefix(root).ok().map(Path::to_path_buf), rule))
 }

@@ -16,12 +16,14 @@ pub(super) struct Journal {
 
 /// What is about to become of one file. The hashes are in hexadecimal digits.
 #[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Entry {
     /// The file, below the root.
     pub(super) path: PathBuf,
     /// The name beside it under which its new content is made, and its old one kept until all is done.
     pub(super) beside: PathBuf,
-    /// The old content; nothing where there was no file.
+    /// The old content; nothing where there was no file, which has to be said: such a file is removed when it is taken back.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub(super) old: Option<String>,
     /// The new content; nothing where the file is to go.
     pub(super) new: Option<String>,

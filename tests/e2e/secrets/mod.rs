@@ -6,6 +6,7 @@ mod commands;
 mod editing;
 mod exec;
 mod faults;
+mod hostile;
 mod hosts;
 mod import;
 mod long;
