@@ -89,13 +89,18 @@ impl ToRotate {
         let due = |line: &str| {
             let mut words = line.split('\t');
             let (secret, reader, since) = (words.next()?, words.next()?, words.next()?);
-            let (path, value) = match words.next().filter(|value| !value.is_empty()) {
-                // As it was written once.
-                Some(value) => (secret, Some(value)),
+            let (path, value) = match words.next() {
+                // As all lines were written once, and as those are of which the first word alone does not tell.
+                Some(value) => (secret, Some(value).filter(|value| !value.is_empty())),
                 None => Target::split(secret),
             };
             let value = value.map(str::to_owned);
-            Some(Due { path: path.into(), reader: reader.to_owned(), since: since.to_owned(), value })
+            (!path.is_empty()).then(|| Due {
+                path: path.into(),
+                reader: reader.to_owned(),
+                since: since.to_owned(),
+                value,
+            })
         };
         Self(text.lines().filter(|line| !line.starts_with('#')).filter_map(due).collect())
     }
@@ -103,8 +108,14 @@ impl ToRotate {
     /// The list as text.
     pub fn render(&self) -> String {
         let line = |due: &Due| {
-            let [secret, reader] = [&due.to_string(), &due.reader].map(|text| text.replace(['\t', '\n'], " "));
-            format!("{secret}\t{reader}\t{}\n", due.since)
+            let [secret, path, reader] = [&due.to_string(), &due.path.display().to_string(), &due.reader]
+                .map(|text| text.replace(['\t', '\n'], " "));
+            let value = due.value.as_deref().unwrap_or_default().replace(['\t', '\n'], " ");
+            if Target::split(&secret) == (path.as_str(), due.value.is_some().then_some(value.as_str())) {
+                format!("{secret}\t{reader}\t{}\n", due.since)
+            } else {
+                format!("{path}\t{reader}\t{}\t{value}\n", due.since)
+            }
         };
         self.0.iter().fold(HEAD.to_owned(), |text, due| text + &line(due))
     }
@@ -169,6 +180,11 @@ mod tests {
         assert_eq!((read.0.as_slice(), read.0[0].to_string().as_str()), (&[due("a/b")][..], "web.yaml#a/b"));
         // Lines as they were written once, and names that are no address.
         assert_eq!(ToRotate::parse("web.yaml\tp620\t2026-01-31\ta/b\n"), read);
+        let mut clever = ToRotate::default();
+        let named =
+            |path: &str, value: Option<&str>| Due { path: path.into(), value: value.map(str::to_owned), ..due("") };
+        clever.add([named("a#b.yaml", None), named("a#b.yaml", Some("c")), named("d.age", Some("e"))]);
+        assert_eq!(ToRotate::parse(&clever.render()), clever);
         let list = ToRotate::parse("a#b.age\tp620\t2026-01-31\n");
         assert_eq!((list.0[0].path.as_path(), &list.0[0].value), (Path::new("a#b.age"), &None));
     }
