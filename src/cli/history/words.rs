@@ -9,7 +9,9 @@ use crate::state::{Deployment, HostRecord};
 
 /// What was run, for a person.
 pub(in crate::cli) fn command(one: &Deployment) -> String {
-    let goal = if one.goal == "switch" { String::new() } else { format!(" --goal {}", one.goal) };
+    // What a command is for needs no saying.
+    let is_plain = one.goal == "switch" || one.goal == one.command;
+    let goal = if is_plain { String::new() } else { format!(" --goal {}", one.goal) };
     let of = one.follows.as_ref().map(|id| format!(" of {id}")).unwrap_or_default();
     format!("{}{goal}{of}", one.command)
 }
