@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::dry_activate::would_do;
 use super::guarded::activate_guarded;
 use super::health::{Tries, see_health, unhealthy};
 use super::host::{HostPart, Reached};
@@ -159,7 +160,7 @@ pub(super) async fn judge(
             }
             Err(stop)
         }
-        Verdict::Reached => Ok(reached(verb)),
+        Verdict::Reached => Ok(reached(verb, &output)),
         Verdict::CameBack => {
             let detail = "the host went down during the activation and came back with this system".to_owned();
             Ok(Reached { outcome: Outcome::Deployed, detail: Some(detail) })
@@ -309,13 +310,14 @@ pub(super) fn unknown(message: &str) -> Stop {
     ))
 }
 
-fn reached(verb: Goal) -> Reached {
+/// The end of an activation that did what it was to do, and printed `output`.
+fn reached(verb: Goal, output: &VecDeque<String>) -> Reached {
     let (outcome, detail) = match verb {
-        Goal::Boot => (Outcome::Deployed, Some("takes effect with the next boot")),
-        Goal::DryActivate => (Outcome::Built, Some("nothing on the host was changed")),
+        Goal::Boot => (Outcome::Deployed, Some("takes effect with the next boot".to_owned())),
+        Goal::DryActivate => (Outcome::Built, Some(would_do(output))),
         _ => (Outcome::Deployed, None),
     };
-    Reached { outcome, detail: detail.map(str::to_owned) }
+    Reached { outcome, detail }
 }
 
 fn reboot_needed(activation: &Activation, after: &Facts) -> Reached {

@@ -6,6 +6,7 @@ mod cache;
 mod context;
 mod copy;
 mod course;
+mod dry_activate;
 mod fan_out;
 mod gate;
 mod guarded;

@@ -171,7 +171,8 @@ fn each_goal_is_reached_and_no_more() {
     assert_eq!(state(&lab, "p620"), [wanted(&run, "p620"), wanted(&run, "p620"), second.clone()]);
 
     let run = hub.json(&["deploy", "--goal", "dry-activate", "p510"]).exits(0).ends(&[("p510", "built")]);
-    assert_eq!(run.host("p510")["detail"], "nothing on the host was changed");
+    let would = "nothing on the host was changed; it would stop media.service, web.service; start fresh.service";
+    assert_eq!(run.host("p510")["detail"], would);
     assert_eq!(state(&lab, "p510"), before[1]);
     let log = hub.log(&run, "p510");
     assert!(log.contains(&"would activate the configuration...".to_owned()), "{log:?}");
