@@ -18,7 +18,7 @@ use crate::plan::{Doubt, Drift, Goal, Rule, Waves};
 use crate::remote::{Connect, Elevation};
 use crate::report::{Event, EventSender, HostFinished, Outcome, Reporter, Summary, Ui, exit_of};
 use crate::run::{
-    Builders, Context, Gate, HubCache, Job, LastSeen, Machines, Places, Wants, execute, plan as find_out,
+    Builders, Context, Gate, HubCache, Job, LastSeen, Machines, OnChange, Places, Wants, execute, plan as find_out,
 };
 use crate::state::{Deployment, HostRecord, Sighting, State, StateDirs, StateError};
 
@@ -79,8 +79,15 @@ async fn run_told(hub: &Hub, fleet: Fleet, mut wish: Wish, ui: &Ui) -> Result<(E
 
     let (dry_run, kept) = (wish.dry_run, std::mem::take(&mut wish.kept));
     let places = Places { logs: dirs.logs(&id), gcroots };
-    let context =
-        Arc::new(context(hub, &fleet, wish, Reaching { connect, elevations }, places, (&state, &dirs), &events));
+    let context = Arc::new(context(
+        hub,
+        &fleet,
+        wish,
+        Reaching { connect, elevations },
+        places,
+        (&state, &dirs, recorded.is_some()),
+        &events,
+    ));
 
     if dry_run {
         let planned = find_out(&context).await;
@@ -140,7 +147,7 @@ fn context(
     wish: Wish,
     reaching: Reaching,
     places: Places,
-    (state, dirs): (&State, &StateDirs),
+    (state, dirs, recorded): (&Arc<State>, &StateDirs, bool),
     events: &EventSender,
 ) -> Context {
     let id = hub.run_id(dirs).to_owned();
@@ -174,11 +181,22 @@ fn context(
         places,
         gate: Gate::default(),
         seen: LastSeen::default(),
+        on_change: noted(state, recorded.then(|| hub.run_id(dirs).to_owned())),
         runs: dirs.runs(),
         told: Arc::default(),
         events: events.clone(),
         cancel: hub.cancel.clone(),
     }
+}
+
+/// Writes down, for the run of this id, what each host has before it is changed.
+fn noted(state: &Arc<State>, id: Option<String>) -> OnChange {
+    let (Some(id), state) = (id, state.clone()) else { return OnChange::default() };
+    OnChange::new(move |host, old, wanted| {
+        if let Err(error) = state.host_begun(&id, host, old, wanted) {
+            tracing::warn!(%error, %host, "what it runs is not on record before it ends");
+        }
+    })
 }
 
 /// What hosts that are only built are known to be, so that their outputs are looked for all at once.

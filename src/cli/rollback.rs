@@ -158,7 +158,8 @@ fn changed(deployments: &[&Deployment], even_if_changed: bool) -> BTreeMap<HostN
 fn may_have_changed(record: &HostRecord) -> bool {
     let changes =
         |outcome: Outcome| outcome.changed_host() || matches!(outcome, Outcome::ActivateFailed | Outcome::Unknown);
-    record.outcome.is_some_and(changes) && record.old != record.wanted
+    // One whose run was killed has these only where it was about to be changed.
+    record.outcome.is_none_or(changes) && record.old.is_some() && record.old != record.wanted
 }
 
 #[cfg(test)]
@@ -184,6 +185,7 @@ mod tests {
             ("back", record(Some(Outcome::RolledBack), 'a', 'b')),
             ("skipped", record(Some(Outcome::Skipped), 'a', 'b')),
             ("killed", HostRecord::default()),
+            ("cut-short", record(None, 'a', 'b')),
         ];
         let deployment = |id: &str, follows: Option<&str>, hosts: &[(&str, HostRecord)]| Deployment {
             id: id.to_owned(),
@@ -200,7 +202,7 @@ mod tests {
             Some((restore.toplevel.clone(), restore.instead_of.clone()))
         };
         let found = changed(&[&one], false);
-        assert_eq!(found.keys().map(HostName::as_str).collect::<Vec<_>>(), ["deployed", "unknown"]);
+        assert_eq!(found.keys().map(HostName::as_str).collect::<Vec<_>>(), ["cut-short", "deployed", "unknown"]);
         assert_eq!(of("deployed", &found), Some((path('a'), Some(path('b')))));
         assert_eq!(of("deployed", &changed(&[&one], true)), Some((path('a'), None)));
 
@@ -208,7 +210,10 @@ mod tests {
         let ends = ends.map(|(host, old, wanted)| (host, record(Some(Outcome::Deployed), old, wanted)));
         let all = [deployment("3", Some("2"), &[]), deployment("2", Some("1"), &ends), one];
         let found = changed(&with_resumes(&all[2], &all), false);
-        assert_eq!(found.keys().map(HostName::as_str).collect::<Vec<_>>(), ["deployed", "skipped", "unknown"]);
+        assert_eq!(
+            found.keys().map(HostName::as_str).collect::<Vec<_>>(),
+            ["cut-short", "deployed", "skipped", "unknown"]
+        );
         assert_eq!(of("unknown", &found), Some((path('a'), Some(path('c')))));
         assert_eq!(with_resumes(&all[2], &all).len(), 3);
     }

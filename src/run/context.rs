@@ -82,6 +82,30 @@ pub struct Restore {
     pub instead_of: Option<StorePath>,
 }
 
+/// Hears of a host that is about to be changed: what it has, and what it is to have. Of a run that is killed then, that is all
+/// that is ever known.
+pub struct OnChange(Box<Hear>);
+
+/// Takes the host, what it has, and what it is to have.
+type Hear = dyn Fn(&HostName, &StorePath, &StorePath) + Send + Sync;
+
+impl OnChange {
+    /// By way of a function.
+    pub fn new(hear: impl Fn(&HostName, &StorePath, &StorePath) + Send + Sync + 'static) -> Self {
+        Self(Box::new(hear))
+    }
+
+    pub(super) fn tell(&self, host: &HostName, old: &StorePath, wanted: &StorePath) {
+        (self.0)(host, old, wanted);
+    }
+}
+
+impl Default for OnChange {
+    fn default() -> Self {
+        Self::new(|_, _, _| {})
+    }
+}
+
 /// What every host's part of a run shares.
 pub struct Context {
     /// What is to be done.
@@ -114,6 +138,8 @@ pub struct Context {
     pub gate: Gate,
     /// How hosts stood after they were activated.
     pub seen: LastSeen,
+    /// Hears of each host before it is changed.
+    pub on_change: OnChange,
     /// The runs of this user.
     pub runs: Runs,
     /// What is told once for all hosts.

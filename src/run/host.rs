@@ -223,6 +223,7 @@ impl HostPart {
             self.stop_if_asked()?;
         }
         let prepared = specialised(self, prepared).await?;
+        self.tell_change();
         let reached = Box::pin(activate_host(self, &prepared, verb, set_profile)).await;
         // Until the host itself holds the system, this machine must not collect it.
         drop(built);
@@ -233,7 +234,15 @@ impl HostPart {
     async fn boot(&mut self, prepared: &Prepared, trial: &Trial) -> Result<Option<Reached>, Stop> {
         let Some(Ready { .. }) = self.lock_and_build(prepared).await? else { return Ok(None) };
         self.stop_if_asked()?;
+        self.tell_change();
         reboot_host(self, prepared, trial).await.map(Some)
+    }
+
+    /// Tells what the host has and is to have. Going back from that is no change of its own.
+    fn tell_change(&self) {
+        if let (Some(old), Some(wanted), "") = (&self.old, &self.wanted, self.suffix) {
+            self.context.on_change.tell(&self.host.name, old, wanted);
+        }
     }
 
     /// Waits for the host's wave, takes its lock, unless it is ours already, and builds meanwhile: the lock costs no time. None

@@ -30,7 +30,7 @@ mod upkeep;
 
 pub use build::build_away;
 pub use cache::HubCache;
-pub use context::{Builders, Context, Job, Machines, Places, Restore, Wants, target_of};
+pub use context::{Builders, Context, Job, Machines, OnChange, Places, Restore, Wants, target_of};
 pub use fan_out::fan_out;
 pub use gate::Gate;
 pub use health::{Tries, check_health};

@@ -111,6 +111,13 @@ impl State {
         self.with(|connection| Ok(connection.execute(update, params![rev, dirty, id])?)).map(drop)
     }
 
+    /// Writes down that a host is about to be changed from what it has to what it is to have.
+    pub fn host_begun(&self, id: &str, host: &HostName, old: &StorePath, wanted: &StorePath) -> Result<(), StateError> {
+        let update = "UPDATE deployment_host SET old = ?, wanted = ? WHERE deployment = ? AND host = ?";
+        let values = params![old.as_str(), wanted.as_str(), id, host.as_str()];
+        self.with(|connection| Ok(connection.execute(update, values)?)).map(drop)
+    }
+
     /// Writes down how a host's part ended.
     pub fn host_finished(&self, id: &str, finished: &HostFinished) -> Result<(), StateError> {
         let update =

@@ -189,3 +189,19 @@ fn while_it_verifies() {
     killed.lab.unwrap("p620", "df");
     killed.next_run_ends("deployed");
 }
+
+#[test]
+fn what_a_run_changed_that_was_killed_can_be_taken_back() {
+    let killed = Killed::before("activation.seconds = 2;");
+    killed.hub.write("hub.toml", &format!("{}\n[deploy]\nconfirm = \"0s\"\n", killed.hub.committed("hub.toml")));
+    let mut run = killed.start();
+    run.wait_for("taking 2 seconds");
+    run.signal("KILL");
+    let run = run.finish();
+    let id = run.events()[0]["deployment"].as_str().unwrap().to_owned();
+    eventually("the activation ends", || !killed.lab.is_active("p620", UNIT));
+    assert_ne!(killed.lab.current("p620"), killed.old);
+    killed.hub.json(&["rollback", "--deployment", &id]).exits(0).ends(&[("p620", "deployed")]);
+    assert_eq!(killed.lab.current("p620"), killed.old);
+    killed.lab.assert_no_remains("p620");
+}

@@ -17,7 +17,7 @@ use hubctl::plan::{Goal, Rule, Waves};
 use hubctl::process::Cancel;
 use hubctl::remote::Elevate;
 use hubctl::report::{Event, HostFinished, Outcome, Output, Reporter, Size, Summary, Ui, exit_of};
-use hubctl::run::{Builders, Context, Gate, Job, LastSeen, Machines, Places, Wants, execute};
+use hubctl::run::{Builders, Context, Gate, Job, LastSeen, Machines, OnChange, Places, Wants, execute};
 use hubctl::state::{State, StateDirs, new_id};
 use tempfile::TempDir;
 
@@ -174,6 +174,7 @@ impl Fleet {
             places: Places { logs: dirs.logs(&id), gcroots: dirs.gcroots() },
             gate: Gate::default(),
             seen: LastSeen::default(),
+            on_change: OnChange::default(),
             runs: dirs.runs(),
             told: Arc::default(),
             events: events.clone(),
