@@ -56,8 +56,8 @@ pub struct Sealed {
 
 impl Sealed {
     /// What is to lie on the host in the clear, by either.
-    pub fn places(&self) -> Vec<SealedSecret> {
-        self.secrets.iter().cloned().chain(self.sops.secrets.iter().map(SealedValue::place)).collect()
+    pub fn places(&self) -> impl Iterator<Item = &SealedSecret> {
+        self.secrets.iter().chain(self.sops.secrets.iter().map(|value| &value.place))
     }
 }
 
@@ -76,26 +76,13 @@ pub struct SealedSops {
 /// A secret that a system takes from a file of SOPS.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct SealedValue {
-    /// Its name in the configuration.
-    pub name: String,
-    /// The file, relative to the source's root, where it is in the source.
-    pub file: Option<String>,
+    /// It as what lies on the host in the clear, where it makes no difference what decrypted it.
+    #[serde(flatten)]
+    pub place: SealedSecret,
     /// The value that is taken, such as `database/password`; all of the file where it is empty.
     pub key: Option<String>,
     /// The format of the file, such as `yaml`.
     pub format: Option<String>,
-    /// Where it is put in the clear.
-    #[serde(default)]
-    pub path: Option<String>,
-    /// Who may read it there, as `chmod` takes it.
-    #[serde(default)]
-    pub mode: Option<String>,
-    /// Whose it is.
-    #[serde(default)]
-    pub owner: Option<String>,
-    /// Which group's it is.
-    #[serde(default)]
-    pub group: Option<String>,
 }
 
 impl SealedValue {
@@ -103,18 +90,6 @@ impl SealedValue {
     pub fn is_one_value(&self) -> bool {
         let has_values = self.format.as_deref().is_none_or(|format| matches!(format, "yaml" | "json"));
         has_values && self.key.as_deref().is_some_and(|key| !key.is_empty())
-    }
-
-    /// It as what lies on the host in the clear, where it makes no difference what decrypted it.
-    pub fn place(&self) -> SealedSecret {
-        SealedSecret {
-            name: self.name.clone(),
-            file: self.file.clone(),
-            path: self.path.clone(),
-            mode: self.mode.clone(),
-            owner: self.owner.clone(),
-            group: self.group.clone(),
-        }
     }
 }
 

@@ -45,9 +45,8 @@ impl LiveProblem {
 
 /// Holds what was `found` on a host against its configuration. `may_be_empty` says of a secret whether its content may be nothing.
 pub fn held(sealed: &Sealed, found: Vec<LiveSecret>, may_be_empty: impl Fn(&SealedSecret) -> bool) -> Vec<HeldSecret> {
-    let places = sealed.places();
     let one = |live: LiveSecret| {
-        let known = places.iter().find(|secret| secret.path.as_deref() == Some(live.path.as_str()));
+        let known = sealed.places().find(|secret| secret.path.as_deref() == Some(live.path.as_str()));
         let problems = match (&live.file, known) {
             (None, _) => BTreeSet::from([LiveProblem::Missing]),
             (Some(file), known) => {
@@ -114,12 +113,13 @@ mod tests {
         assert_eq!(wifi(Some(file("440", "net", 0)), true), []);
         assert_eq!(wifi(Some(file("444", "me", 3)), false), [OtherMode, OtherOwner, WorldReadable]);
         assert_eq!(told("/run/secrets/x", Some(file("400", "me", 0)), false), (None, vec![]));
-        let value = SealedValue {
+        let place = SealedSecret {
             name: "psk".to_owned(),
             path: Some("/run/secrets/psk".to_owned()),
             mode: Some("0400".to_owned()),
-            ..SealedValue::default()
+            ..SealedSecret::default()
         };
+        let value = SealedValue { place, ..SealedValue::default() };
         let sealed = Sealed { sops: SealedSops { secrets: vec![value], ..SealedSops::default() }, ..Sealed::default() };
         let found = vec![LiveSecret { path: "/run/secrets/psk".to_owned(), file: Some(file("440", "me", 3)) }];
         let told = held(&sealed, found, |_| true).remove(0);

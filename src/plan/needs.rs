@@ -111,12 +111,11 @@ pub fn needs(
     let of_agenix = files.iter().filter_map(|(file, readers)| secret(host, file, readers));
     let of_sops = sops.iter().filter_map(|(file, readers)| needs_sops::secret(host, file, readers));
     let secrets = of_agenix.chain(of_sops).collect();
-    let places = wanted.iter().map(|one| (&one.name, &one.file)).chain(values.iter().map(|one| (&one.name, &one.file)));
-    let elsewhere = places.filter(|(_, file)| file.is_none()).map(|(name, _)| name.clone()).collect();
+    let elsewhere = host.sealed.places().filter(|one| one.file.is_none()).map(|one| one.name.clone()).collect();
     let uses_host_key = |paths: &[String]| paths.iter().any(|path| is_key_of_host(path));
     let is_keyless = host.keys.is_empty()
         && (uses_host_key(&host.sealed.identities) && wanted.iter().any(|one| one.file.is_some())
-            || uses_host_key(&host.sealed.sops.ssh_keys) && values.iter().any(|one| one.file.is_some()));
+            || uses_host_key(&host.sealed.sops.ssh_keys) && values.iter().any(|one| one.place.file.is_some()));
     HostSecrets {
         host: host.host.clone(),
         keys: host.keys.iter().map(Recipient::short).collect(),

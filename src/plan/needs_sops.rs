@@ -20,7 +20,7 @@ pub struct SopsReaders {
 /// A file of SOPS as the host has it; nothing where the host neither needs it nor can read it.
 pub(super) fn secret(host: &HostNeeds, file: &Path, readers: &SopsReaders) -> Option<HostSecret> {
     let sealed = &host.sealed.sops;
-    let of_file = |one: &&SealedValue| one.file.as_deref().is_some_and(|path| Path::new(path) == file);
+    let of_file = |one: &&SealedValue| one.place.file.as_deref().is_some_and(|path| Path::new(path) == file);
     let wanted: Vec<_> = sealed.secrets.iter().filter(of_file).collect();
     let there: Vec<Recipient> =
         readers.file.iter().flat_map(SopsFile::recipients).filter_map(|one| one.parse().ok()).collect();
@@ -46,12 +46,12 @@ pub(super) fn secret(host: &HostNeeds, file: &Path, readers: &SopsReaders) -> Op
             (readers.file.is_none(), NeedProblem::NoFile),
             (readers.file.as_ref().is_some_and(|file| wanted.iter().any(|one| lacks(file, one))), NeedProblem::NoValue),
             (readers.file.is_some() && reads == Some(false), NeedProblem::CannotRead),
-            (wanted.iter().any(|one| one.place().is_world_readable()), NeedProblem::WorldReadable),
+            (wanted.iter().any(|one| one.place.is_world_readable()), NeedProblem::WorldReadable),
         ];
         problems.extend(wrong.into_iter().filter_map(|(is_so, problem)| is_so.then_some(problem)));
     }
-    let names = wanted.iter().map(|one| one.name.clone()).collect();
-    let modes = wanted.iter().filter_map(|one| one.mode.clone()).collect();
+    let names = wanted.iter().map(|one| one.place.name.clone()).collect();
+    let modes = wanted.iter().filter_map(|one| one.place.mode.clone()).collect();
     let values = wanted.iter().filter(|one| one.is_one_value()).filter_map(|one| one.key.clone()).collect();
     Some(HostSecret { file: file.to_path_buf(), names, values, reads, modes, problems })
 }
@@ -73,7 +73,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::nix::{Sealed, SealedSops};
+    use crate::nix::{Sealed, SealedSecret, SealedSops};
     use crate::secrets::age::{Ask, Nobody};
     use crate::secrets::sops::{Format, Settings, create};
 
@@ -98,13 +98,16 @@ mod tests {
     }
 
     fn host(wanted: &[(&str, &str)]) -> HostNeeds {
-        let secrets = wanted.iter().map(|(key, mode)| SealedValue {
+        let place = |mode: &str| SealedSecret {
             name: "wifi".to_owned(),
             file: Some("a.yaml".to_owned()),
+            mode: Some(mode.to_owned()),
+            ..SealedSecret::default()
+        };
+        let secrets = wanted.iter().map(|(key, mode)| SealedValue {
+            place: place(mode),
             key: Some((*key).to_owned()),
             format: Some("yaml".to_owned()),
-            mode: Some((*mode).to_owned()),
-            ..SealedValue::default()
         });
         let sops = SealedSops { secrets: secrets.collect(), ssh_keys: vec![KEY.to_owned()], has_other_keys: false };
         HostNeeds { host: "p620".parse().unwrap(), keys: vec![key(HOST)], sealed: Sealed { sops, ..Sealed::default() } }

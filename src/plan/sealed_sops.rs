@@ -46,7 +46,7 @@ pub fn unreadable_sops(
 
 impl SopsSource {
     fn shown(&self) -> String {
-        format!("{} ({})", self.wanted.name, self.file)
+        format!("{} ({})", self.wanted.place.name, self.file)
     }
 }
 
@@ -54,14 +54,14 @@ impl SopsSource {
 fn lacking(source: &SopsSource) -> Option<String> {
     let SopsSource { wanted, file, read } = source;
     match read {
-        Err(SopsError::NotEncrypted) => Some(format!("{} ({file} is not encrypted)", wanted.name)),
+        Err(SopsError::NotEncrypted) => Some(format!("{} ({file} is not encrypted)", wanted.place.name)),
         // What hubctl cannot read sops-nix may.
         Err(_) => None,
         Ok(read) => {
             let key = wanted.key.as_deref().filter(|_| wanted.is_one_value())?;
             let there = read.addresses().ok()?;
             let has = there.iter().any(|(address, _)| address == key);
-            (!has).then(|| format!("{} (`{key}` of {file})", wanted.name))
+            (!has).then(|| format!("{} (`{key}` of {file})", wanted.place.name))
         }
     }
 }
@@ -81,6 +81,7 @@ mod tests {
     use super::*;
     use crate::fleet::config::HubToml;
     use crate::fleet::{FlakeHosts, Inventory};
+    use crate::nix::SealedSecret;
     use crate::secrets::age::{Ask, Nobody};
     use crate::secrets::sops::{Format, Settings, create};
 
@@ -111,13 +112,12 @@ mod tests {
     }
 
     fn told(sealed: &SealedSops, wanted: &str, read: Result<SopsFile, SopsError>) -> Option<String> {
-        let wanted = SealedValue {
+        let place = SealedSecret {
             name: "wifi".to_owned(),
             file: Some("secrets/wifi.yaml".to_owned()),
-            key: Some(wanted.to_owned()),
-            format: Some("yaml".to_owned()),
-            ..SealedValue::default()
+            ..SealedSecret::default()
         };
+        let wanted = SealedValue { place, key: Some(wanted.to_owned()), format: Some("yaml".to_owned()) };
         let keys = [HostKey { path: KEY.to_owned(), public: ONE.to_owned() }];
         let sources = [SopsSource { wanted, file: "secrets/wifi.yaml".to_owned(), read }];
         unreadable_sops(&host(), &keys, sealed, &sources).map(|objection| objection.message)

@@ -56,7 +56,7 @@ fn headers(source: &Path, sealed: &Sealed) -> Vec<SealedFile> {
 /// The files of SOPS in a source. Those that are elsewhere, or cannot be read, are left out.
 fn sources(source: &Path, sealed: &Sealed) -> Vec<SopsSource> {
     let one = |wanted: &SealedValue| {
-        let file = wanted.file.clone()?;
+        let file = wanted.place.file.clone()?;
         let bytes = std::fs::read(source.join(&file)).ok()?;
         let format = wanted.format.as_deref().and_then(Format::named).unwrap_or_else(|| Format::of(Path::new(&file)));
         Some(SopsSource { wanted: wanted.clone(), read: SopsFile::parse(format, &bytes), file })
@@ -82,7 +82,7 @@ pub(super) async fn see_secrets(
 ) -> Result<Contact, Stop> {
     let Origin::Flake(evaluation) = &prepared.wanted.origin else { return Ok(contact) };
     let sealed = &evaluation.sealed;
-    let paths: BTreeSet<_> = sealed.secrets.iter().filter_map(|secret| secret.path.as_deref()).collect();
+    let paths: BTreeSet<_> = sealed.places().filter_map(|secret| secret.path.as_deref()).collect();
     let is_overruled = part.context.job.overruled.contains(&Doubt::Secrets);
     // A specialisation may have others.
     if paths.is_empty() || is_overruled || prepared.wanted.runs() != &prepared.wanted.toplevel {

@@ -58,6 +58,12 @@ fn a_system_whose_secrets_are_not_there_is_treated_as_one_whose_units_fail() {
     plant(&lab);
     edit(&hub, "with it again");
     hub.json(&["quick-deploy", "p510"]).exits(0).ends(&[("p510", "deployed")]);
+    // The same holds for what sops-nix was to put there.
+    hub.set_host("p510", r#"sops.secrets.psk = { path = "/run/secrets/psk"; };"#);
+    let run = hub.json(&["quick-deploy", "p510"]).exits(1).ends(&[("p510", "rolled-back")]);
+    assert!(run.stdout.contains("secrets are missing: psk (/run/secrets/psk)"), "{}", run.stdout);
+    lab.ssh("p510", "mkdir /run/secrets && echo canary >/run/secrets/psk");
+    hub.json(&["quick-deploy", "p510"]).exits(0).ends(&[("p510", "deployed")]);
 }
 
 #[test]

@@ -258,6 +258,6 @@ async fn needed(hub: &Hub, name: &HostName) -> Result<Needed> {
         .sealed;
     Ok(Needed {
         agenix: sealed.secrets.into_iter().filter_map(|secret| secret.file).map(Into::into).collect(),
-        sops: sealed.sops.secrets.into_iter().filter_map(|secret| secret.file).map(Into::into).collect(),
+        sops: sealed.sops.secrets.into_iter().filter_map(|secret| secret.place.file).map(Into::into).collect(),
     })
 }

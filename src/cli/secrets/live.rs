@@ -94,8 +94,7 @@ impl Asker {
         let access =
             reached.map_err(|stop| stop.failed.map_or_else(|| "stopped".to_owned(), |failed| failed.message))?;
         let sealed = &evaluation.sealed;
-        let places = sealed.places();
-        let paths: BTreeSet<_> = places.iter().filter_map(|secret| secret.path.as_deref()).collect();
+        let paths: BTreeSet<_> = sealed.places().filter_map(|secret| secret.path.as_deref()).collect();
         let asking = live_secrets(&access.remote, &paths, 1, true);
         let answer = self.cancel.unless(Level::Soft, asking).await.ok_or("stopped")?;
         let live = answer.map_err(|error| error.to_string())?;

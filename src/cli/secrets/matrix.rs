@@ -135,7 +135,8 @@ fn of_sops(both: &Both, wanted: &[(HostName, Sealed)]) -> BTreeMap<PathBuf, Sops
     };
     let mut files: BTreeMap<_, _> =
         both.sops.secrets.iter().map(|secret| (secret.path.clone(), readers(secret))).collect();
-    for file in wanted.iter().flat_map(|(_, sealed)| &sealed.sops.secrets).filter_map(|value| value.file.as_ref()) {
+    for file in wanted.iter().flat_map(|(_, sealed)| &sealed.sops.secrets).filter_map(|value| value.place.file.as_ref())
+    {
         // One whose name does not say that it is one of SOPS, or that is none.
         let read = || SopsSecret::at(&both.root, Path::new(file)).ok().flatten();
         files.entry(PathBuf::from(file)).or_insert_with(|| read().as_ref().map(readers).unwrap_or_default());
