@@ -11,6 +11,9 @@ use hubctl::lint::{Baseline, Before, Fixing, Layout, Levels, RULES, Scope, Sourc
 use hubctl::lint::{check_syntax, fix, format, formatted, github, junit, lint, sarif};
 use nix_files::{Files, Numbers, changed, words};
 
+/// How often a long text says the same. What were quadratic in it would not come to an end within a test's time.
+const LONG: usize = 8_000;
+
 impl Files {
     fn texts(&self) -> Vec<String> {
         self.names.iter().map(|name| fs::read_to_string(self.dir.path().join(name)).unwrap()).collect()
@@ -102,14 +105,13 @@ fn what_is_long_or_deep_comes_to_an_end() {
         "\\",
         "\u{e4}",
     ] {
-        texts.push(piece.repeat(20_000));
+        texts.push(piece.repeat(LONG));
     }
-    let long = 20_000;
-    let each = |piece: fn(usize) -> String| (0..long).map(piece).collect::<String>();
+    let each = |piece: fn(usize) -> String| (0..LONG).map(piece).collect::<String>();
     texts.push(format!("{{ {} }}", each(|at| format!("a{at} = b: b.c or {at};\n"))));
-    texts.push(format!("let {} in 1", each(|at| format!("a{at} = a{};\n", (at + 1) % 20_000))));
+    texts.push(format!("let {} in 1", each(|at| format!("a{at} = a{};\n", (at + 1) % LONG))));
     texts.push(format!("[ {} ]", each(|at| format!("({at}) \"${{toString {at}}}\" "))));
-    texts.push(format!("{{ {} }}: 1", (0..long).map(|at| format!("a{at}")).collect::<Vec<_>>().join(", ")));
+    texts.push(format!("{{ {} }}: 1", (0..LONG).map(|at| format!("a{at}")).collect::<Vec<_>>().join(", ")));
     texts.push(format!("{{ {} }}", each(|at| format!("services.a{at}.enable = true;\n"))));
     texts.push(format!("{{ x = ''\n{}''; }}", each(|at| format!("  line {at} ''${{a}} $$ x/y.nix\n"))));
     texts.push(format!("{{ {} }}", each(|at| format!("# hubctl: allow unused-binding: {at}\na{at} = 1;\n"))));

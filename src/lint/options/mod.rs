@@ -15,4 +15,4 @@ pub(super) use index::Place;
 pub use index::{Found, Index, Listed, Options, index};
 pub(super) use own::{Own, Standing, Unsettled};
 pub(super) use setting::Setting;
-pub(super) use value::{Kind, accepts, was_never_taken};
+pub(super) use value::{Kind, accepts, item_type, was_never_taken};

@@ -1,7 +1,7 @@
 //! An attribute that a module sets, looked up among the options.
 
 use rnix::TextRange;
-use rnix::ast::{AttrpathValue, Expr, LiteralKind};
+use rnix::ast::{AttrpathValue, Expr, List, LiteralKind};
 use rowan::ast::AstNode as _;
 
 use super::index::{Options, Place};
@@ -36,23 +36,13 @@ impl Setting {
 
     /// What its value is, where it is written out.
     pub(in crate::lint) fn kind(&self) -> Option<Kind> {
-        match &self.value {
-            Expr::Str(_) => Some(Kind::Text(text(&self.value))),
-            Expr::List(_) => Some(Kind::List),
-            Expr::AttrSet(_) => Some(Kind::Set),
-            Expr::PathAbs(_) | Expr::PathRel(_) => Some(Kind::Path),
-            Expr::Ident(ident) => match ident.to_string().as_str() {
-                "true" | "false" => Some(Kind::Bool),
-                "null" => Some(Kind::Null),
-                _ => None,
-            },
-            Expr::Literal(literal) => match literal.kind() {
-                LiteralKind::Integer(number) => number.value().ok().map(Kind::Int),
-                LiteralKind::Float(_) => Some(Kind::Float),
-                LiteralKind::Uri(_) => Some(Kind::Text(None)),
-            },
-            _ => None,
-        }
+        kind_of(&self.value)
+    }
+
+    /// Where it is a list that is written out, what stands in it as far as that is written out too.
+    pub(in crate::lint) fn items(&self) -> impl Iterator<Item = (TextRange, Kind)> {
+        let list = if let Expr::List(list) = &self.value { Some(list) } else { None };
+        list.into_iter().flat_map(List::items).filter_map(|item| Some((item.syntax().text_range(), kind_of(&item)?)))
     }
 
     /// What only all files together can settle: whether it is an option of the hub's own.
@@ -65,5 +55,26 @@ impl Setting {
             value: self.value.syntax().text_range().bytes(),
             kind: self.kind(),
         })
+    }
+}
+
+/// What a value is, where it is written out.
+fn kind_of(value: &Expr) -> Option<Kind> {
+    match value {
+        Expr::Str(_) => Some(Kind::Text(text(value))),
+        Expr::List(_) => Some(Kind::List),
+        Expr::AttrSet(_) => Some(Kind::Set),
+        Expr::PathAbs(_) | Expr::PathRel(_) => Some(Kind::Path),
+        Expr::Ident(ident) => match ident.to_string().as_str() {
+            "true" | "false" => Some(Kind::Bool),
+            "null" => Some(Kind::Null),
+            _ => None,
+        },
+        Expr::Literal(literal) => match literal.kind() {
+            LiteralKind::Integer(number) => number.value().ok().map(Kind::Int),
+            LiteralKind::Float(_) => Some(Kind::Float),
+            LiteralKind::Uri(_) => Some(Kind::Text(None)),
+        },
+        _ => None,
     }
 }

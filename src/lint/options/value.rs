@@ -39,6 +39,11 @@ pub(in crate::lint) fn accepts(name: &str, value: &Kind) -> bool {
     one(&mut Words { rest: name }, value)
 }
 
+/// The type of what stands in a list of this type; none where it is no list alone.
+pub(in crate::lint) fn item_type(name: &str) -> Option<&str> {
+    name.strip_prefix("nullOr ").unwrap_or(name).strip_prefix("listOf ")
+}
+
 /// Whether an option that did not take a value some time ago is sure not to take it now. Types grow: `null` is allowed later, numbers
 /// get units, and an `enum` gets more values, so that of those only a slip in one that there was is told.
 pub(in crate::lint) fn was_never_taken(option: &str, name: &str, value: &Kind) -> bool {
@@ -150,6 +155,14 @@ mod tests {
         ] {
             assert_eq!(was_never_taken(option, name, &value), is_sure, "{name} {value:?}");
         }
+    }
+
+    #[test]
+    fn what_a_list_takes_is_what_its_items_are() {
+        assert_eq!(item_type("listOf unsignedInt16"), Some("unsignedInt16"));
+        assert_eq!(item_type("nullOr listOf either str int"), Some("either str int"));
+        assert_eq!(item_type("either listOf str bool"), None);
+        assert_eq!(item_type("str"), None);
     }
 
     #[test]
