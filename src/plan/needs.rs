@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::needs_sops::{self, SopsReaders};
 use super::sealed::is_key_of_host;
 use crate::fleet::HostName;
-use crate::nix::Sealed;
+use crate::nix::{Sealed, SealedSecret};
 use crate::secrets::age::{Header, Recipient};
 
 /// What a host's configuration wants, and the keys that it is known by.
@@ -127,7 +127,7 @@ pub fn needs(
 
 /// A secret as the host has it; nothing where it neither needs it nor can read it.
 fn secret(host: &HostNeeds, file: &Path, readers: &FileReaders) -> Option<HostSecret> {
-    let of_file = |one: &&crate::nix::SealedSecret| one.file.as_deref().is_some_and(|path| Path::new(path) == file);
+    let of_file = |one: &&SealedSecret| one.file.as_deref().is_some_and(|path| Path::new(path) == file);
     let wanted: Vec<_> = host.sealed.secrets.iter().filter(of_file).collect();
     let is_named = |key: &Recipient| readers.rule.as_ref().is_some_and(|rule| rule.contains(key));
     let opens =
@@ -138,21 +138,44 @@ fn secret(host: &HostNeeds, file: &Path, readers: &FileReaders) -> Option<HostSe
     }
     let has_other_key = host.keys.is_empty() || host.sealed.identities.iter().any(|path| !is_key_of_host(path));
     let reads = if opens { Some(true) } else { (!has_other_key).then_some(false) };
-    let mut problems = Vec::new();
-    if wanted.is_empty() {
-        problems.push(NeedProblem::MoreThanNeeded);
-    } else {
-        let wrong = [
-            (readers.rule.is_none(), NeedProblem::NoRule),
-            (readers.header.is_none(), NeedProblem::NoFile),
-            (readers.header.is_some() && reads == Some(false), NeedProblem::CannotRead),
-            (wanted.iter().any(|one| one.is_world_readable()), NeedProblem::WorldReadable),
-        ];
-        problems.extend(wrong.into_iter().filter_map(|(is_so, problem)| is_so.then_some(problem)));
+    let (has_rule, has_file) = (readers.rule.is_some(), readers.header.is_some());
+    Some(Found { wanted, has_rule, has_file, lacks_value: false, values: BTreeSet::new(), reads }.told(file))
+}
+
+/// What was found out about a file for a host, whichever format it has.
+pub(super) struct Found<'a> {
+    /// What the host makes of it.
+    pub(super) wanted: Vec<&'a SealedSecret>,
+    pub(super) has_rule: bool,
+    pub(super) has_file: bool,
+    /// Whether it has not a value that is wanted of it.
+    pub(super) lacks_value: bool,
+    /// The values that are wanted, where that is not all of it.
+    pub(super) values: BTreeSet<String>,
+    /// Whether the host can read it, where that is known.
+    pub(super) reads: Option<bool>,
+}
+
+impl Found<'_> {
+    pub(super) fn told(self, file: &Path) -> HostSecret {
+        let Self { wanted, has_rule, has_file, lacks_value, values, reads } = self;
+        let mut problems = Vec::new();
+        if wanted.is_empty() {
+            problems.push(NeedProblem::MoreThanNeeded);
+        } else {
+            let wrong = [
+                (!has_rule, NeedProblem::NoRule),
+                (!has_file, NeedProblem::NoFile),
+                (lacks_value, NeedProblem::NoValue),
+                (has_file && reads == Some(false), NeedProblem::CannotRead),
+                (wanted.iter().any(|one| one.is_world_readable()), NeedProblem::WorldReadable),
+            ];
+            problems.extend(wrong.into_iter().filter_map(|(is_so, problem)| is_so.then_some(problem)));
+        }
+        let names = wanted.iter().map(|one| one.name.clone()).collect();
+        let modes = wanted.iter().filter_map(|one| one.mode.clone()).collect();
+        HostSecret { file: file.to_path_buf(), names, values, reads, modes, problems }
     }
-    let names = wanted.iter().map(|one| one.name.clone()).collect();
-    let modes = wanted.iter().filter_map(|one| one.mode.clone()).collect();
-    Some(HostSecret { file: file.to_path_buf(), names, values: BTreeSet::new(), reads, modes, problems })
 }
 
 /// Whether a key opens a file of this header. One that leaves no tag does where the rule names it, as far as anybody can tell.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::needs::{HostNeeds, HostSecret, NeedProblem};
+use super::needs::{Found, HostNeeds, HostSecret};
 use super::sealed::is_key_of_host;
 use crate::nix::SealedValue;
 use crate::secrets::age::{Recipient, RecipientKind};
@@ -37,23 +37,11 @@ pub(super) fn secret(host: &HostNeeds, file: &Path, readers: &SopsReaders) -> Op
         || sealed.ssh_keys.iter().any(|path| !is_key_of_host(path))
         || readers.file.as_ref().is_some_and(|file| !file.foreign().is_empty());
     let reads = if opens { Some(true) } else { (!has_other_key).then_some(false) };
-    let mut problems = Vec::new();
-    if wanted.is_empty() {
-        problems.push(NeedProblem::MoreThanNeeded);
-    } else {
-        let wrong = [
-            (readers.rule.is_none(), NeedProblem::NoRule),
-            (readers.file.is_none(), NeedProblem::NoFile),
-            (readers.file.as_ref().is_some_and(|file| wanted.iter().any(|one| lacks(file, one))), NeedProblem::NoValue),
-            (readers.file.is_some() && reads == Some(false), NeedProblem::CannotRead),
-            (wanted.iter().any(|one| one.place.is_world_readable()), NeedProblem::WorldReadable),
-        ];
-        problems.extend(wrong.into_iter().filter_map(|(is_so, problem)| is_so.then_some(problem)));
-    }
-    let names = wanted.iter().map(|one| one.place.name.clone()).collect();
-    let modes = wanted.iter().filter_map(|one| one.place.mode.clone()).collect();
+    let lacks_value = readers.file.as_ref().is_some_and(|file| wanted.iter().any(|one| lacks(file, one)));
     let values = wanted.iter().filter(|one| one.is_one_value()).filter_map(|one| one.key.clone()).collect();
-    Some(HostSecret { file: file.to_path_buf(), names, values, reads, modes, problems })
+    let wanted = wanted.iter().map(|one| &one.place).collect();
+    let (has_rule, has_file) = (readers.rule.is_some(), readers.file.is_some());
+    Some(Found { wanted, has_rule, has_file, lacks_value, values, reads }.told(file))
 }
 
 /// The keys that sops-nix has on the host, as far as they are known.
@@ -74,6 +62,7 @@ mod tests {
 
     use super::*;
     use crate::nix::{Sealed, SealedSecret, SealedSops};
+    use crate::plan::needs::NeedProblem;
     use crate::secrets::age::{Ask, Nobody};
     use crate::secrets::sops::{Format, Settings, create};
 
